@@ -1,0 +1,85 @@
+//! One writer thread per process: jobs that wait together are committed together.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::{Store, StoreError, WriteTx};
+
+/// The meaning of jobs: what they do inside the lock, and whom to tell afterwards.
+pub trait Ledger: Send + 'static {
+    /// What is submitted.
+    type Job: Send + 'static;
+
+    /// Runs a batch of jobs inside one exclusive transaction. A job that fails is answered by the ledger and must
+    /// leave nothing behind in `tx`; an error here gives up the whole batch. Called again for the same batch never.
+    ///
+    /// # Errors
+    /// When the batch as a whole cannot be committed.
+    fn apply(&mut self, tx: &mut dyn WriteTx, jobs: Vec<Self::Job>) -> Result<(), StoreError>;
+
+    /// Called once after each batch, when its commit is durable or has failed.
+    fn settle(&mut self, outcome: Result<(), StoreError>);
+}
+
+/// The writer thread has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the vault is closed")]
+pub struct Closed;
+
+/// The handle of a writer thread. Dropping the last handle lets the thread finish what was submitted, then end.
+#[derive(Debug)]
+pub struct Writer<J> {
+    jobs: Option<Sender<J>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The most jobs in one transaction: enough to share a sync widely, few enough to keep the lock short.
+const MAX_BATCH: usize = 256;
+
+impl<J: Send + 'static> Writer<J> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn spawn(store: Arc<dyn Store>, ledger: impl Ledger<Job = J>) -> std::io::Result<Self> {
+        let (sender, receiver) = channel();
+        let thread = std::thread::Builder::new()
+            .name("keep-writer".into())
+            .spawn(move || run(&*store, ledger, &receiver))?;
+        Ok(Self { jobs: Some(sender), thread: Some(thread) })
+    }
+
+    /// Hands a job over. Returns at once; the ledger answers.
+    ///
+    /// # Errors
+    /// [`Closed`] when the thread has ended.
+    pub fn submit(&self, job: J) -> Result<(), Closed> {
+        self.jobs.as_ref().ok_or(Closed)?.send(job).map_err(|_| Closed)
+    }
+}
+
+impl<J> Drop for Writer<J> {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // A panic of the writer was already reported by its own thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run<L: Ledger>(store: &dyn Store, mut ledger: L, jobs: &Receiver<L::Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut batch = vec![first];
+        batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
+        let mut batch = Some(batch);
+        let outcome = store.write(&mut |tx| match batch.take() {
+            Some(jobs) => ledger.apply(tx, jobs),
+            None => Err(StoreError::Io("a store ran one transaction twice".into())),
+        });
+        ledger.settle(outcome);
+    }
+}

@@ -1,0 +1,268 @@
+//! What is asked for, as typed facts computed from the very bytes that will be used.
+
+use std::fmt;
+use std::str::FromStr;
+
+use nostr::{EventId, Kind, PublicKey, Tag, Tags, UnsignedEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::{ErrorCode, Fault, SecretText};
+
+/// Which payload encryption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// NIP-44 version 2.
+    Nip44,
+    /// NIP-04, unrecommended and unauthenticated, still spoken by old clients.
+    Nip04,
+}
+
+/// A use of a secret that somebody asks for.
+///
+/// The facts that policy judges come from the accessors below, which read the very value that the vault will act on.
+#[derive(Debug)]
+pub enum Intent {
+    /// Tell the public key of the identity.
+    GetPublicKey,
+    /// Sign a Nostr event (NIP-01). The id is computed here, never taken from the caller.
+    SignEvent(UnsignedEvent),
+    /// Encrypt `plaintext` to `peer`.
+    Encrypt {
+        /// Which encryption.
+        scheme: Scheme,
+        /// The other side of the conversation.
+        peer: PublicKey,
+        /// What to encrypt.
+        plaintext: SecretText,
+    },
+    /// Decrypt what `peer` sent.
+    Decrypt {
+        /// Which encryption.
+        scheme: Scheme,
+        /// The other side of the conversation.
+        peer: PublicKey,
+        /// The encrypted payload, as received.
+        ciphertext: String,
+    },
+    /// Hand out the secret key itself.
+    Export,
+}
+
+/// The kinds of use, as policy and the audit log name them. The words are those of NIP-46.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// `get_public_key`
+    GetPublicKey,
+    /// `sign_event`
+    SignEvent,
+    /// `nip44_encrypt`
+    Nip44Encrypt,
+    /// `nip44_decrypt`
+    Nip44Decrypt,
+    /// `nip04_encrypt`
+    Nip04Encrypt,
+    /// `nip04_decrypt`
+    Nip04Decrypt,
+    /// `export`: the secret key leaves the vault.
+    Export,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 7] = [
+        Self::GetPublicKey,
+        Self::SignEvent,
+        Self::Nip44Encrypt,
+        Self::Nip44Decrypt,
+        Self::Nip04Encrypt,
+        Self::Nip04Decrypt,
+        Self::Export,
+    ];
+
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GetPublicKey => "get_public_key",
+            Self::SignEvent => "sign_event",
+            Self::Nip44Encrypt => "nip44_encrypt",
+            Self::Nip44Decrypt => "nip44_decrypt",
+            Self::Nip04Encrypt => "nip04_encrypt",
+            Self::Nip04Decrypt => "nip04_decrypt",
+            Self::Export => "export",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Operation {
+    type Err = IntentError;
+
+    fn from_str(text: &str) -> Result<Self, IntentError> {
+        Self::ALL.into_iter().find(|op| op.as_str() == text).ok_or(IntentError::UnknownOperation)
+    }
+}
+
+/// Why something is not a valid intent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntentError {
+    /// Not one of the operations that Keep knows.
+    #[error("unknown operation")]
+    UnknownOperation,
+    /// The JSON of an event template does not fit NIP-01.
+    #[error("not a valid event: {0}")]
+    Event(String),
+    /// A template names a public key that is not the identity's.
+    #[error("the event names another author than the key that would sign it")]
+    Author,
+    /// A template brings an id that is not the hash of its own fields.
+    #[error("the event's id is not the hash of its content")]
+    EventId,
+}
+
+impl From<IntentError> for Fault {
+    fn from(error: IntentError) -> Self {
+        Self::new(ErrorCode::InvalidEvent, error.to_string())
+    }
+}
+
+impl Intent {
+    /// Which kind of use this is.
+    pub const fn operation(&self) -> Operation {
+        match self {
+            Self::GetPublicKey => Operation::GetPublicKey,
+            Self::SignEvent(_) => Operation::SignEvent,
+            Self::Encrypt { scheme: Scheme::Nip44, .. } => Operation::Nip44Encrypt,
+            Self::Encrypt { scheme: Scheme::Nip04, .. } => Operation::Nip04Encrypt,
+            Self::Decrypt { scheme: Scheme::Nip44, .. } => Operation::Nip44Decrypt,
+            Self::Decrypt { scheme: Scheme::Nip04, .. } => Operation::Nip04Decrypt,
+            Self::Export => Operation::Export,
+        }
+    }
+
+    /// The event to be signed, if this signs one.
+    pub const fn event(&self) -> Option<&UnsignedEvent> {
+        match self {
+            Self::SignEvent(event) => Some(event),
+            Self::GetPublicKey | Self::Encrypt { .. } | Self::Decrypt { .. } | Self::Export => None,
+        }
+    }
+
+    /// The kind of the event to be signed, if this signs one.
+    pub fn kind(&self) -> Option<Kind> {
+        self.event().map(|event| event.kind)
+    }
+
+    /// The other side of an encryption or decryption.
+    pub const fn peer(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Encrypt { peer, .. } | Self::Decrypt { peer, .. } => Some(peer),
+            Self::GetPublicKey | Self::SignEvent(_) | Self::Export => None,
+        }
+    }
+}
+
+/// An event as a client proposes it: the fields of NIP-01 without signature; author and id may be absent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EventTemplate {
+    kind: u16,
+    content: String,
+    tags: Vec<Vec<String>>,
+    created_at: u64,
+    #[serde(default)]
+    pubkey: Option<String>,
+    #[serde(default)]
+    id: Option<String>,
+}
+
+impl EventTemplate {
+    /// A template from its fields; `created_at` in Unix seconds.
+    pub fn new(kind: u16, content: impl Into<String>, tags: Vec<Vec<String>>, created_at: u64) -> Self {
+        Self { kind, content: content.into(), tags, created_at, pubkey: None, id: None }
+    }
+
+    /// Reads the JSON of a NIP-46 `sign_event` parameter. Duplicate fields, fractional numbers and kinds beyond 65535
+    /// are errors; fields that NIP-01 does not know are ignored.
+    ///
+    /// # Errors
+    /// [`IntentError::Event`] with what does not fit.
+    pub fn from_json(json: &str) -> Result<Self, IntentError> {
+        serde_json::from_str(json).map_err(|e| IntentError::Event(e.to_string()))
+    }
+
+    /// The event that `author` would sign, with its id computed from these fields.
+    ///
+    /// # Errors
+    /// When a tag is empty, or the template names another author or another id.
+    pub fn into_unsigned(self, author: PublicKey) -> Result<UnsignedEvent, IntentError> {
+        if self.pubkey.as_deref().is_some_and(|named| !named.is_empty() && named != author.to_hex()) {
+            return Err(IntentError::Author);
+        }
+        let tags = self
+            .tags
+            .into_iter()
+            .map(|tag| Tag::parse(tag).map_err(|e| IntentError::Event(e.to_string())))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (kind, tags) = (Kind::from(self.kind), Tags::from_list(tags));
+        let created_at = nostr::Timestamp::from_secs(self.created_at);
+        let id = EventId::new(&author, &created_at, &kind, &tags, &self.content);
+        if self.id.as_deref().is_some_and(|claimed| !claimed.is_empty() && claimed != id.to_hex()) {
+            return Err(IntentError::EventId);
+        }
+        Ok(UnsignedEvent { id: Some(id), pubkey: author, created_at, kind, tags, content: self.content })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn author() -> PublicKey {
+        PublicKey::from_hex("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").unwrap()
+    }
+
+    #[test]
+    fn a_template_gets_author_and_id() {
+        let json = r#"{"kind":1,"content":"hi","tags":[["t","x"]],"created_at":1700000000}"#;
+        let event = EventTemplate::from_json(json).unwrap().into_unsigned(author()).unwrap();
+        assert_eq!(event.kind, Kind::TextNote);
+        assert!(event.verify_id().is_ok());
+        assert_eq!(Intent::SignEvent(event).operation(), Operation::SignEvent);
+    }
+
+    #[test]
+    fn smuggled_fields_are_refused() {
+        for json in [
+            r#"{"kind":1,"kind":0,"content":"","tags":[],"created_at":1}"#,
+            r#"{"kind":1.0,"content":"","tags":[],"created_at":1}"#,
+            r#"{"kind":"1","content":"","tags":[],"created_at":1}"#,
+            r#"{"kind":65536,"content":"","tags":[],"created_at":1}"#,
+            r#"{"kind":1,"content":"","tags":[],"created_at":-1}"#,
+            r#"{"kind":1,"content":"","tags":[]}"#,
+        ] {
+            assert!(matches!(EventTemplate::from_json(json), Err(IntentError::Event(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn another_author_or_id_is_refused() {
+        let mut template = EventTemplate::new(1, "x", vec![], 1);
+        template.pubkey = Some("00".repeat(32));
+        assert_eq!(template.into_unsigned(author()).unwrap_err(), IntentError::Author);
+        let mut template = EventTemplate::new(1, "x", vec![], 1);
+        template.id = Some("00".repeat(32));
+        assert_eq!(template.into_unsigned(author()).unwrap_err(), IntentError::EventId);
+    }
+
+    #[test]
+    fn operation_words_round_trip() {
+        for op in Operation::ALL {
+            assert_eq!(op.as_str().parse::<Operation>().unwrap(), op);
+        }
+    }
+}
