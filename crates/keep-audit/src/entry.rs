@@ -1,0 +1,203 @@
+//! What one entry of the log says.
+
+use keep_types::{KeyId, Origin, PublicKey, Timestamp};
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal, $word:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+        #[cbor(index_only)]
+        pub enum $name {
+            $($(#[$vdoc])* #[n($number)] #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+words! {
+    /// What was done or asked for. Numbers are part of the format and never change meaning.
+    Action {
+        /// A vault was made.
+        VaultCreated = 1, "vault_created";
+        /// The vault was opened with a passphrase by a process that then used it.
+        Unlocked = 2, "unlocked";
+        /// A key was generated.
+        KeyGenerated = 3, "key_generated";
+        /// A key was imported.
+        KeyImported = 4, "key_imported";
+        /// A key was deleted.
+        KeyDeleted = 5, "key_deleted";
+        /// The secret key left the vault.
+        Export = 6, "export";
+        /// The public key was told.
+        GetPublicKey = 7, "get_public_key";
+        /// An event was signed.
+        SignEvent = 8, "sign_event";
+        /// A text was encrypted with NIP-44.
+        Nip44Encrypt = 9, "nip44_encrypt";
+        /// A text was decrypted with NIP-44.
+        Nip44Decrypt = 10, "nip44_decrypt";
+        /// A text was encrypted with NIP-04.
+        Nip04Encrypt = 11, "nip04_encrypt";
+        /// A text was decrypted with NIP-04.
+        Nip04Decrypt = 12, "nip04_decrypt";
+        /// A bunker endpoint (one `bunker://` URL) was made.
+        EndpointCreated = 13, "endpoint_created";
+        /// A client connected and got a grant.
+        ClientConnected = 14, "client_connected";
+        /// A client's grant ended by its own wish or the owner's.
+        ClientRemoved = 15, "client_removed";
+    }
+}
+
+words! {
+    /// How it was decided, or how it ended.
+    Outcome {
+        /// A rule, or the owner's own doing, allowed it.
+        Allowed = 1, "allowed";
+        /// A person allowed it when asked.
+        Approved = 2, "approved";
+        /// Policy denied it.
+        Refused = 3, "refused";
+        /// A person denied it.
+        Declined = 4, "declined";
+        /// It needed a person and none could be asked.
+        Unanswered = 5, "unanswered";
+        /// It was allowed, and then failed.
+        Failed = 6, "failed";
+        /// It was allowed before a restart, and could no longer be answered after it.
+        Abandoned = 7, "abandoned";
+    }
+}
+
+/// An entry before it has its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub(crate) action: Action,
+    pub(crate) outcome: Outcome,
+    pub(crate) origin: String,
+    pub(crate) client: Option<[u8; 32]>,
+    pub(crate) key: Option<KeyId>,
+    pub(crate) event_kind: Option<u16>,
+    pub(crate) subject: Option<[u8; 32]>,
+    pub(crate) reason: Option<String>,
+}
+
+impl Draft {
+    /// `action` by `origin` with `outcome`.
+    pub fn new(action: Action, outcome: Outcome, origin: &Origin) -> Self {
+        let client = match origin {
+            Origin::Cli => None,
+            Origin::Nip46 { client, .. } => Some(client.to_bytes()),
+        };
+        Self {
+            action,
+            outcome,
+            origin: origin.label().to_owned(),
+            client,
+            key: None,
+            event_kind: None,
+            subject: None,
+            reason: None,
+        }
+    }
+
+    /// Names the key that was used.
+    #[must_use]
+    pub fn key(mut self, key: KeyId) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Names the kind of the signed event.
+    #[must_use]
+    pub fn event_kind(mut self, kind: u16) -> Self {
+        self.event_kind = Some(kind);
+        self
+    }
+
+    /// Names what it was about: the id of the signed event, or the peer's public key (32 bytes).
+    #[must_use]
+    pub fn subject(mut self, subject: [u8; 32]) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Names the client that it was about.
+    #[must_use]
+    pub fn client(mut self, client: &PublicKey) -> Self {
+        self.client = Some(client.to_bytes());
+        self
+    }
+
+    /// Says which rule decided, or why it failed. Never any secret.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Entry {
+    /// Its number: 1 for the first, without gaps.
+    #[n(0)]
+    pub seq: u64,
+    /// When it was committed (the vault's time, which never goes back).
+    #[n(1)]
+    pub time: Timestamp,
+    /// What was done or asked for.
+    #[n(2)]
+    pub action: Action,
+    /// How it was decided.
+    #[n(3)]
+    pub outcome: Outcome,
+    /// Who asked: the word of the origin (`cli`, `nip46`).
+    #[n(4)]
+    pub origin: String,
+    /// The client's public key (32 bytes), if a client asked.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub client: Option<[u8; 32]>,
+    /// The key that was used.
+    #[n(6)]
+    pub key: Option<KeyId>,
+    /// The kind of the event that was signed.
+    #[n(7)]
+    pub event_kind: Option<u16>,
+    /// The id of the event (32 bytes), or the peer's public key.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    pub subject: Option<[u8; 32]>,
+    /// Which rule decided, or why it failed.
+    #[n(9)]
+    pub reason: Option<String>,
+}
+
+impl Entry {
+    pub(crate) fn from_draft(draft: Draft, seq: u64, time: Timestamp) -> Self {
+        Self {
+            seq,
+            time,
+            action: draft.action,
+            outcome: draft.outcome,
+            origin: draft.origin,
+            client: draft.client,
+            key: draft.key,
+            event_kind: draft.event_kind,
+            subject: draft.subject,
+            reason: draft.reason,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The verdict.
+
+use keep_types::{DisplayText, ErrorCode, Fault, JobId, Kind, Operation, Origin, PublicKey, Request, Timestamp};
+
+use crate::{Effect, Exceeded, Grant, Permit, Usage};
+
+/// What stands about the asker, as the store has it inside the write lock.
+#[derive(Debug)]
+pub enum Standing<'a> {
+    /// The owner of an unlocked vault.
+    Owner,
+    /// A client that was granted something.
+    Client {
+        /// What it was granted.
+        grant: &'a Grant,
+        /// How often it used it. Counted here when the verdict is `Allow`.
+        usage: &'a mut Usage,
+        /// The relays that the bunker uses for this client.
+        relays: &'a [String],
+    },
+    /// Somebody who was granted nothing.
+    Stranger,
+}
+
+/// On what ground a request is judged this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// For the first time.
+    Fresh,
+    /// Again, after a person approved it: limits and revocation still hold.
+    Approved,
+    /// Again, after it was allowed and counted before a restart or in an earlier copy: only revocation still holds.
+    Recorded,
+}
+
+/// The answer of policy.
+#[derive(Debug)]
+#[must_use]
+pub enum Verdict {
+    /// Allowed: the permit for this one use.
+    Allow(Permit),
+    /// A person must decide.
+    Ask(Question),
+    /// Refused.
+    Deny(Denied),
+}
+
+/// A request that waits for a person.
+#[derive(Debug)]
+pub struct Question {
+    /// The request itself, for when it is judged again.
+    pub request: Request,
+    /// What the person is shown.
+    pub prompt: Prompt,
+}
+
+/// A refused request.
+#[derive(Debug)]
+pub struct Denied {
+    /// The request.
+    pub request: Request,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The client has no grant.
+    #[error("this client is not connected")]
+    NotConnected,
+    /// A rule denies it.
+    #[error("{operation}{} is denied by rule {rule} of the client's policy", of_kind(*.kind))]
+    Rule {
+        /// The rule's number, from 1.
+        rule: usize,
+        /// What was asked.
+        operation: Operation,
+        /// The event's kind.
+        kind: Option<Kind>,
+    },
+    /// It is not allowed over this path whatever the rules say.
+    #[error("{0} is never allowed to a client")]
+    Never(Operation),
+    /// A limit is reached.
+    #[error("{0}")]
+    Limit(#[from] Exceeded),
+}
+
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Self {
+        let code = match reason {
+            Reason::NotConnected => ErrorCode::NotConnected,
+            Reason::Limit(Exceeded::Rate(_)) => ErrorCode::RateLimited,
+            Reason::Rule { .. } | Reason::Never(_) | Reason::Limit(_) => ErrorCode::RefusedByPolicy,
+        };
+        Self::new(code, reason.to_string())
+    }
+}
+
+/// What a person is shown before deciding. Decoded from the very bytes that would be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Who asks.
+    pub origin: Origin,
+    /// What the asker calls itself. Unauthenticated.
+    pub claims: DisplayText,
+    /// What it asks for.
+    pub operation: Operation,
+    /// The kind of the event.
+    pub kind: Option<Kind>,
+    /// The tags of the event.
+    pub tags: Vec<Vec<DisplayText>>,
+    /// The content of the event (not the plaintext of an encryption).
+    pub content: DisplayText,
+    /// The other side of an encryption or decryption.
+    pub peer: Option<PublicKey>,
+    /// Why it is asked: the rule that says so, or that none covers it.
+    pub because: String,
+}
+
+/// Judges a request. Counts the use in `standing` when it is allowed afresh.
+pub fn judge(request: Request, job: JobId, standing: Standing<'_>, basis: Basis, now: Timestamp) -> Verdict {
+    match standing {
+        Standing::Owner => Verdict::Allow(Permit::new(request, job)),
+        Standing::Stranger => deny(request, Reason::NotConnected),
+        Standing::Client { grant, usage, relays } => judge_client(request, job, grant, usage, relays, basis, now),
+    }
+}
+
+fn judge_client(
+    request: Request,
+    job: JobId,
+    grant: &Grant,
+    usage: &mut Usage,
+    relays: &[String],
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
+    let operation = request.intent.operation();
+    if request.key != grant.key {
+        return deny(request, Reason::NotConnected);
+    }
+    if operation == Operation::Export {
+        return deny(request, Reason::Never(operation));
+    }
+    if basis == Basis::Recorded {
+        return Verdict::Allow(Permit::new(request, job));
+    }
+    let decided = grant.policy.decide(&request.intent, relays);
+    if let Some((rule, Effect::Deny)) = decided {
+        let kind = request.intent.kind();
+        return deny(request, Reason::Rule { rule, operation, kind });
+    }
+    if let Err(exceeded) = usage.check(&grant.limits, now) {
+        return deny(request, exceeded.into());
+    }
+    let allowed = basis == Basis::Approved || matches!(decided, Some((_, Effect::Allow)));
+    if !allowed {
+        let because = match decided {
+            Some((rule, _)) => format!("rule {rule} of policy {} asks", grant.policy.name),
+            None => format!("no rule of policy {} covers it", grant.policy.name),
+        };
+        let prompt = prompt(&request, grant, because);
+        return Verdict::Ask(Question { request, prompt });
+    }
+    usage.count(now);
+    Verdict::Allow(Permit::new(request, job))
+}
+
+fn deny(request: Request, reason: Reason) -> Verdict {
+    Verdict::Deny(Denied { request, reason })
+}
+
+fn prompt(request: &Request, grant: &Grant, because: String) -> Prompt {
+    let event = request.intent.event();
+    let text = |tag: &keep_types::Tag| tag.as_slice().iter().map(|part| DisplayText::from(part.as_str())).collect();
+    Prompt {
+        origin: request.origin,
+        claims: grant.claims.as_deref().unwrap_or_default().into(),
+        operation: request.intent.operation(),
+        kind: request.intent.kind(),
+        tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
+        content: event.map(|e| e.content.as_str()).unwrap_or_default().into(),
+        peer: request.intent.peer().copied(),
+        because,
+    }
+}
+
+fn of_kind(kind: Option<Kind>) -> String {
+    kind.map(|kind| format!(" of kind {}", kind.as_u16())).unwrap_or_default()
+}

@@ -1,0 +1,64 @@
+//! The permit: what a secret is used for, once.
+
+use keep_types::{Intent, JobId, KeyId, Origin, Request, RequestId};
+
+/// Permission for one use of one secret. It owns the intent that was judged, so nothing else can be done with it, and
+/// it is consumed by the use.
+///
+/// Only [`judge`](crate::judge) makes one:
+///
+/// ```compile_fail
+/// # fn forge(request: keep_types::Request) -> keep_policy::Permit {
+/// keep_policy::Permit { request, job: keep_types::JobId::fresh() }
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a permit that is not used was counted for nothing"]
+pub struct Permit {
+    request: Request,
+    job: JobId,
+}
+
+impl Permit {
+    pub(crate) const fn new(request: Request, job: JobId) -> Self {
+        Self { request, job }
+    }
+
+    /// What makes the request the same request when it is repeated.
+    pub const fn request_id(&self) -> &RequestId {
+        &self.request.id
+    }
+
+    /// The pass through the write path under which this was judged.
+    pub const fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Who asked.
+    pub const fn origin(&self) -> &Origin {
+        &self.request.origin
+    }
+
+    /// Which key is to be used.
+    pub const fn key(&self) -> KeyId {
+        self.request.key
+    }
+
+    /// What for.
+    pub const fn intent(&self) -> &Intent {
+        &self.request.intent
+    }
+
+    /// Whether the record of this use must be durable before the secret is touched, not only before the result leaves.
+    pub const fn record_first(&self) -> bool {
+        match self.request.intent {
+            Intent::Export => true,
+            Intent::GetPublicKey | Intent::SignEvent(_) | Intent::Encrypt { .. } | Intent::Decrypt { .. } => false,
+        }
+    }
+
+    /// Consumes the permit; the request that it allowed.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+}

@@ -1,0 +1,74 @@
+//! How often a grant was used.
+
+use keep_types::{Collection, Record, Timestamp};
+use minicbor::{Decode, Encode};
+
+use crate::Limits;
+
+/// Counters of authorisations. They are counted when a request is allowed and never given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Usage {
+    /// Uses in all.
+    #[n(0)]
+    pub total: u64,
+    /// The minute (Unix seconds / 60) of the last use.
+    #[n(1)]
+    pub minute: u64,
+    /// Uses in that minute.
+    #[n(2)]
+    pub in_minute: u32,
+    /// The time of the last use.
+    #[n(3)]
+    pub last: Timestamp,
+}
+
+impl Record for Usage {
+    const COLLECTION: Collection = Collection::Usage;
+}
+
+/// Which limit a request would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Exceeded {
+    /// The grant has ended.
+    #[error("the grant expired at {0}")]
+    Expired(Timestamp),
+    /// All uses are spent.
+    #[error("all {0} uses of the grant are spent")]
+    Spent(u64),
+    /// Too many in this minute.
+    #[error("more than {0} requests in one minute")]
+    Rate(u32),
+}
+
+impl Usage {
+    /// Whether one more use at `now` keeps within `limits`.
+    ///
+    /// # Errors
+    /// The first limit that it would exceed.
+    pub fn check(&self, limits: &Limits, now: Timestamp) -> Result<(), Exceeded> {
+        if let Some(expires) = limits.expires.filter(|expires| now >= *expires) {
+            return Err(Exceeded::Expired(expires));
+        }
+        if let Some(uses) = limits.uses.filter(|uses| self.total >= *uses) {
+            return Err(Exceeded::Spent(uses));
+        }
+        let in_minute = if self.minute == now.as_secs() / 60 { self.in_minute } else { 0 };
+        match limits.per_minute {
+            Some(most) if in_minute >= most => Err(Exceeded::Rate(most)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Counts one use at `now`.
+    pub const fn count(&mut self, now: Timestamp) {
+        let minute = now.as_secs() / 60;
+        if self.minute != minute {
+            self.minute = minute;
+            self.in_minute = 0;
+        }
+        self.in_minute = self.in_minute.saturating_add(1);
+        self.total = self.total.saturating_add(1);
+        self.last = now;
+    }
+}
