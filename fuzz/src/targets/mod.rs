@@ -1,0 +1,40 @@
+//! The table of targets. A new one is a line here, a function in the file of its crate, and seeds in `seeds/`.
+
+mod types;
+
+/// A function that reads bytes from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Also the name of its directory of seeds.
+    pub name: &'static str,
+    /// Reads the bytes; panics when something that must hold does not.
+    pub run: fn(&[u8]),
+}
+
+macro_rules! targets {
+    ($($name:ident => $run:path,)*) => {
+        /// Every target.
+        pub const TARGETS: &[Target] = &[$(Target { name: stringify!($name), run: $run },)*];
+
+        #[cfg(test)]
+        mod survives {
+            $(
+                #[test]
+                fn $name() {
+                    crate::survive::survive(stringify!($name));
+                }
+            )*
+        }
+    };
+}
+
+targets! {
+    event_template => types::event_template,
+    name => types::name,
+    display_text => types::display_text,
+}
+
+/// The target with this name.
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

@@ -1,0 +1,77 @@
+//! Foreign clients talk to `keep` over a foreign relay. The scenarios are in `e2e/`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::context::Job;
+use crate::install::{self, Installed};
+use crate::tally::Tally;
+
+/// Everything that a scenario needs from outside.
+struct Tools {
+    relay: std::path::PathBuf,
+    modules: std::path::PathBuf,
+}
+
+pub fn run(job: &Job<'_>) -> Result<Tally> {
+    let source = job.root().join("e2e");
+    let Some(keep) = job.artifacts()?.binary("keep") else {
+        bail!("the build made no `keep`; cargo builds it for the integration tests of keep-cli");
+    };
+    let scenarios = scenarios(&source.join("scenarios"))?;
+    let tools = match install(job, &source) {
+        Ok(tools) => tools,
+        Err(reason) => {
+            let mut tally = Tally::default();
+            for name in scenarios {
+                tally.add(Tally::skipped(format!("interop/{name}"), &*reason));
+            }
+            return Ok(tally);
+        }
+    };
+    let mut tally = Tally::default();
+    for name in scenarios {
+        let whose = format!("interop/{name}");
+        let mut command = Command::new("node");
+        command
+            .arg(tools.modules.join("scenarios").join(&name))
+            .current_dir(&tools.modules)
+            .env("KEEP_BIN", keep)
+            .env("NOSTR_RELAY_BIN", &tools.relay);
+        let finished = job.run(&mut command)?;
+        let mut of_one = Tally::from_tap(&whose, &finished.output);
+        if !finished.end.success() && of_one.failed.is_empty() {
+            of_one.failed.push(format!("{whose}: {}", finished.end));
+        }
+        tally.add(of_one);
+    }
+    Ok(tally)
+}
+
+/// The file names of the scenarios, in order.
+fn scenarios(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.retain(|name| name.ends_with(".mjs"));
+    names.sort();
+    Ok(names)
+}
+
+/// Installs the relay and the clients, and puts the scripts beside their modules, where Node looks for them.
+fn install(job: &Job<'_>, source: &Path) -> Installed<Tools> {
+    let bin = install::python(job, "nostr-relay", &source.join("requirements.txt"))?;
+    let modules = install::node(job, "e2e", &source.join("package.json"), &source.join("package-lock.json"))?;
+    for part in ["lib", "scenarios"] {
+        let (from, to) = (source.join(part), modules.join(part));
+        fs::create_dir_all(&to).map_err(|e| format!("cannot create {}: {e}", to.display()))?;
+        let entries = fs::read_dir(&from).map_err(|e| format!("cannot read {}: {e}", from.display()))?;
+        for entry in entries.flatten() {
+            install::copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(Tools { relay: bin.join("nostr-relay"), modules })
+}
