@@ -6,12 +6,19 @@
 //! that wait together in one transaction.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
+mod memory;
+mod queue;
 mod row;
+mod sqlite;
 mod store;
 mod writer;
 
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use row::{NameIndex, Row, Scan};
-pub use store::{ReadTx, Store, WriteTx};
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use store::{ReadTx, ReadWork, Store, WriteTx, WriteWork};
 pub use writer::{Closed, Ledger, Writer};

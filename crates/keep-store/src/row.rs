@@ -20,21 +20,22 @@ pub struct Row {
     pub sealed: Vec<u8>,
 }
 
-/// Which rows to visit, in the order of (collection, id).
+/// Which rows to visit. Those of one collection come in the order of their ids; those of all collections in whatever
+/// order is quickest to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scan {
     /// Only this collection; all collections when absent.
     pub collection: Option<u8>,
-    /// Only ids greater than or equal to this (needs a collection).
+    /// Only ids greater than or equal to this.
     pub from: Option<RecordId>,
     /// Only rows written by a later revision than this.
     pub after: Option<Revision>,
-    /// From the last row to the first (with `from`: ids less than or equal to it).
+    /// From the last id to the first (with `from`: ids less than or equal to it).
     pub backwards: bool,
 }
 
 impl Scan {
-    /// Every row.
+    /// Every row, in no particular order.
     pub const fn everything() -> Self {
         Self { collection: None, from: None, after: None, backwards: false }
     }

@@ -66,8 +66,8 @@ pub trait WriteTx: ReadTx {
     /// When the store cannot be written.
     fn set_head(&mut self, head: &[u8]) -> Result<(), StoreError>;
 
-    /// Whether anybody but this handle's own `write` changed the store since this handle's last transaction.
-    /// While it is `false`, what was read earlier under the lock still holds.
+    /// Whether anybody but this handle's own `write` changed the store since a committed transaction of this handle
+    /// last asked (`true` at first). While it is `false`, what was read earlier under the lock still holds.
     ///
     /// # Errors
     /// When the store cannot be read.

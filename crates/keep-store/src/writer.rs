@@ -7,6 +7,11 @@ use std::thread::JoinHandle;
 use crate::{Store, StoreError, WriteTx};
 
 /// The meaning of jobs: what they do inside the lock, and whom to tell afterwards.
+///
+/// Each batch goes through exactly one of two ways: `apply`, then `settle`; or, if the store gives no transaction,
+/// `refuse`. If a method panics, the thread ends: the ledger and every job not yet answered are dropped, and
+/// [`Writer::submit`] answers [`Closed`] from then on. A job should therefore carry something that tells its submitter
+/// when it is dropped, as the sender of a channel does.
 pub trait Ledger: Send + 'static {
     /// What is submitted.
     type Job: Send + 'static;
@@ -18,8 +23,15 @@ pub trait Ledger: Send + 'static {
     /// When the batch as a whole cannot be committed.
     fn apply(&mut self, tx: &mut dyn WriteTx, jobs: Vec<Self::Job>) -> Result<(), StoreError>;
 
-    /// Called once after each batch, when its commit is durable or has failed.
+    /// Called once after each batch that was applied, when its commit is durable or has failed.
     fn settle(&mut self, outcome: Result<(), StoreError>);
+
+    /// Called with the jobs that got no transaction, for example because another process holds the vault. Nothing was
+    /// changed. If this is not implemented the jobs are dropped.
+    fn refuse(&mut self, jobs: Vec<Self::Job>, error: &StoreError) {
+        let _ = error;
+        drop(jobs);
+    }
 }
 
 /// The writer thread has ended.
@@ -27,7 +39,7 @@ pub trait Ledger: Send + 'static {
 #[error("the vault is closed")]
 pub struct Closed;
 
-/// The handle of a writer thread. Dropping the last handle lets the thread finish what was submitted, then end.
+/// The handle of a writer thread. Dropping it lets the thread finish what was submitted, then end, and waits for that.
 #[derive(Debug)]
 pub struct Writer<J> {
     jobs: Option<Sender<J>>,
@@ -73,13 +85,19 @@ impl<J> Drop for Writer<J> {
 
 fn run<L: Ledger>(store: &dyn Store, mut ledger: L, jobs: &Receiver<L::Job>) {
     while let Ok(first) = jobs.recv() {
-        let mut batch = vec![first];
-        batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
-        let mut batch = Some(batch);
-        let outcome = store.write(&mut |tx| match batch.take() {
-            Some(jobs) => ledger.apply(tx, jobs),
+        let mut first = Some(first);
+        let outcome = store.write(&mut |tx| match first.take() {
+            Some(first) => ledger.apply(tx, batch(first, jobs)),
             None => Err(StoreError::Io("a store ran one transaction twice".into())),
         });
-        ledger.settle(outcome);
+        match (first, outcome) {
+            (Some(first), Err(error)) => ledger.refuse(batch(first, jobs), &error),
+            (_, outcome) => ledger.settle(outcome),
+        }
     }
+}
+
+/// The job that woke the thread, and those that have come since: also while the thread waited for its turn.
+fn batch<J>(first: J, jobs: &Receiver<J>) -> Vec<J> {
+    std::iter::once(first).chain(jobs.try_iter().take(MAX_BATCH - 1)).collect()
 }

@@ -1,0 +1,63 @@
+//! How a database is opened.
+
+use std::time::Duration;
+
+/// How a [`SqliteStore`](crate::SqliteStore) is opened. The default is right for everything but tests.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    pub(super) wait: Duration,
+    pub(super) vfs: Option<String>,
+    pub(super) checkpoint_frames: u32,
+    pub(super) examine_place: bool,
+    pub(super) sync: bool,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(10),
+            vfs: None,
+            checkpoint_frames: 2_000,
+            examine_place: true,
+            sync: true,
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// How long a writer waits for its turn before it reports who holds the vault (10 s).
+    #[must_use]
+    pub const fn wait(mut self, limit: Duration) -> Self {
+        self.wait = limit;
+        self
+    }
+
+    /// The name of a registered SQLite VFS to open the database through.
+    #[must_use]
+    pub fn vfs(mut self, name: impl Into<String>) -> Self {
+        self.vfs = Some(name.into());
+        self
+    }
+
+    /// The length of the write-ahead log, in pages of 4 KiB, from which on it is copied into the database (2,000).
+    #[must_use]
+    pub const fn checkpoint_frames(mut self, frames: u32) -> Self {
+        self.checkpoint_frames = frames;
+        self
+    }
+
+    /// Whether to examine the file system first (yes). Only for places known to be safe.
+    #[must_use]
+    pub const fn examine_place(mut self, yes: bool) -> Self {
+        self.examine_place = yes;
+        self
+    }
+
+    /// Leaves out every sync, so that a test can show that it would notice.
+    #[cfg(feature = "conformance")]
+    #[must_use]
+    pub const fn without_sync(mut self) -> Self {
+        self.sync = false;
+        self
+    }
+}
