@@ -40,6 +40,11 @@ macro_rules! error_codes {
                 match self { $(Self::$variant => $word,)* }
             }
 
+            /// The code with this stable word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == word)
+            }
+
             /// Who has to act.
             pub const fn blame(self) -> Blame {
                 match self { $(Self::$variant => Blame::$blame,)* }

@@ -1,0 +1,61 @@
+//! Asking a person.
+
+use keep_policy::Prompt;
+use tokio::sync::oneshot;
+
+/// What a person decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes, this once.
+    Approve,
+    /// No.
+    Decline,
+    /// Nobody could be asked.
+    Unavailable,
+}
+
+/// Where the decision goes. Dropping it means that nobody could be asked.
+#[derive(Debug)]
+#[must_use = "the request waits until this is answered or dropped"]
+pub struct Reply(oneshot::Sender<Decision>);
+
+impl Reply {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Decision>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Gives the decision.
+    pub fn decide(self, decision: Decision) {
+        // If the request has gone meanwhile, the decision has nothing to decide.
+        let _ = self.0.send(decision);
+    }
+
+    /// Whether the request has gone meanwhile.
+    pub fn is_moot(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// Somebody who can be asked: a terminal, a screen, a phone, a web page.
+pub trait Approver: Send + Sync + 'static {
+    /// Whether somebody can be asked at all. If not, what needs asking is refused at once.
+    fn available(&self) -> bool;
+
+    /// Asks. Must return at once; the decision comes through `reply`, and other requests go on meanwhile.
+    fn ask(&self, prompt: Prompt, reply: Reply);
+}
+
+/// Nobody: never approves anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headless;
+
+impl Approver for Headless {
+    fn available(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, _prompt: Prompt, reply: Reply) {
+        reply.decide(Decision::Unavailable);
+    }
+}

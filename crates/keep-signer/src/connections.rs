@@ -1,0 +1,189 @@
+//! Endpoints, the clients that connected to them, and their grants.
+
+use std::sync::Arc;
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_policy::{Grant, Limits, Policy, Usage};
+use keep_types::{DisplayText, EndpointId, ErrorCode, Fault, KeyId, Origin, PublicKey};
+use keep_vault::{KeyRecord, Pending, Vault, VaultError};
+
+use crate::endpoint::{Claim, Parts};
+use crate::{Endpoint, SignerError};
+
+/// What a new endpoint is for.
+#[derive(Debug, Clone)]
+pub struct NewEndpoint {
+    /// The key that its clients may use.
+    pub key: KeyId,
+    /// The relays on which it listens.
+    pub relays: Vec<String>,
+    /// What a client that connects with the secret may do.
+    pub policy: Policy,
+    /// Within which bounds.
+    pub limits: Limits,
+    /// The one-time connect secret, in the characters `A-Za-z0-9_-`.
+    pub secret: String,
+}
+
+/// The longest name of itself that a client is remembered by, in characters.
+const MAX_CLAIMS: usize = 64;
+
+/// Endpoints, clients and grants of a vault.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    vault: Arc<Vault>,
+}
+
+impl Connections {
+    /// The connections of `vault`.
+    pub const fn new(vault: Arc<Vault>) -> Self {
+        Self { vault }
+    }
+
+    /// Makes an endpoint with a transport key of its own. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the key does not exist, or the store cannot be written.
+    pub fn create(&self, new: NewEndpoint) -> Result<Endpoint, VaultError> {
+        let id = EndpointId::random()?;
+        let (endpoint, _) = self
+            .vault
+            .submit(move |tx| {
+                let key_place = keep_types::RecordId::from_bytes(*new.key.as_bytes());
+                let key: KeyRecord = tx.get(&key_place)?.ok_or(VaultError::NoSuchKey)?;
+                let transport = Vault::new_transport_key(tx, id)?;
+                let parts = Parts {
+                    id,
+                    key: key.id,
+                    transport,
+                    relays: new.relays,
+                    policy: new.policy,
+                    limits: new.limits,
+                    created_at: tx.now(),
+                };
+                let endpoint = Endpoint::new(parts, new.secret);
+                tx.put(Endpoint::place(id), &endpoint)?;
+                tx.audit(Draft::new(Action::EndpointCreated, Outcome::Allowed, &Origin::Cli).key(key.id));
+                Ok(endpoint)
+            })
+            .wait()?;
+        Ok(endpoint)
+    }
+
+    /// Every endpoint.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, VaultError> {
+        let mut endpoints: Vec<Endpoint> = self.vault.all()?.into_iter().map(|(_, endpoint)| endpoint).collect();
+        endpoints.sort_by_key(|endpoint| (endpoint.created_at, endpoint.id));
+        Ok(endpoints)
+    }
+
+    /// Every grant.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn grants(&self) -> Result<Vec<Grant>, VaultError> {
+        Ok(self.vault.all()?.into_iter().map(|(_, grant)| grant).collect())
+    }
+
+    /// How often a grant was used.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn usage(&self, client: &PublicKey, endpoint: EndpointId) -> Result<Usage, VaultError> {
+        let natural = Grant::natural_key(client, endpoint);
+        let pending = self.vault.submit(move |tx| {
+            let place = tx.locate::<Usage>(&natural);
+            Ok(tx.get::<Usage>(&place)?.unwrap_or_default())
+        });
+        Ok(pending.wait()?.0)
+    }
+
+    /// A client presents the connect secret of an endpoint. Accepted, it has the endpoint's policy as its grant; a client
+    /// that is connected already stays so, whatever it presents. `claims` is what it calls itself.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidSecret`] when the secret is missing, wrong or used by another client.
+    pub async fn connect(
+        &self,
+        client: PublicKey,
+        endpoint: EndpointId,
+        secret: Option<String>,
+        claims: Option<String>,
+    ) -> Result<(), SignerError> {
+        let (accepted, recording) = self.connecting(client, endpoint, secret, claims).decided().await?;
+        recording.committed().await?;
+        accepted.map_err(SignerError::Refused)
+    }
+
+    fn connecting(
+        &self,
+        client: PublicKey,
+        endpoint: EndpointId,
+        secret: Option<String>,
+        claims: Option<String>,
+    ) -> Pending<Result<(), Fault>> {
+        self.vault.submit(move |tx| {
+            let natural = Grant::natural_key(&client, endpoint);
+            let grant_at = tx.locate::<Grant>(&natural);
+            if tx.get::<Grant>(&grant_at)?.is_some() {
+                return Ok(Ok(()));
+            }
+            let Some(mut record) = tx.get::<Endpoint>(&Endpoint::place(endpoint))? else {
+                return Ok(Err(invalid_secret("this bunker address no longer exists")));
+            };
+            match record.claim(&client, secret.as_deref().unwrap_or_default()) {
+                Claim::Accepted => {}
+                // The grant was taken away since: the spent secret does not bring it back.
+                Claim::Again | Claim::Rejected => {
+                    return Ok(Err(invalid_secret("the connect secret is wrong or was already used")));
+                }
+            }
+            let grant = Grant {
+                client: client.to_bytes(),
+                endpoint,
+                key: record.key,
+                claims: claims.map(|text| DisplayText::truncated(&text, MAX_CLAIMS).as_str().to_owned()),
+                policy: record.policy.clone(),
+                limits: record.limits,
+                connected_at: tx.now(),
+            };
+            tx.put(Endpoint::place(endpoint), &record)?;
+            tx.put(grant_at, &grant)?;
+            let origin = Origin::Nip46 { client, endpoint };
+            let entry = Draft::new(Action::ClientConnected, Outcome::Allowed, &origin).key(record.key);
+            tx.audit(entry.reason(format!("policy {}", grant.policy.name)));
+            Ok(Ok(()))
+        })
+    }
+
+    /// Ends a client's connection: its grant is gone when this returns. Says whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn disconnect(
+        &self,
+        client: PublicKey,
+        endpoint: EndpointId,
+        by: Origin,
+    ) -> Result<bool, VaultError> {
+        let pending = self.vault.submit(move |tx| {
+            let natural = Grant::natural_key(&client, endpoint);
+            let existed = tx.delete::<Grant>(&tx.locate::<Grant>(&natural))?;
+            if existed {
+                tx.delete::<Usage>(&tx.locate::<Usage>(&natural))?;
+                tx.audit(Draft::new(Action::ClientRemoved, Outcome::Allowed, &by).client(&client));
+            }
+            Ok(existed)
+        });
+        let (existed, recording) = pending.decided().await?;
+        recording.committed().await?;
+        Ok(existed)
+    }
+}
+
+fn invalid_secret(message: &str) -> Fault {
+    Fault::new(ErrorCode::InvalidSecret, message)
+}

@@ -1,0 +1,25 @@
+//! The one way a signature is made.
+//!
+//! [`Signer::handle`] takes a [`Request`](keep_types::Request) through the pipeline: it is *judged* inside the store's
+//! write lock, *asked* of a person where policy says so, *recorded* in one commit with its audit entry and counters,
+//! *signed* while that commit runs, and *released* when it is durable. A repeated request gets the same result again
+//! without a second record.
+//!
+//! [`Connections`] keeps what remote signing needs beside that: endpoints (one `bunker://` URL each), the clients that
+//! connected to them, and their grants.
+#![forbid(unsafe_code)]
+
+mod approver;
+mod connections;
+mod endpoint;
+mod error;
+mod request_row;
+mod ruling;
+mod signer;
+
+pub use approver::{Approver, Decision, Headless, Reply};
+pub use connections::{Connections, NewEndpoint};
+pub use endpoint::Endpoint;
+pub use error::SignerError;
+pub use request_row::{RequestRow, RequestState};
+pub use signer::{Repeatable, Signer, Unfinished};

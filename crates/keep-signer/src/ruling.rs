@@ -1,0 +1,273 @@
+//! What happens to a request inside the write lock.
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_policy::{Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge};
+use keep_types::{EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId};
+use keep_vault::{Tx, VaultError};
+
+use crate::{Endpoint, Repeatable, RequestRow, RequestState};
+
+/// What the write lock decided about a request.
+#[derive(Debug)]
+pub(crate) enum Ruling {
+    /// Allowed, counted and recorded with this commit (or with an earlier one).
+    Allowed(Permit),
+    /// A person must decide; the request waits in its row.
+    Asks(Question, Option<Repeatable>),
+    /// Refused, and recorded as far as refusals of its asker are.
+    Refused(Fault),
+    /// An earlier copy waits for a person.
+    InProgress,
+}
+
+/// On what ground the request comes this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coming {
+    /// New, or repeated.
+    First,
+    /// Waiting since before a restart.
+    Again,
+    /// A person approved it.
+    Approved,
+    /// A person declined it.
+    Declined,
+    /// Nobody could be asked.
+    Unanswered,
+}
+
+/// A client's request with everything that stands about it in the vault.
+struct Case {
+    request: Request,
+    repeat: Option<Repeatable>,
+    client: PublicKey,
+    endpoint: Endpoint,
+    grant: Grant,
+    usage_at: RecordId,
+    row_at: RecordId,
+    row: Option<RequestRow>,
+}
+
+/// Judges `request` and stages everything that the decision brings: counters, audit entry, request row.
+pub(crate) fn rule(
+    tx: &mut Tx<'_, '_>,
+    request: Request,
+    repeat: Option<Repeatable>,
+    coming: Coming,
+    can_ask: bool,
+) -> Result<Ruling, VaultError> {
+    match request.origin {
+        Origin::Cli => Ok(rule_owner(tx, request)),
+        Origin::Nip46 { client, endpoint } => {
+            let Some(case) = open_case(tx, request, repeat, client, endpoint)? else {
+                return Ok(Ruling::Refused(keep_policy::Reason::NotConnected.into()));
+            };
+            rule_client(tx, case, coming, can_ask)
+        }
+    }
+}
+
+fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Ruling {
+    let entry = draft(&request, Outcome::Allowed);
+    let now = tx.now();
+    match judge(request, tx.job(), Standing::Owner, Basis::Fresh, now) {
+        Verdict::Allow(permit) => {
+            tx.audit(entry);
+            Ruling::Allowed(permit)
+        }
+        Verdict::Ask(question) => Ruling::Asks(question, None),
+        Verdict::Deny(denied) => Ruling::Refused(denied.reason.into()),
+    }
+}
+
+/// Reads what stands about a client's request. `None` for strangers, of whom nothing is recorded.
+fn open_case(
+    tx: &mut Tx<'_, '_>,
+    request: Request,
+    repeat: Option<Repeatable>,
+    client: PublicKey,
+    endpoint: EndpointId,
+) -> Result<Option<Case>, VaultError> {
+    let natural = Grant::natural_key(&client, endpoint);
+    let Some(grant) = tx.get::<Grant>(&tx.locate::<Grant>(&natural))? else { return Ok(None) };
+    let Some(endpoint) = tx.get::<Endpoint>(&Endpoint::place(endpoint))? else { return Ok(None) };
+    let usage_at = tx.locate::<Usage>(&natural);
+    let own_place = tx.locate::<RequestRow>(request.id.as_bytes());
+    let own_row = tx.get::<RequestRow>(&own_place)?;
+    let (row_at, row) = match own_row {
+        Some(row) => (own_place, Some(row)),
+        None => match earlier_copy(tx, repeat.as_ref())? {
+            Some((place, row)) => (place, Some(row)),
+            None => (own_place, None),
+        },
+    };
+    Ok(Some(Case { request, repeat, client, endpoint, grant, usage_at, row_at, row }))
+}
+
+/// The same request in an earlier event, if that was recent. An old one gives its fingerprint up.
+fn earlier_copy(
+    tx: &mut Tx<'_, '_>,
+    repeat: Option<&Repeatable>,
+) -> Result<Option<(RecordId, RequestRow)>, VaultError> {
+    let Some(fingerprint) = repeat.and_then(|repeat| repeat.fingerprint.as_deref()) else { return Ok(None) };
+    let Some((place, mut row)) = tx.find::<RequestRow>(fingerprint)? else { return Ok(None) };
+    if tx.now().since(row.asked_at).as_secs() <= RequestRow::REPEAT_SECS {
+        return Ok(Some((place, row)));
+    }
+    row.fingerprint = None;
+    tx.put(place, &row)?;
+    Ok(None)
+}
+
+fn rule_client(tx: &mut Tx<'_, '_>, mut case: Case, coming: Coming, can_ask: bool) -> Result<Ruling, VaultError> {
+    let state = case.row.as_ref().map(|row| row.state);
+    match (state, coming) {
+        (Some(RequestState::Asking), Coming::First) => return Ok(Ruling::InProgress),
+        (Some(RequestState::Granted | RequestState::Refused | RequestState::Done), _) => return repeat(tx, case),
+        (Some(RequestState::Asking), Coming::Declined) => {
+            let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
+            return refuse(tx, case, Outcome::Declined, fault);
+        }
+        (Some(RequestState::Asking), Coming::Unanswered) => return refuse_unasked(tx, case, None),
+        (Some(RequestState::Asking) | None, _) => {}
+    }
+    let approved = coming == Coming::Approved && state == Some(RequestState::Asking);
+    let basis = if approved { Basis::Approved } else { Basis::Fresh };
+    let mut usage = tx.get::<Usage>(&case.usage_at)?.unwrap_or_default();
+    let standing = Standing::Client { grant: &case.grant, usage: &mut usage, relays: &case.endpoint.relays };
+    let entry = draft(&case.request, if approved { Outcome::Approved } else { Outcome::Allowed });
+    let held = Held::of(&case.request);
+    match judge(case.request, tx.job(), standing, basis, tx.now()) {
+        Verdict::Allow(permit) => {
+            tx.put(case.usage_at, &usage)?;
+            let seq = tx.audit(entry);
+            let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
+            row.state = RequestState::Granted;
+            row.audit_seq = seq;
+            row.decided_at = tx.now();
+            tx.put(case.row_at, &row)?;
+            Ok(Ruling::Allowed(permit))
+        }
+        Verdict::Deny(Denied { request, reason }) => {
+            case.request = request;
+            refuse(tx, case, Outcome::Refused, reason.into())
+        }
+        Verdict::Ask(Question { request, prompt }) if can_ask => {
+            let row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat.clone());
+            tx.put(case.row_at, &row)?;
+            Ok(Ruling::Asks(Question { request, prompt }, case.repeat))
+        }
+        Verdict::Ask(Question { request, prompt }) => {
+            case.request = request;
+            refuse_unasked(tx, case, Some(&prompt))
+        }
+    }
+}
+
+/// The parts of a request that its row needs, kept while policy has the request itself.
+struct Held {
+    id: RequestId,
+    asked_at: keep_types::Timestamp,
+}
+
+impl Held {
+    const fn of(request: &Request) -> Self {
+        Self { id: request.id, asked_at: request.asked_at }
+    }
+
+    /// The request's row: the one that waits, or a new one.
+    fn row(
+        &self,
+        tx: &Tx<'_, '_>,
+        waiting: Option<RequestRow>,
+        client: &PublicKey,
+        endpoint: EndpointId,
+        repeat: Option<Repeatable>,
+    ) -> RequestRow {
+        waiting.unwrap_or_else(|| {
+            let mut row = RequestRow::new(self.id, client, endpoint, self.asked_at, tx.now());
+            if let Some(repeat) = repeat {
+                row.received = repeat.received;
+                row.fingerprint = repeat.fingerprint;
+            }
+            row
+        })
+    }
+}
+
+/// A request that was decided before: the same result again, without a second count, entry or commit of its own. Only what
+/// ends a connection holds against it.
+fn repeat(tx: &mut Tx<'_, '_>, mut case: Case) -> Result<Ruling, VaultError> {
+    let Some(mut row) = case.row.take() else { return Ok(Ruling::InProgress) };
+    if let Some(fault) = row.refusal() {
+        tx.cite(row.audit_seq);
+        return Ok(Ruling::Refused(fault));
+    }
+    // The answer is derived from the first copy's identity, so that it is the same answer.
+    case.request.id = row.id;
+    case.request.asked_at = row.asked_at;
+    let mut usage = Usage::default();
+    let standing = Standing::Client { grant: &case.grant, usage: &mut usage, relays: &case.endpoint.relays };
+    match judge(case.request, tx.job(), standing, Basis::Recorded, tx.now()) {
+        Verdict::Allow(permit) => {
+            tx.cite(row.audit_seq);
+            Ok(Ruling::Allowed(permit))
+        }
+        Verdict::Deny(Denied { request, reason }) => {
+            let fault = Fault::from(reason);
+            row.audit_seq = tx.audit(draft(&request, Outcome::Abandoned).reason(fault.message()));
+            row.refuse(&fault);
+            tx.put(case.row_at, &row)?;
+            Ok(Ruling::Refused(fault))
+        }
+        Verdict::Ask(_) => Ok(Ruling::InProgress),
+    }
+}
+
+fn refuse_unasked(tx: &mut Tx<'_, '_>, case: Case, prompt: Option<&Prompt>) -> Result<Ruling, VaultError> {
+    let why = prompt.map_or_else(|| "nobody answered".to_owned(), |prompt| prompt.because.clone());
+    let fault = Fault::new(ErrorCode::ApprovalUnavailable, format!("{} was not approved: {why}", describe(&case.request)));
+    refuse(tx, case, Outcome::Unanswered, fault)
+}
+
+fn refuse(tx: &mut Tx<'_, '_>, case: Case, outcome: Outcome, fault: Fault) -> Result<Ruling, VaultError> {
+    let seq = tx.audit(draft(&case.request, outcome).reason(fault.message()));
+    let held = Held::of(&case.request);
+    let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
+    row.refuse(&fault);
+    row.audit_seq = seq;
+    row.decided_at = tx.now();
+    tx.put(case.row_at, &row)?;
+    Ok(Ruling::Refused(fault))
+}
+
+fn describe(request: &Request) -> String {
+    match request.intent.kind() {
+        Some(kind) => format!("{} of kind {}", request.intent.operation(), kind.as_u16()),
+        None => request.intent.operation().to_string(),
+    }
+}
+
+/// The audit entry of a request.
+pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
+    let entry = Draft::new(action(request.intent.operation()), outcome, &request.origin).key(request.key);
+    match &request.intent {
+        Intent::SignEvent(event) => {
+            let entry = entry.event_kind(event.kind.as_u16());
+            event.id.map_or(entry.clone(), |id| entry.subject(id.to_bytes()))
+        }
+        Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),
+        Intent::GetPublicKey | Intent::Export => entry,
+    }
+}
+
+pub(crate) const fn action(operation: Operation) -> Action {
+    match operation {
+        Operation::GetPublicKey => Action::GetPublicKey,
+        Operation::SignEvent => Action::SignEvent,
+        Operation::Nip44Encrypt => Action::Nip44Encrypt,
+        Operation::Nip44Decrypt => Action::Nip44Decrypt,
+        Operation::Nip04Encrypt => Action::Nip04Encrypt,
+        Operation::Nip04Decrypt => Action::Nip04Decrypt,
+        Operation::Export => Action::Export,
+    }
+}

@@ -1,0 +1,156 @@
+//! A batch of jobs inside the write lock: what they changed so far, and how it becomes rows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use keep_audit::{Batch as AuditBatch, Draft};
+use keep_store::{NameIndex, Row, WriteTx};
+use keep_types::{Collection, Record, RecordId, Revision, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::head::Head;
+use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
+use crate::subkeys::{Nonces, Subkeys};
+use crate::vault::Identity;
+use crate::{VaultError, cache::Cache};
+
+/// What becomes of a record.
+#[derive(Clone)]
+pub(crate) enum Change {
+    Put { plain: Zeroizing<Vec<u8>>, name: Option<NameIndex> },
+    Delete,
+}
+
+/// Changes by place, and names by who has them.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub records: BTreeMap<(u8, RecordId), Change>,
+    pub names: HashMap<(u8, NameIndex), Option<RecordId>>,
+    pub drafts: Vec<Draft>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.drafts.is_empty()
+    }
+
+    /// Adds a job's changes on top.
+    pub fn absorb(&mut self, job: Self) {
+        self.records.extend(job.records);
+        self.names.extend(job.names);
+        self.drafts.extend(job.drafts);
+    }
+}
+
+/// One exclusive transaction, as the vault sees it.
+pub(crate) struct Batch<'a> {
+    pub raw: &'a mut dyn WriteTx,
+    pub keys: &'a Subkeys,
+    pub identity: Identity,
+    pub head: Head,
+    pub now: Timestamp,
+    pub cache: &'a mut Cache,
+    pub changes: Changes,
+}
+
+impl Batch<'_> {
+    /// The CBOR of a record as it stands after the jobs before.
+    pub fn get(&mut self, collection: Collection, id: &RecordId) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        let place = (collection.number(), *id);
+        match self.changes.records.get(&place) {
+            Some(Change::Put { plain, .. }) => return Ok(Some(plain.clone())),
+            Some(Change::Delete) => return Ok(None),
+            None => {}
+        }
+        if let Some(cached) = self.cache.get(&place) {
+            return Ok(Some(cached));
+        }
+        let Some(row) = self.raw.get(collection.number(), id)? else { return Ok(None) };
+        let plain = self.open(collection, &row)?;
+        self.cache.remember(&place, &plain);
+        Ok(Some(plain))
+    }
+
+    /// Who has a name after the jobs before.
+    pub fn holder(&self, collection: Collection, name: &NameIndex) -> Result<Option<RecordId>, VaultError> {
+        if let Some(holder) = self.changes.names.get(&(collection.number(), *name)) {
+            return Ok(*holder);
+        }
+        Ok(self.raw.find(collection.number(), name)?.map(|row| row.id))
+    }
+
+    /// The name index that a record has after the jobs before.
+    pub fn name_of(&self, place: (u8, RecordId)) -> Result<Option<NameIndex>, VaultError> {
+        match self.changes.records.get(&place) {
+            Some(Change::Put { name, .. }) => Ok(*name),
+            Some(Change::Delete) => Ok(None),
+            None => Ok(self.raw.get(place.0, &place.1)?.and_then(|row| row.name)),
+        }
+    }
+
+    fn open(&self, collection: Collection, row: &Row) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        open_row(self.keys, self.identity.vault, self.identity.epoch, row).map_err(|_| VaultError::Record {
+            collection: collection.as_str(),
+            reason: "it was changed or is damaged".into(),
+        })
+    }
+
+    /// Writes everything as rows of the next revision, and the head over them. Gives the new head.
+    pub fn flush(mut self) -> Result<(Head, Vec<u8>), VaultError> {
+        let revision = self.head.revision.next();
+        let mut changes = std::mem::take(&mut self.changes);
+        if !changes.drafts.is_empty() {
+            let first = self.head.audit.next_seq;
+            let entries = AuditBatch::link(&mut self.head.audit, self.now, std::mem::take(&mut changes.drafts));
+            let put = Change::Put { plain: entries.to_cbor()?, name: None };
+            changes.records.insert((Collection::Audit.number(), AuditBatch::place(first)), put);
+        }
+        let mut nonces = Nonces::new(changes.records.len() + 1)?;
+        let (deletes, puts): (Vec<_>, Vec<_>) =
+            changes.records.into_iter().partition(|(_, change)| matches!(change, Change::Delete));
+        for ((collection, id), change) in deletes.into_iter().chain(puts) {
+            self.write((collection, id), change, revision, &mut nonces)?;
+        }
+        self.head.revision = revision;
+        self.head.max_time = self.now;
+        let sealed = self.head.seal(self.keys, self.identity.vault, nonces.next()?)?;
+        self.raw.set_head(&sealed)?;
+        Ok((self.head, sealed))
+    }
+
+    fn write(
+        &mut self,
+        place: (u8, RecordId),
+        change: Change,
+        revision: Revision,
+        nonces: &mut Nonces,
+    ) -> Result<(), VaultError> {
+        let (collection, id) = place;
+        let (vault, epoch) = (self.identity.vault, self.identity.epoch);
+        let mac = self.keys.leaf();
+        // Audit rows are new by construction, so there is no old one to subtract.
+        let old = if collection == Collection::Audit.number() { None } else { self.raw.get(collection, &id)? };
+        if let Some(old) = old {
+            let old_leaf = leaf(&mac, &row_aad(vault, epoch, (&old).into()), &old.sealed);
+            let tally = self.head.tally(collection);
+            tally.sum.subtract(&old_leaf);
+            tally.count = tally.count.saturating_sub(1);
+        }
+        match change {
+            Change::Delete => {
+                self.raw.delete(collection, &id)?;
+                self.cache.forget(&place);
+            }
+            Change::Put { plain, name } => {
+                let key = self.keys.records(collection).ok_or_else(|| VaultError::Head("no such collection".into()))?;
+                let aad = row_aad(vault, epoch, RowPlace { collection, id, revision, name: name.as_ref() });
+                let sealed = seal(key, nonces.next()?, &aad, &plain);
+                let tally = self.head.tally(collection);
+                tally.sum.add(&leaf(&mac, &aad, &sealed));
+                tally.count += 1;
+                self.raw.put(&Row { collection, id, revision, name, sealed })?;
+                self.cache.remember(&place, &plain);
+            }
+        }
+        Ok(())
+    }
+}

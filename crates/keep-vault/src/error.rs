@@ -1,0 +1,121 @@
+//! What can go wrong in a vault.
+
+use keep_store::StoreError;
+use keep_types::{DecodeError, ErrorCode, Fault};
+
+/// Why a vault could not do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The passphrase opens no stanza.
+    #[error("the passphrase does not open this vault")]
+    WrongPassphrase,
+    /// The header is damaged.
+    #[error("the vault's header is damaged: {0}")]
+    Header(String),
+    /// The header asks for a key derivation outside the bounds.
+    #[error("the vault's header asks for an impossible key derivation ({0}); it is damaged or was tampered with")]
+    AbsurdKdf(String),
+    /// The key derivation is cheaper than the standard.
+    #[error("this vault's key derivation is weaker than the standard ({0}); it was made for tests")]
+    WeakKdf(String),
+    /// Made by a newer version.
+    #[error("the vault has format {0}; this version of Keep knows format 1")]
+    TooNew(u64),
+    /// Another process gave the vault a new data key.
+    #[error("the vault's data key was changed by another process; unlock the vault again")]
+    Rekeyed,
+    /// The head does not open, or goes back in time.
+    #[error("the vault's integrity record is damaged: {0}")]
+    Head(String),
+    /// A record does not open.
+    #[error("a record of {collection} cannot be read: {reason}")]
+    Record {
+        /// The collection's word.
+        collection: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The rows are not those that were recorded; remote signing is refused.
+    #[error("the vault was changed by something that is not Keep: {0}")]
+    Tampered(String),
+    /// Two keys with one name.
+    #[error("the name \"{0}\" is taken")]
+    NameTaken(String),
+    /// The same key is there already.
+    #[error("this key is already in the vault, as \"{0}\"")]
+    KeyExists(String),
+    /// No such key.
+    #[error("there is no such key in the vault")]
+    NoSuchKey,
+    /// The secret of a key is missing or not what its public key says.
+    #[error("the secret of this key does not belong to its public key")]
+    SecretMismatch,
+    /// An encrypted payload does not open, or a text is too long to encrypt.
+    #[error("{0}")]
+    Payload(String),
+    /// A result was released with the record of another request.
+    #[error("a result can only be released with its own durable record")]
+    Unrecorded,
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(String),
+    /// The writer thread ended.
+    #[error("the vault is closed")]
+    Closed,
+    /// The work of a transaction gave up.
+    #[error("{0}")]
+    Rejected(Fault),
+}
+
+impl From<DecodeError> for VaultError {
+    fn from(error: DecodeError) -> Self {
+        Self::Record { collection: error.collection, reason: error.reason }
+    }
+}
+
+impl From<Fault> for VaultError {
+    fn from(fault: Fault) -> Self {
+        Self::Rejected(fault)
+    }
+}
+
+impl From<getrandom::Error> for VaultError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::System(format!("the operating system gives no random bytes: {error}"))
+    }
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        let code = match error {
+            VaultError::Store(store) => return store.into(),
+            VaultError::Rejected(fault) => return fault,
+            VaultError::WeakKdf(_) => {
+                return Self::new(ErrorCode::InvalidInput, message)
+                    .with_hint("for a test vault, say so with --allow-weak-kdf; for a real one, make it anew");
+            }
+            VaultError::Rekeyed => {
+                return Self::new(ErrorCode::Locked, message).with_hint("start the command again");
+            }
+            VaultError::WrongPassphrase => ErrorCode::WrongPassphrase,
+            VaultError::Header(_)
+            | VaultError::AbsurdKdf(_)
+            | VaultError::Head(_)
+            | VaultError::Record { .. }
+            | VaultError::Tampered(_)
+            | VaultError::SecretMismatch => ErrorCode::Integrity,
+            VaultError::TooNew(_) => ErrorCode::FormatTooNew,
+            VaultError::NameTaken(_) | VaultError::KeyExists(_) => ErrorCode::AlreadyExists,
+            VaultError::NoSuchKey => ErrorCode::NotFound,
+            VaultError::Payload(_) => ErrorCode::InvalidPayload,
+            VaultError::System(_) => ErrorCode::Storage,
+            VaultError::Unrecorded | VaultError::Closed => ErrorCode::Bug,
+        };
+        Self::new(code, message)
+    }
+}

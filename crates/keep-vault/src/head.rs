@@ -1,0 +1,164 @@
+//! The sealed head: what the vault as a whole looks like after its last commit.
+
+use keep_audit::Chain;
+use keep_types::{Revision, Timestamp, VaultId};
+use minicbor::{Decode, Encode};
+
+use crate::VaultError;
+use crate::seal::{head_aad, open, seal};
+use crate::subkeys::Subkeys;
+
+/// The sum of the leaves of a collection, modulo 2^256, big-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sum([u64; 4]);
+
+impl Sum {
+    pub fn add(&mut self, leaf: &[u8; 32]) {
+        let mut carry = false;
+        for (word, other) in self.0.iter_mut().zip(words(leaf)).rev() {
+            let (sum, first) = word.overflowing_add(other);
+            let (sum, second) = sum.overflowing_add(u64::from(carry));
+            (*word, carry) = (sum, first || second);
+        }
+    }
+
+    pub fn subtract(&mut self, leaf: &[u8; 32]) {
+        let mut borrow = false;
+        for (word, other) in self.0.iter_mut().zip(words(leaf)).rev() {
+            let (diff, first) = word.overflowing_sub(other);
+            let (diff, second) = diff.overflowing_sub(u64::from(borrow));
+            (*word, borrow) = (diff, first || second);
+        }
+    }
+
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+fn words(bytes: &[u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(chunk);
+        *word = u64::from_be_bytes(eight);
+    }
+    words
+}
+
+impl<C> Encode<C> for Sum {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.to_bytes())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Sum {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes = <[u8; 32]>::try_from(d.bytes()?)
+            .map_err(|_| minicbor::decode::Error::message("a sum has 32 bytes"))?;
+        Ok(Self(words(&bytes)))
+    }
+}
+
+/// How many rows a collection has, and the sum of their leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Tally {
+    #[n(0)]
+    pub collection: u8,
+    #[n(1)]
+    pub count: u64,
+    #[n(2)]
+    pub sum: Sum,
+}
+
+/// The head.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Head {
+    #[n(0)]
+    pub revision: Revision,
+    #[n(1)]
+    pub epoch: u64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub header_hash: [u8; 32],
+    #[n(3)]
+    pub max_time: Timestamp,
+    #[n(4)]
+    pub audit: Chain,
+    #[n(5)]
+    pub tallies: Vec<Tally>,
+}
+
+impl Head {
+    pub const fn new(epoch: u64, header_hash: [u8; 32]) -> Self {
+        Self {
+            revision: Revision::ZERO,
+            epoch,
+            header_hash,
+            max_time: Timestamp::ZERO,
+            audit: Chain::start(),
+            tallies: Vec::new(),
+        }
+    }
+
+    /// The tally of a collection; an empty one is added if there is none.
+    pub fn tally(&mut self, collection: u8) -> &mut Tally {
+        let at = self.tallies.iter().position(|t| t.collection == collection).unwrap_or_else(|| {
+            self.tallies.push(Tally { collection, ..Tally::default() });
+            self.tallies.len() - 1
+        });
+        &mut self.tallies[at]
+    }
+
+    pub fn seal(&self, keys: &Subkeys, vault: VaultId, nonce: [u8; 24]) -> Result<Vec<u8>, VaultError> {
+        let plain = minicbor::to_vec(self).map_err(|e| VaultError::Head(e.to_string()))?;
+        Ok(seal(keys.head(), nonce, &head_aad(vault, self.epoch), &plain))
+    }
+
+    pub fn open(keys: &Subkeys, vault: VaultId, epoch: u64, sealed: &[u8]) -> Result<Self, VaultError> {
+        let plain = open(keys.head(), &head_aad(vault, epoch), sealed)
+            .map_err(|_| VaultError::Head("it does not open".into()))?;
+        minicbor::decode(&plain).map_err(|e| VaultError::Head(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sums_do_not_depend_on_order(leaves in proptest::collection::vec(any::<[u8; 32]>(), 0..20)) {
+            let mut forward = Sum::default();
+            leaves.iter().for_each(|leaf| forward.add(leaf));
+            let mut backward = Sum::default();
+            leaves.iter().rev().for_each(|leaf| backward.add(leaf));
+            prop_assert_eq!(forward, backward);
+            leaves.iter().for_each(|leaf| forward.subtract(leaf));
+            prop_assert_eq!(forward, Sum::default());
+        }
+    }
+
+    #[test]
+    fn carries_reach_the_top() {
+        let mut sum = Sum::default();
+        sum.add(&[0xff; 32]);
+        let mut one = [0; 32];
+        one[31] = 1;
+        sum.add(&one);
+        assert_eq!(sum, Sum::default());
+        sum.subtract(&one);
+        assert_eq!(sum.to_bytes(), [0xff; 32]);
+    }
+}

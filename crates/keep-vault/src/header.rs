@@ -1,0 +1,212 @@
+//! The header: what stands in clear, and the stanzas that wrap the data key.
+
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use keep_types::{SecretKey32, VaultId};
+use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::{KdfParams, VaultError};
+
+const FORMAT: u64 = 1;
+const MAX_STANZAS: usize = 8;
+const CHECK_LEN: usize = 8;
+
+/// How a stanza's key is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum StanzaType {
+    /// Argon2id over a passphrase.
+    #[n(1)]
+    Passphrase,
+}
+
+/// One way to unlock: the data key, wrapped.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Stanza {
+    #[n(0)]
+    kind: StanzaType,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    nonce: [u8; 24],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    wrapped: Vec<u8>,
+}
+
+/// The header of a vault.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Header {
+    #[n(0)]
+    format: u64,
+    /// Which vault.
+    #[n(1)]
+    pub vault: VaultId,
+    /// The generation of the data key.
+    #[n(2)]
+    pub epoch: u64,
+    /// What a passphrase costs.
+    #[n(3)]
+    pub kdf: KdfParams,
+    #[n(4)]
+    stanzas: Vec<Stanza>,
+}
+
+impl Header {
+    /// A header without stanzas.
+    pub const fn new(vault: VaultId, kdf: KdfParams) -> Self {
+        Self { format: FORMAT, vault, epoch: 1, kdf, stanzas: Vec::new() }
+    }
+
+    /// Adds a passphrase stanza: the data key wrapped under `kek`.
+    ///
+    /// # Errors
+    /// When there are 8 stanzas already, or the operating system gives no random bytes.
+    pub fn wrap(&mut self, kek: &SecretKey32, data_key: &SecretKey32) -> Result<(), VaultError> {
+        if self.stanzas.len() >= MAX_STANZAS {
+            return Err(VaultError::Header(format!("it has room for {MAX_STANZAS} ways to unlock")));
+        }
+        let mut nonce = [0; 24];
+        getrandom::getrandom(&mut nonce)?;
+        let aad = self.stanza_aad(StanzaType::Passphrase);
+        let payload = Payload { msg: data_key.expose(), aad: &aad };
+        let wrapped = cipher(kek)
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| VaultError::Header("the data key cannot be wrapped".into()))?;
+        self.stanzas.push(Stanza { kind: StanzaType::Passphrase, nonce, wrapped });
+        Ok(())
+    }
+
+    /// Tries every stanza with `kek`, without stopping at the first that opens.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongPassphrase`] when none opens.
+    pub fn unwrap_key(&self, kek: &SecretKey32) -> Result<SecretKey32, VaultError> {
+        let mut found = None;
+        for stanza in &self.stanzas {
+            let aad = self.stanza_aad(stanza.kind);
+            let payload = Payload { msg: &stanza.wrapped, aad: &aad };
+            if let Ok(plain) = cipher(kek).decrypt(XNonce::from_slice(&stanza.nonce), payload) {
+                let plain = Zeroizing::new(plain);
+                found = <[u8; 32]>::try_from(plain.as_slice()).ok().map(|mut key| SecretKey32::take(&mut key));
+            }
+        }
+        found.ok_or(VaultError::WrongPassphrase)
+    }
+
+    /// The bytes as stored.
+    ///
+    /// # Errors
+    /// When the header cannot be encoded.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, VaultError> {
+        let mut bytes = minicbor::to_vec(self).map_err(|e| VaultError::Header(e.to_string()))?;
+        let check = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&check[..CHECK_LEN]);
+        Ok(bytes)
+    }
+
+    /// Reads the bytes as stored.
+    ///
+    /// # Errors
+    /// [`VaultError::Header`] when they are damaged, [`VaultError::TooNew`] for a later format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VaultError> {
+        let damaged = |what: &str| VaultError::Header(what.to_owned());
+        let split = bytes.len().checked_sub(CHECK_LEN).ok_or_else(|| damaged("it is too short"))?;
+        let (cbor, check) = bytes.split_at(split);
+        if Sha256::digest(cbor)[..CHECK_LEN] != *check {
+            return Err(damaged("its check bytes do not match"));
+        }
+        match peek_format(cbor) {
+            Some(FORMAT) => {}
+            Some(later) => return Err(VaultError::TooNew(later)),
+            None => return Err(damaged("it names no format")),
+        }
+        let header: Self = minicbor::decode(cbor).map_err(|e| damaged(&e.to_string()))?;
+        if header.stanzas.is_empty() || header.stanzas.len() > MAX_STANZAS {
+            return Err(damaged("it has no usable way to unlock"));
+        }
+        Ok(header)
+    }
+
+    /// The hash by which the sealed head knows the header.
+    pub fn hash(bytes: &[u8]) -> [u8; 32] {
+        Sha256::digest(bytes).into()
+    }
+
+    fn stanza_aad(&self, kind: StanzaType) -> Vec<u8> {
+        let kind = match kind {
+            StanzaType::Passphrase => 1_u8,
+        };
+        let mut aad = b"keep v1 stanza".to_vec();
+        aad.extend_from_slice(self.vault.as_bytes());
+        aad.extend_from_slice(&self.epoch.to_be_bytes());
+        aad.push(kind);
+        for cost in [self.kdf.memory_kib, self.kdf.iterations, self.kdf.lanes] {
+            aad.extend_from_slice(&cost.to_be_bytes());
+        }
+        aad.extend_from_slice(&self.kdf.salt);
+        aad
+    }
+}
+
+fn cipher(kek: &SecretKey32) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(kek.expose().into())
+}
+
+/// The format number, which every version of the header has under key 0.
+fn peek_format(cbor: &[u8]) -> Option<u64> {
+    let mut decoder = minicbor::Decoder::new(cbor);
+    decoder.map().ok()?;
+    (decoder.u64().ok()? == 0).then(|| decoder.u64().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> SecretKey32 {
+        SecretKey32::take(&mut [byte; 32])
+    }
+
+    fn header() -> Header {
+        let mut header = Header::new(VaultId::from_bytes([1; 16]), KdfParams::standard([2; 32]));
+        header.wrap(&key(3), &key(4)).unwrap();
+        header
+    }
+
+    #[test]
+    fn wraps_and_unwraps_and_round_trips() {
+        let stored = header().to_bytes().unwrap();
+        let read = Header::from_bytes(&stored).unwrap();
+        assert_eq!(read.unwrap_key(&key(3)).unwrap().expose(), &[4; 32]);
+        assert_eq!(read.unwrap_key(&key(5)).unwrap_err(), VaultError::WrongPassphrase);
+    }
+
+    #[test]
+    fn every_flipped_byte_is_damage() {
+        let stored = header().to_bytes().unwrap();
+        for at in 0..stored.len() {
+            let mut bad = stored.clone();
+            bad[at] ^= 1;
+            assert!(Header::from_bytes(&bad).is_err(), "byte {at}");
+        }
+        for len in 0..stored.len() {
+            assert!(Header::from_bytes(&stored[..len]).is_err(), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn changed_costs_do_not_unwrap() {
+        let mut header = header();
+        header.kdf.iterations += 1;
+        assert_eq!(header.unwrap_key(&key(3)).unwrap_err(), VaultError::WrongPassphrase);
+    }
+
+    #[test]
+    fn a_later_format_is_named() {
+        let mut later = header();
+        later.format = 2;
+        assert_eq!(Header::from_bytes(&later.to_bytes().unwrap()), Err(VaultError::TooNew(2)));
+    }
+}

@@ -1,0 +1,117 @@
+//! The keys of a vault: made, imported, listed, deleted.
+
+use std::ops::ControlFlow;
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_store::Scan;
+use keep_types::{EndpointId, KeyId, Name, Origin, PublicKey, RecordId, SecretKey32};
+use secp256k1::{Keypair, SECP256K1, SecretKey};
+
+use crate::records::{SecretKind, SecretRecord, key_place};
+use crate::{KeyRecord, KeySource, Tx, Vault, VaultError};
+
+impl Vault {
+    /// Makes a key with the operating system's random number generator. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`VaultError::NameTaken`]; when the store cannot be written.
+    pub fn generate_key(&self, name: Name) -> Result<KeyRecord, VaultError> {
+        self.add_key(name, &random_secret()?, KeySource::Generated)
+    }
+
+    /// Brings a secret key in. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`VaultError::NameTaken`], [`VaultError::KeyExists`]; when the bytes are no secret key of secp256k1, or the store
+    /// cannot be written.
+    pub fn import_key(&self, name: Name, secret: &SecretKey32) -> Result<KeyRecord, VaultError> {
+        self.add_key(name, secret, KeySource::Imported)
+    }
+
+    fn add_key(&self, name: Name, secret: &SecretKey32, source: KeySource) -> Result<KeyRecord, VaultError> {
+        let public_key = public_key(secret)?.to_bytes();
+        let existing = self.keys()?.into_iter().find(|key| key.public_key == public_key);
+        if let Some(existing) = existing {
+            return Err(VaultError::KeyExists(existing.name.to_string()));
+        }
+        let id = KeyId::random()?;
+        let secret = SecretRecord { kind: SecretKind::Identity, secret: *secret.expose() };
+        let (record, _) = self
+            .submit(move |tx| {
+                let record = KeyRecord { id, name, public_key, created_at: tx.now(), source };
+                tx.put(key_place(id), &record)?;
+                tx.put_any(key_place(id), &secret)?;
+                let action = match source {
+                    KeySource::Generated => Action::KeyGenerated,
+                    KeySource::Imported => Action::KeyImported,
+                };
+                tx.audit(Draft::new(action, Outcome::Allowed, &Origin::Cli).key(id).reason(record.name.as_str()));
+                Ok(record)
+            })
+            .wait()?;
+        Ok(record)
+    }
+
+    /// Deletes a key and its secret. What it signed stays in the audit log.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchKey`]; when the store cannot be written.
+    pub fn delete_key(&self, id: KeyId) -> Result<(), VaultError> {
+        self.submit(move |tx| {
+            let record: KeyRecord = tx.get(&key_place(id))?.ok_or(VaultError::NoSuchKey)?;
+            tx.delete::<KeyRecord>(&key_place(id))?;
+            tx.delete_any::<SecretRecord>(&key_place(id))?;
+            let draft = Draft::new(Action::KeyDeleted, Outcome::Allowed, &Origin::Cli);
+            tx.audit(draft.key(id).reason(record.name.as_str()));
+            Ok(())
+        })
+        .wait()?;
+        self.secrets.forget(id);
+        Ok(())
+    }
+
+    /// Every readable key, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn keys(&self) -> Result<Vec<KeyRecord>, VaultError> {
+        let mut keys: Vec<KeyRecord> = Vec::new();
+        self.scan(Scan::default(), &mut |_, key| {
+            keys.push(key);
+            ControlFlow::Continue(())
+        })?;
+        keys.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(keys)
+    }
+
+    /// Makes the secret of a new bunker endpoint and gives its public key. Called from the job that writes the endpoint's
+    /// own record, so that both are committed together.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn new_transport_key(tx: &mut Tx<'_, '_>, endpoint: EndpointId) -> Result<PublicKey, VaultError> {
+        let secret = random_secret()?;
+        let record = SecretRecord { kind: SecretKind::Transport, secret: *secret.expose() };
+        tx.put_any(RecordId::from_bytes(*endpoint.as_bytes()), &record)?;
+        public_key(&secret)
+    }
+}
+
+fn random_secret() -> Result<SecretKey32, VaultError> {
+    loop {
+        let mut bytes = [0; 32];
+        getrandom::getrandom(&mut bytes)?;
+        // All but about 2^-128 of the values are secret keys.
+        if SecretKey::from_slice(&bytes).is_ok() {
+            return Ok(SecretKey32::take(&mut bytes));
+        }
+    }
+}
+
+fn public_key(secret: &SecretKey32) -> Result<PublicKey, VaultError> {
+    let mut pair =
+        Keypair::from_seckey_slice(SECP256K1, secret.expose()).map_err(|_| VaultError::SecretMismatch)?;
+    let public = PublicKey::from(pair.x_only_public_key().0);
+    pair.non_secure_erase();
+    Ok(public)
+}

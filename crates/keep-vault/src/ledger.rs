@@ -1,0 +1,169 @@
+//! The vault's meaning of the write path: jobs are judged inside the lock and answered after the commit.
+
+use std::sync::Arc;
+
+use keep_store::{Ledger, StoreError, WriteTx};
+use keep_types::{Fault, JobId, Revision};
+
+use crate::batch::{Batch, Changes};
+use crate::cache::Cache;
+use crate::head::Head;
+use crate::header::Header;
+use crate::vault::Shared;
+use crate::{Committed, Tx, VaultError};
+
+/// A job: what it does inside the lock (and whether its changes count), and whom to tell after the commit.
+pub(crate) struct Job {
+    pub id: JobId,
+    pub run: Box<dyn FnOnce(&mut Tx<'_, '_>) -> bool + Send>,
+    pub done: Box<dyn FnOnce(Result<Committed, VaultError>) + Send>,
+}
+
+/// A job that waits for the commit.
+struct Waiting {
+    id: JobId,
+    /// Its first audit entry, or the earlier one that it named as its record.
+    audit_seq: Option<u64>,
+    done: Box<dyn FnOnce(Result<Committed, VaultError>) + Send>,
+}
+
+pub(crate) struct VaultLedger {
+    shared: Arc<Shared>,
+    cache: Cache,
+    head: Option<(Vec<u8>, Head)>,
+    /// The head that the running batch would leave behind.
+    next: Option<(Vec<u8>, Head)>,
+    waiting: Vec<Waiting>,
+    /// The revision after the running batch.
+    revision: Revision,
+}
+
+impl VaultLedger {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            cache: Cache::default(),
+            head: None,
+            next: None,
+            waiting: Vec::new(),
+            revision: Revision::ZERO,
+        }
+    }
+
+    /// The head as stored; opened only when somebody else has written since.
+    fn current_head(&mut self, tx: &mut dyn WriteTx, shared: &Shared) -> Result<Head, VaultError> {
+        if tx.changed_by_others()? {
+            self.cache.clear();
+        }
+        let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
+        if let Some((known, head)) = &self.head
+            && *known == sealed
+        {
+            return Ok(head.clone());
+        }
+        self.cache.clear();
+        let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
+        let head = shared.open_head(&header, &sealed)?;
+        self.head = Some((sealed, head.clone()));
+        Ok(head)
+    }
+
+    fn run(&mut self, tx: &mut dyn WriteTx, jobs: Vec<Job>) -> Result<(), VaultError> {
+        let shared = Arc::clone(&self.shared);
+        let begun = self.current_head(tx, &shared).and_then(|head| Ok((head, shared.keys()?)));
+        let (head, keys) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                let error = into_store_error(error);
+                self.refuse(jobs, &error);
+                return Err(error.into());
+            }
+        };
+        let now = shared.clock.now().max(head.max_time);
+        self.revision = head.revision;
+        let identity = shared.identity;
+        let mut batch =
+            Batch { raw: tx, keys: &keys, identity, head, now, cache: &mut self.cache, changes: Changes::default() };
+        for job in jobs {
+            let mut view = Tx::new(&mut batch, job.id);
+            let keep = (job.run)(&mut view);
+            let (staged, cited) = view.into_changes();
+            if !keep {
+                continue;
+            }
+            let next_seq = batch.head.audit.next_seq + batch.changes.drafts.len() as u64;
+            let audit_seq = if staged.drafts.is_empty() { cited } else { Some(next_seq) };
+            batch.changes.absorb(staged);
+            self.waiting.push(Waiting { id: job.id, audit_seq, done: job.done });
+        }
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        let (head, sealed) = batch.flush()?;
+        self.revision = head.revision;
+        self.next = Some((sealed, head));
+        Ok(())
+    }
+}
+
+impl Ledger for VaultLedger {
+    type Job = Job;
+
+    fn apply(&mut self, tx: &mut dyn WriteTx, jobs: Vec<Job>) -> Result<(), StoreError> {
+        self.run(tx, jobs).map_err(into_store_error)
+    }
+
+    fn refuse(&mut self, jobs: Vec<Job>, error: &StoreError) {
+        for job in jobs {
+            (job.done)(Err(error.clone().into()));
+        }
+    }
+
+    fn settle(&mut self, outcome: Result<(), StoreError>) {
+        let next = self.next.take();
+        match &outcome {
+            Ok(()) => {
+                if next.is_some() {
+                    self.head = next;
+                }
+                self.shared.saw(self.revision);
+            }
+            Err(_) => {
+                // The cache may hold what was never committed.
+                self.cache.clear();
+                self.head = None;
+            }
+        }
+        for waiting in self.waiting.drain(..) {
+            (waiting.done)(match &outcome {
+                Ok(()) => Ok(Committed::new(waiting.id, self.revision, waiting.audit_seq)),
+                Err(error) => Err(error.clone().into()),
+            });
+        }
+    }
+}
+
+fn into_store_error(error: VaultError) -> StoreError {
+    match error {
+        VaultError::Store(store) => store,
+        other => StoreError::Aborted(Fault::from(other)),
+    }
+}
+
+impl Drop for VaultLedger {
+    fn drop(&mut self) {
+        self.cache.clear();
+    }
+}
+
+/// The header's part in opening the head: the same vault, the same generation of the data key, the very same bytes.
+pub(crate) fn check_header(shared: &Shared, header: &[u8]) -> Result<Header, VaultError> {
+    let parsed = Header::from_bytes(header)?;
+    if parsed.vault != shared.identity.vault {
+        return Err(VaultError::Header("it belongs to another vault".into()));
+    }
+    if parsed.epoch != shared.identity.epoch {
+        return Err(VaultError::Rekeyed);
+    }
+    Ok(parsed)
+}

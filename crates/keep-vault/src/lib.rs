@@ -1,0 +1,63 @@
+//! The encrypted vault.
+//!
+//! A [`Vault`] is a header and sealed records in a [`Store`](keep_store::Store). The header's *stanzas* each wrap the same
+//! random data key; subkeys of it seal the records, and a sealed head holds a keyed sum over all of them, so that any
+//! removed, changed or replayed record is found. `docs/formats/vault.md` describes the format.
+//!
+//! A secret is used in one way only: [`Vault::execute`] takes a [`Permit`](keep_policy::Permit) by value and gives a
+//! [`Held`] answer, and the answer leaves only against the [`Committed`] record of the same job.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use keep_store::MemoryStore;
+//! use keep_types::{Name, SecretText, SystemClock};
+//! use keep_vault::{Environment, KdfCost, Vault};
+//!
+//! let environment = Environment::new(SystemClock).allow_weak_kdf();
+//! let passphrase = SecretText::from("correct horse".to_owned());
+//! let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+//! let vault = Vault::create(Arc::new(MemoryStore::new()), &passphrase, [7; 32], cost, &environment)?;
+//! let key = vault.generate_key(Name::new("main").unwrap())?;
+//! assert_eq!(vault.keys()?, [key]);
+//! # Ok::<(), keep_vault::VaultError>(())
+//! ```
+#![deny(unsafe_code)]
+
+mod batch;
+mod cache;
+mod error;
+mod head;
+mod header;
+mod held;
+mod kdf;
+mod keyring;
+mod ledger;
+mod memory;
+mod pending;
+mod records;
+mod reserve;
+mod seal;
+mod secrets;
+mod shield;
+mod subkeys;
+mod tx;
+mod vault;
+mod verify;
+
+pub use error::VaultError;
+pub use held::{Committed, Held};
+pub use kdf::{KdfParams, WeakKdf};
+pub use pending::{Pending, Recording};
+pub use records::{KeyRecord, KeySource};
+pub use reserve::RESERVE_LEN;
+pub use tx::Tx;
+pub use vault::{Environment, KdfCost, Vault};
+pub use verify::{AuditSummary, IntegrityReport};
+
+/// Reads a header as stored, for tools and fuzzing. Opens nothing.
+///
+/// # Errors
+/// When the bytes are damaged or of a later format.
+pub fn inspect_header(bytes: &[u8]) -> Result<KdfParams, VaultError> {
+    Ok(header::Header::from_bytes(bytes)?.kdf)
+}

@@ -1,0 +1,193 @@
+//! Secret keys: the only code that touches them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use keep_cipher::{SharedX, nip04, nip44};
+use keep_policy::Permit;
+use keep_types::{
+    Answer, Collection, EndpointId, Event, EventId, Intent, KeyId, PublicKey, Record, RecordId, RequestId, Scheme,
+    SecretKey32, SecretText, UnsignedEvent,
+};
+use secp256k1::{Keypair, Message, SECP256K1};
+use sha2::{Digest, Sha256};
+
+use crate::memory::{EXPANDED_LEN, expand, restore};
+use crate::records::{SecretKind, SecretRecord, key_place};
+use crate::seal::open_row;
+use crate::shield::Shielded;
+use crate::subkeys::Subkeys;
+use crate::{Committed, Held, Vault, VaultError};
+
+/// Expanded key pairs, encrypted in memory, by key.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    expanded: Mutex<HashMap<KeyId, Shielded<EXPANDED_LEN>>>,
+}
+
+impl Secrets {
+    pub fn forget(&self, key: KeyId) {
+        self.expanded.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+/// A key pair for the length of one operation. Erased on drop.
+struct Opened(Keypair);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.non_secure_erase();
+    }
+}
+
+impl Vault {
+    /// Uses a secret as the permit says. The result waits for its record: see [`Held`].
+    ///
+    /// # Errors
+    /// [`VaultError::Unrecorded`] when this use needs its record first; otherwise when the secret cannot be read or the
+    /// operation itself fails.
+    pub fn execute(&self, permit: Permit) -> Result<Held<Answer>, VaultError> {
+        if permit.record_first() {
+            return Err(VaultError::Unrecorded);
+        }
+        self.perform(permit)
+    }
+
+    /// Uses a secret whose record is already durable: the only way to export.
+    ///
+    /// # Errors
+    /// [`VaultError::Unrecorded`] when the record is that of another job; otherwise as [`execute`](Self::execute).
+    pub fn execute_recorded(&self, permit: Permit, record: &Committed) -> Result<Held<Answer>, VaultError> {
+        if !record.covers(permit.job()) {
+            return Err(VaultError::Unrecorded);
+        }
+        self.perform(permit)
+    }
+
+    fn perform(&self, permit: Permit) -> Result<Held<Answer>, VaultError> {
+        let job = permit.job();
+        let request = permit.into_request();
+        let pair = self.open_pair(request.key)?;
+        let answer = match request.intent {
+            Intent::GetPublicKey => Answer::PublicKey(PublicKey::from(pair.0.x_only_public_key().0)),
+            Intent::SignEvent(event) => {
+                Answer::Event(Box::new(sign_event(&self.shared.keys()?, &pair.0, &request.id, event)?))
+            }
+            Intent::Encrypt { scheme, peer, plaintext } => {
+                let keys = self.shared.keys()?;
+                Answer::Ciphertext(encrypt(&keys, &pair.0, &request.id, request.asked_at, scheme, &peer, &plaintext)?)
+            }
+            Intent::Decrypt { scheme, peer, ciphertext } => {
+                Answer::Plaintext(decrypt(&pair.0, scheme, &peer, &ciphertext)?)
+            }
+            Intent::Export => Answer::SecretKey(SecretKey32::take(&mut pair.0.secret_bytes())),
+        };
+        Ok(Held::new(answer, job))
+    }
+
+    fn open_pair(&self, key: KeyId) -> Result<Opened, VaultError> {
+        let mut expanded = self.secrets.expanded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shielded) = expanded.get(&key) {
+            return Ok(Opened(restore(&*self.shared.shield.open(shielded)?)?));
+        }
+        let record = self.read_secret(&key_place(key), SecretKind::Identity)?.ok_or(VaultError::NoSuchKey)?;
+        let bytes = expand(&record.secret)?;
+        expanded.insert(key, self.shared.shield.seal(&bytes)?);
+        Ok(Opened(restore(&bytes)?))
+    }
+
+    /// The transport key of a bunker endpoint. It encrypts and signs envelopes and says nothing in anybody's name, so it
+    /// needs no permit.
+    ///
+    /// # Errors
+    /// When there is no such endpoint, or its key cannot be read.
+    pub fn transport_key(&self, endpoint: EndpointId) -> Result<SecretKey32, VaultError> {
+        let place = RecordId::from_bytes(*endpoint.as_bytes());
+        let record = self.read_secret(&place, SecretKind::Transport)?.ok_or(VaultError::NoSuchKey)?;
+        Ok(SecretKey32::take(&mut { record.secret }))
+    }
+
+    fn read_secret(&self, place: &RecordId, kind: SecretKind) -> Result<Option<SecretRecord>, VaultError> {
+        let mut row = None;
+        self.store.read(&mut |tx| {
+            row = tx.get(Collection::Secrets.number(), place)?;
+            Ok(())
+        })?;
+        let Some(row) = row else { return Ok(None) };
+        let identity = self.shared.identity;
+        let plain = open_row(&self.shared.keys()?, identity.vault, identity.epoch, &row).map_err(|_| {
+            VaultError::Record { collection: "secrets", reason: "it was changed or is damaged".into() }
+        })?;
+        let record = SecretRecord::from_cbor(&plain)?;
+        Ok((record.kind == kind).then_some(record))
+    }
+}
+
+/// Signs an event with BIP-340. The auxiliary randomness follows from request and message, so that a repeated request
+/// gives the same bytes again.
+fn sign_event(
+    keys: &Subkeys,
+    pair: &Keypair,
+    request: &RequestId,
+    event: UnsignedEvent,
+) -> Result<Event, VaultError> {
+    let author = PublicKey::from(pair.x_only_public_key().0);
+    if event.pubkey != author {
+        return Err(VaultError::SecretMismatch);
+    }
+    let id = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+    let aux = keys.answer(b"aux", &[request.as_bytes(), id.as_bytes()]);
+    let signature = SECP256K1.sign_schnorr_with_aux_rand(&Message::from_digest(id.to_bytes()), pair, &aux);
+    Ok(Event::new(id, event.pubkey, event.created_at, event.kind, event.tags, event.content, signature))
+}
+
+/// Encrypts with a nonce that follows from request and plaintext: a repeated request gives the same bytes again, and
+/// another text never shares a nonce.
+fn encrypt(
+    keys: &Subkeys,
+    pair: &Keypair,
+    request: &RequestId,
+    asked_at: keep_types::Timestamp,
+    scheme: Scheme,
+    peer: &PublicKey,
+    plaintext: &SecretText,
+) -> Result<String, VaultError> {
+    let digest = Sha256::digest(plaintext.expose());
+    let label: &[u8] = match scheme {
+        Scheme::Nip44 => b"n44",
+        Scheme::Nip04 => b"n04",
+    };
+    let nonce = keys.answer(label, &[request.as_bytes(), &asked_at.as_secs().to_be_bytes(), &peer.to_bytes(), &digest]);
+    let shared = shared_x(pair, peer)?;
+    match scheme {
+        Scheme::Nip44 => {
+            nip44::encrypt(&keep_cipher::ConversationKey::from_shared(&shared), plaintext.expose(), &nonce)
+        }
+        Scheme::Nip04 => {
+            let mut iv = [0; 16];
+            iv.copy_from_slice(&nonce[..16]);
+            nip04::encrypt(&shared, plaintext.expose(), &iv)
+        }
+    }
+    .map_err(payload)
+}
+
+fn decrypt(pair: &Keypair, scheme: Scheme, peer: &PublicKey, ciphertext: &str) -> Result<SecretText, VaultError> {
+    let shared = shared_x(pair, peer)?;
+    match scheme {
+        Scheme::Nip44 => nip44::decrypt(&keep_cipher::ConversationKey::from_shared(&shared), ciphertext),
+        Scheme::Nip04 => nip04::decrypt(&shared, ciphertext),
+    }
+    .map_err(payload)
+}
+
+fn shared_x(pair: &Keypair, peer: &PublicKey) -> Result<SharedX, VaultError> {
+    let mut secret = pair.secret_key();
+    let shared = SharedX::derive(&secret, peer);
+    secret.non_secure_erase();
+    shared.map_err(payload)
+}
+
+fn payload(error: keep_cipher::CipherError) -> VaultError {
+    VaultError::Payload(error.to_string())
+}

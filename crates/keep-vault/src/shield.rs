@@ -1,0 +1,89 @@
+//! Secrets at rest in memory: encrypted under a key that exists only as the hash of a large random block.
+//!
+//! The idea is that of OpenSSH's key shielding: whoever reads memory through a side channel must read the whole block
+//! without one wrong bit. Ascon-AEAD128 (NIST SP 800-232) encrypts, the block lies in locked memory.
+
+use ascon_aead::aead::{AeadInOut, KeyInit};
+use ascon_aead::{AsconAead128, AsconAead128Key, AsconAead128Nonce, AsconAead128Tag};
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::VaultError;
+use crate::memory::LockedBytes;
+
+/// Hashed once per unsealing: large enough to be hard to read without error, small enough for one per signature.
+const BLOCK_LEN: usize = 4096;
+
+/// The random block. One per unlocked vault.
+pub(crate) struct Shield {
+    block: LockedBytes,
+}
+
+/// A secret of `N` bytes, encrypted. Useless without its shield.
+pub(crate) struct Shielded<const N: usize> {
+    nonce: [u8; 16],
+    body: Box<[u8; N]>,
+    tag: [u8; 16],
+}
+
+impl Shield {
+    pub fn new() -> Result<Self, VaultError> {
+        let mut block = LockedBytes::zeroed(BLOCK_LEN)?;
+        getrandom::getrandom(block.as_mut_slice())?;
+        Ok(Self { block })
+    }
+
+    /// Whether the block is kept out of swap.
+    pub const fn is_locked(&self) -> bool {
+        self.block.is_locked()
+    }
+
+    fn cipher(&self) -> AsconAead128 {
+        let mut hash = Sha256::digest(self.block.as_slice());
+        let mut key = AsconAead128Key::default();
+        key.copy_from_slice(&hash[..16]);
+        hash.zeroize();
+        let cipher = AsconAead128::new(&key);
+        key.zeroize();
+        cipher
+    }
+
+    pub fn seal<const N: usize>(&self, secret: &[u8; N]) -> Result<Shielded<N>, VaultError> {
+        let mut nonce = [0; 16];
+        getrandom::getrandom(&mut nonce)?;
+        let mut body = Box::new(*secret);
+        let tag = self
+            .cipher()
+            .encrypt_inout_detached(&AsconAead128Nonce::from(nonce), b"", body.as_mut_slice().into())
+            .map_err(|_| VaultError::System("a key cannot be shielded".into()))?;
+        Ok(Shielded { nonce, body, tag: tag.into() })
+    }
+
+    pub fn open<const N: usize>(&self, shielded: &Shielded<N>) -> Result<Zeroizing<[u8; N]>, VaultError> {
+        let mut secret = Zeroizing::new(*shielded.body);
+        self.cipher()
+            .decrypt_inout_detached(
+                &AsconAead128Nonce::from(shielded.nonce),
+                b"",
+                secret.as_mut_slice().into(),
+                &AsconAead128Tag::from(shielded.tag),
+            )
+            .map_err(|_| VaultError::System("a key in memory was damaged".into()))?;
+        Ok(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shielded_secrets_are_not_in_clear_and_come_back() {
+        let shield = Shield::new().unwrap();
+        let sealed = shield.seal(&[0x5a; 64]).unwrap();
+        assert!(!sealed.body.windows(4).any(|w| w == [0x5a; 4]));
+        assert_eq!(*shield.open(&sealed).unwrap(), [0x5a; 64]);
+        let other = Shield::new().unwrap();
+        assert!(other.open(&sealed).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! The view that one job has inside the write lock.
+
+use keep_audit::Draft;
+use keep_types::{Collection, JobId, Record, RecordId, Timestamp};
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+use crate::VaultError;
+use crate::batch::{Batch, Change, Changes};
+
+/// One job's exclusive view of the vault. What it writes becomes part of the commit if the job returns `Ok`, and leaves
+/// no trace otherwise. Secrets are not reachable from here.
+pub struct Tx<'t, 'b> {
+    batch: &'t mut Batch<'b>,
+    staged: Changes,
+    job: JobId,
+    cited: Option<u64>,
+}
+
+impl<'t, 'b> Tx<'t, 'b> {
+    pub(crate) fn new(batch: &'t mut Batch<'b>, job: JobId) -> Self {
+        Self { batch, staged: Changes::default(), job, cited: None }
+    }
+
+    /// What the job changed, and the earlier audit entry that it named as its record.
+    pub(crate) fn into_changes(self) -> (Changes, Option<u64>) {
+        (self.staged, self.cited)
+    }
+
+    /// The vault's time: the clock, but never earlier than what the vault has seen.
+    pub const fn now(&self) -> Timestamp {
+        self.batch.now
+    }
+
+    /// The job under which permits of this pass are made.
+    pub const fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Where the record lies that is found by what it is about.
+    pub fn locate<R: Record>(&self, natural_key: &[u8]) -> RecordId {
+        self.batch.keys.locate(R::COLLECTION, natural_key)
+    }
+
+    /// A record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get<R: Record>(&mut self, id: &RecordId) -> Result<Option<R>, VaultError> {
+        open_to_jobs::<R>()?;
+        self.get_any(id)
+    }
+
+    /// The record of a collection that has this unique name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn find<R: Record>(&mut self, name: &str) -> Result<Option<(RecordId, R)>, VaultError> {
+        let index = self.name_index::<R>(name);
+        let Some(id) = self.holder::<R>(&index)? else { return Ok(None) };
+        Ok(self.get::<R>(&id)?.map(|record| (id, record)))
+    }
+
+    /// Writes or replaces a record.
+    ///
+    /// # Errors
+    /// [`VaultError::NameTaken`] when another record of the collection has its unique name.
+    pub fn put<R: Record>(&mut self, id: RecordId, record: &R) -> Result<(), VaultError> {
+        open_to_jobs::<R>()?;
+        self.put_any(id, record)
+    }
+
+    /// Removes a record; says whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn delete<R: Record>(&mut self, id: &RecordId) -> Result<bool, VaultError> {
+        open_to_jobs::<R>()?;
+        self.delete_any::<R>(id)
+    }
+
+    /// Adds an entry to the audit log; the number that it gets.
+    pub fn audit(&mut self, draft: Draft) -> u64 {
+        self.staged.drafts.push(draft);
+        let before = self.batch.changes.drafts.len() + self.staged.drafts.len() - 1;
+        self.batch.head.audit.next_seq + before as u64
+    }
+
+    /// Names an entry that the log already has as the record of this job: for a repeated request, which was recorded when
+    /// it was first decided. An entry that does not exist is no record.
+    pub fn cite(&mut self, seq: u64) {
+        let chain = &self.batch.head.audit;
+        self.cited = (chain.first_seq..chain.next_seq).contains(&seq).then_some(seq);
+    }
+
+    pub(crate) fn get_any<R: Record>(&mut self, id: &RecordId) -> Result<Option<R>, VaultError> {
+        let plain: Option<Zeroizing<Vec<u8>>> = match self.staged.records.get(&place::<R>(id)) {
+            Some(Change::Put { plain, .. }) => Some(plain.clone()),
+            Some(Change::Delete) => None,
+            None => self.batch.get(R::COLLECTION, id)?,
+        };
+        Ok(plain.map(|plain| R::from_cbor(&plain)).transpose()?)
+    }
+
+    pub(crate) fn put_any<R: Record>(&mut self, id: RecordId, record: &R) -> Result<(), VaultError> {
+        let name = record.unique_name().map(|name| (self.name_index::<R>(name), name.to_owned()));
+        if let Some((index, name)) = &name
+            && self.holder::<R>(index)?.is_some_and(|holder| holder != id)
+        {
+            return Err(VaultError::NameTaken(name.clone()));
+        }
+        let index = name.map(|(index, _)| index);
+        self.release_name::<R>(&id, index.as_ref())?;
+        if let Some(index) = index {
+            self.staged.names.insert((R::COLLECTION.number(), index), Some(id));
+        }
+        let change = Change::Put { plain: record.to_cbor()?, name: index };
+        self.staged.records.insert(place::<R>(&id), change);
+        Ok(())
+    }
+
+    pub(crate) fn delete_any<R: Record>(&mut self, id: &RecordId) -> Result<bool, VaultError> {
+        let existed = match self.staged.records.get(&place::<R>(id)) {
+            Some(Change::Put { .. }) => true,
+            Some(Change::Delete) => false,
+            None => self.batch.get(R::COLLECTION, id)?.is_some(),
+        };
+        self.release_name::<R>(id, None)?;
+        self.staged.records.insert(place::<R>(id), Change::Delete);
+        Ok(existed)
+    }
+
+    /// Frees the name that the record had, unless it keeps it.
+    fn release_name<R: Record>(&mut self, id: &RecordId, keeps: Option<&[u8; 32]>) -> Result<(), VaultError> {
+        let old = match self.staged.records.get(&place::<R>(id)) {
+            Some(Change::Put { name, .. }) => *name,
+            Some(Change::Delete) => None,
+            None if has_names(R::COLLECTION) => self.batch.name_of(place::<R>(id))?,
+            None => None,
+        };
+        if let Some(old) = old.filter(|old| Some(old) != keeps) {
+            self.staged.names.insert((R::COLLECTION.number(), old), None);
+        }
+        Ok(())
+    }
+
+    fn holder<R: Record>(&self, index: &[u8; 32]) -> Result<Option<RecordId>, VaultError> {
+        match self.staged.names.get(&(R::COLLECTION.number(), *index)) {
+            Some(holder) => Ok(*holder),
+            None => self.batch.holder(R::COLLECTION, index),
+        }
+    }
+
+    fn name_index<R: Record>(&self, name: &str) -> [u8; 32] {
+        let name: String = name.nfc().collect();
+        self.batch.keys.name_index(R::COLLECTION, &name)
+    }
+}
+
+const fn place<R: Record>(id: &RecordId) -> (u8, RecordId) {
+    (R::COLLECTION.number(), *id)
+}
+
+/// Secrets are reached with a permit, the audit log through [`Tx::audit`]; never as records.
+fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
+    match R::COLLECTION {
+        Collection::Secrets | Collection::Audit => {
+            Err(VaultError::Record { collection: R::COLLECTION.as_str(), reason: "it is not open to jobs".into() })
+        }
+        Collection::Keys
+        | Collection::Grants
+        | Collection::Usage
+        | Collection::Requests
+        | Collection::Endpoints => Ok(()),
+    }
+}
+
+const fn has_names(collection: Collection) -> bool {
+    match collection {
+        Collection::Keys | Collection::Requests => true,
+        Collection::Secrets
+        | Collection::Audit
+        | Collection::Grants
+        | Collection::Usage
+        | Collection::Endpoints => false,
+    }
+}

@@ -1,0 +1,342 @@
+//! The vault: made, opened, read and written.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_store::{Scan, Store, StoreError, Writer};
+use keep_types::{Clock, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp, VaultId};
+use tokio::sync::oneshot;
+
+use crate::head::Head;
+use crate::header::Header;
+use crate::kdf::Derived;
+use crate::ledger::{Job, VaultLedger, check_header};
+use crate::pending::Pending;
+use crate::secrets::Secrets;
+use crate::seal::open_row;
+use crate::shield::{Shield, Shielded};
+use crate::subkeys::{SUBKEYS_LEN, Subkeys};
+use crate::verify::{IntegrityReport, verify};
+use crate::{Committed, KdfParams, Tx, VaultError, WeakKdf, reserve};
+
+/// Which vault, and which generation of its data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub vault: VaultId,
+    pub epoch: u64,
+}
+
+/// What the vault and its writer thread share.
+pub(crate) struct Shared {
+    pub identity: Identity,
+    pub clock: Arc<dyn Clock>,
+    pub shield: Shield,
+    keys: Shielded<SUBKEYS_LEN>,
+    /// The highest revision that this process has seen.
+    seen: AtomicU64,
+}
+
+impl Shared {
+    /// The subkeys in clear, for one operation.
+    pub fn keys(&self) -> Result<Subkeys, VaultError> {
+        Ok(Subkeys::from_bytes(self.shield.open(&self.keys)?))
+    }
+
+    /// Opens the head and checks it against the header and against what was seen before.
+    pub fn open_head(&self, header: &[u8], sealed: &[u8]) -> Result<Head, VaultError> {
+        check_header(self, header)?;
+        let head = Head::open(&self.keys()?, self.identity.vault, self.identity.epoch, sealed)?;
+        if head.header_hash != Header::hash(header) {
+            return Err(VaultError::Head("the header is not the one that was recorded".into()));
+        }
+        let seen = self.seen.load(Ordering::Acquire);
+        if head.revision.get() < seen {
+            return Err(VaultError::Head(format!(
+                "it was put back from revision {seen} to {}",
+                head.revision
+            )));
+        }
+        Ok(head)
+    }
+
+    /// Remembers the highest revision.
+    pub fn saw(&self, revision: Revision) {
+        self.seen.fetch_max(revision.get(), Ordering::AcqRel);
+    }
+}
+
+/// An unlocked vault. Dropping it wipes its keys and ends its writer thread.
+pub struct Vault {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) secrets: Secrets,
+    writer: Writer<Job>,
+    integrity: IntegrityReport,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").field("id", &self.shared.identity.vault).finish_non_exhaustive()
+    }
+}
+
+/// What a vault needs from outside besides its store.
+#[derive(Clone)]
+pub struct Environment {
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Whether a key derivation made for tests is accepted.
+    pub weak_kdf: WeakKdf,
+}
+
+impl Environment {
+    /// The clock `clock`, and no weak key derivation.
+    pub fn new(clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), weak_kdf: WeakKdf::Refuse }
+    }
+
+    /// Accepts a key derivation made for tests.
+    #[must_use]
+    pub const fn allow_weak_kdf(mut self) -> Self {
+        self.weak_kdf = WeakKdf::Allow;
+        self
+    }
+}
+
+/// The cost of unlocking a new vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KdfCost {
+    /// Argon2id with 256 MiB, 4 iterations, 4 lanes.
+    #[default]
+    Standard,
+    /// Another cost, for tests.
+    Custom {
+        /// Memory in KiB.
+        memory_kib: u32,
+        /// Passes over it.
+        iterations: u32,
+        /// Lanes.
+        lanes: u32,
+    },
+}
+
+impl KdfCost {
+    const fn params(self, salt: [u8; 32]) -> KdfParams {
+        match self {
+            Self::Standard => KdfParams::standard(salt),
+            Self::Custom { memory_kib, iterations, lanes } => KdfParams { memory_kib, iterations, lanes, salt },
+        }
+    }
+}
+
+impl Vault {
+    /// Writes the reserve of a new vault into `directory` and gives the KDF salt, which [`Vault::create`] takes.
+    /// Call it once the directory is known to hold no vault.
+    ///
+    /// # Errors
+    /// When there is a reserve already, or it cannot be written.
+    pub fn create_reserve(directory: &Path) -> Result<[u8; 32], VaultError> {
+        reserve::create(directory)
+    }
+
+    /// Makes a vault in an empty store and opens it.
+    ///
+    /// # Errors
+    /// When the store holds a vault already or cannot be written, or the cost is refused.
+    pub fn create(
+        store: Arc<dyn Store>,
+        passphrase: &SecretText,
+        salt: [u8; 32],
+        cost: KdfCost,
+        environment: &Environment,
+    ) -> Result<Self, VaultError> {
+        let kdf = cost.params(salt);
+        let derived = kdf.derive(passphrase, environment.weak_kdf)?;
+        let mut header = Header::new(VaultId::random()?, kdf);
+        let mut raw = [0; 32];
+        getrandom::getrandom(&mut raw)?;
+        let data_key = SecretKey32::take(&mut raw);
+        header.wrap(&derived.outer_kek(), &data_key)?;
+        let header_bytes = header.to_bytes()?;
+        let head = Head::new(header.epoch, Header::hash(&header_bytes));
+        let keys = Subkeys::derive(&data_key, header.vault, header.epoch);
+        let mut nonce = [0; 24];
+        getrandom::getrandom(&mut nonce)?;
+        let sealed = head.seal(&keys, header.vault, nonce)?;
+        store.write(&mut |tx| {
+            if tx.header()?.is_some() {
+                return Err(StoreError::Exists(std::path::PathBuf::new()));
+            }
+            tx.set_header(&header_bytes)?;
+            tx.set_head(&sealed)
+        })?;
+        let vault = Self::with_keys(store, &header, &keys, environment)?;
+        vault
+            .submit(|tx| {
+                tx.audit(Draft::new(Action::VaultCreated, Outcome::Allowed, &Origin::Cli));
+                Ok(())
+            })
+            .wait()?;
+        Ok(vault)
+    }
+
+    /// Opens a vault with a passphrase. Runs Argon2id once, then checks every row against the sealed sums.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongPassphrase`]; a damaged header or head; when the store cannot be read. Damaged *rows* are no
+    /// error here: see [`Vault::integrity`].
+    pub fn open(
+        store: Arc<dyn Store>,
+        passphrase: &SecretText,
+        environment: &Environment,
+    ) -> Result<Self, VaultError> {
+        let header = read_header(&*store)?;
+        let derived: Derived = header.kdf.derive(passphrase, environment.weak_kdf)?;
+        let data_key = header.unwrap_key(&derived.outer_kek())?;
+        let keys = Subkeys::derive(&data_key, header.vault, header.epoch);
+        Self::with_keys(store, &header, &keys, environment)
+    }
+
+    fn with_keys(
+        store: Arc<dyn Store>,
+        header: &Header,
+        keys: &Subkeys,
+        environment: &Environment,
+    ) -> Result<Self, VaultError> {
+        let shield = Shield::new()?;
+        let sealed_keys = shield.seal(keys.as_bytes())?;
+        let shared = Arc::new(Shared {
+            identity: Identity { vault: header.vault, epoch: header.epoch },
+            clock: Arc::clone(&environment.clock),
+            shield,
+            keys: sealed_keys,
+            seen: AtomicU64::new(0),
+        });
+        let integrity = verify(&*store, &shared)?;
+        let ledger = VaultLedger::new(Arc::clone(&shared));
+        let writer = Writer::spawn(Arc::clone(&store), ledger)
+            .map_err(|e| VaultError::System(format!("no thread for the vault: {e}")))?;
+        Ok(Self { shared, store, secrets: Secrets::default(), writer, integrity })
+    }
+
+    /// Which vault this is.
+    pub fn id(&self) -> VaultId {
+        self.shared.identity.vault
+    }
+
+    /// Whether the keys in memory are kept out of swap.
+    pub fn memory_is_locked(&self) -> bool {
+        self.shared.shield.is_locked()
+    }
+
+    /// What the check at opening found.
+    pub const fn integrity(&self) -> &IntegrityReport {
+        &self.integrity
+    }
+
+    /// Checks every row again.
+    ///
+    /// # Errors
+    /// When the store or the head cannot be read.
+    pub fn verify(&self) -> Result<IntegrityReport, VaultError> {
+        verify(&*self.store, &self.shared)
+    }
+
+    /// The vault's time: the clock, but never earlier than what the vault has seen.
+    ///
+    /// # Errors
+    /// When the head cannot be read.
+    pub fn now(&self) -> Result<Timestamp, VaultError> {
+        Ok(self.shared.clock.now().max(self.head()?.max_time))
+    }
+
+    pub(crate) fn head(&self) -> Result<Head, VaultError> {
+        let mut found = None;
+        self.store.read(&mut |tx| {
+            found = tx.header()?.zip(tx.head()?);
+            Ok(())
+        })?;
+        let (header, sealed) = found.ok_or_else(|| VaultError::Head("it is missing".into()))?;
+        self.shared.open_head(&header, &sealed)
+    }
+
+    /// Hands a job to the write path. It runs inside the store's exclusive lock together with those that wait with it,
+    /// and must do nothing slow: no network, no prompt, no signing.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, VaultError> + Send + 'static,
+    ) -> Pending<T> {
+        let (decide, decided) = oneshot::channel();
+        let (commit, committed) = oneshot::channel();
+        let job = Job {
+            id: JobId::fresh(),
+            run: Box::new(move |tx| {
+                let decision = job(tx);
+                let keep = decision.is_ok();
+                // Nobody waiting is no reason not to do it.
+                let _ = decide.send(decision);
+                keep
+            }),
+            done: Box::new(move |outcome: Result<Committed, VaultError>| {
+                let _ = commit.send(outcome);
+            }),
+        };
+        // A closed writer drops the job, and with it the senders; the receivers say so.
+        let _ = self.writer.submit(job);
+        Pending { decided, committed }
+    }
+
+    /// Every readable record of a collection, in the order of ids, until `visit` breaks. Unreadable ones are left out; the
+    /// integrity report names them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn scan<R: Record>(
+        &self,
+        scan: Scan,
+        visit: &mut dyn FnMut(RecordId, R) -> ControlFlow<()>,
+    ) -> Result<(), VaultError> {
+        if R::COLLECTION == keep_types::Collection::Secrets {
+            return Err(VaultError::Rejected(Fault::new(keep_types::ErrorCode::Bug, "secrets are not read as records")));
+        }
+        let keys = self.shared.keys()?;
+        let identity = self.shared.identity;
+        let scan = Scan { collection: Some(R::COLLECTION.number()), ..scan };
+        self.store.read(&mut |tx| {
+            tx.scan(scan, &mut |row| {
+                let id = row.id;
+                let record = open_row(&keys, identity.vault, identity.epoch, &row)
+                    .ok()
+                    .and_then(|plain| R::from_cbor(&plain).ok());
+                record.map_or(ControlFlow::Continue(()), |record| visit(id, record))
+            })
+        })?;
+        Ok(())
+    }
+
+    /// All readable records of a collection.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn all<R: Record>(&self) -> Result<Vec<(RecordId, R)>, VaultError> {
+        let mut found = Vec::new();
+        self.scan(Scan::default(), &mut |id, record| {
+            found.push((id, record));
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// The header of the vault in `store`.
+pub(crate) fn read_header(store: &dyn Store) -> Result<Header, VaultError> {
+    let mut found = None;
+    store.read(&mut |tx| {
+        found = tx.header()?;
+        Ok(())
+    })?;
+    Header::from_bytes(&found.ok_or_else(|| VaultError::Header("it is missing".into()))?)
+}
