@@ -47,8 +47,7 @@ impl Summary {
         for skip in &total.skipped {
             writeln!(text, "skipped: {}: {}", skip.name, skip.reason).ok();
         }
-        let (failed, skipped) = (total.failed.len(), total.skipped.len());
-        writeln!(text, "\n{} passed, {failed} failed, {skipped} skipped", total.passed).ok();
+        writeln!(text, "\n{}", total.in_words()).ok();
         text
     }
 }

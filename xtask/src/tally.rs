@@ -32,6 +32,11 @@ impl Tally {
         Self { skipped: vec![Skip { name: name.into(), reason: reason.into() }], ..Self::default() }
     }
 
+    /// "3 passed, 0 failed, 1 skipped".
+    pub fn in_words(&self) -> String {
+        format!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped.len())
+    }
+
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed.extend(other.failed);

@@ -8,7 +8,7 @@ use crate::tally::Tally;
 use crate::workspace::cargo;
 
 pub fn fmt(job: &Job<'_>) -> Result<Tally> {
-    one(job, "fmt", &["fmt", "--all", "--check"])
+    one(job, "fmt", &["fmt", "--all", "--check", "--", "--color=never"])
 }
 
 pub fn clippy(job: &Job<'_>) -> Result<Tally> {
@@ -30,12 +30,21 @@ pub fn layers(job: &Job<'_>) -> Result<Tally> {
     })
 }
 
-/// With cargo-deny, where it is installed.
+/// With cargo-deny, where it is installed; the advisories also need its database.
 pub fn deny(job: &Job<'_>) -> Result<Tally> {
     if let Err(reason) = install::need("cargo-deny") {
         return Ok(Tally::skipped("deny", reason));
     }
-    one(job, "deny", &["deny", "check"])
+    let mut tally = one(job, "deny", &["deny", "check", "licenses", "bans", "sources"])?;
+    let finished = job.run(cargo().args(["deny", "check", "advisories"]).current_dir(job.root()))?;
+    tally.add(if finished.end.success() {
+        Tally::passed()
+    } else if finished.output.contains("failed to fetch advisory database") {
+        Tally::skipped("deny: advisories", "the advisory database cannot be fetched")
+    } else {
+        Tally::failed(format!("deny: advisories: {}", finished.end))
+    });
+    Ok(tally)
 }
 
 fn one(job: &Job<'_>, name: &str, arguments: &[&str]) -> Result<Tally> {

@@ -142,6 +142,7 @@ pub fn run(workspace: Workspace, quick: bool, only: &[String]) -> Result<bool> {
         if !tally.failed.is_empty() {
             println!("{}\n   (the whole log: {})", job.log.tail(TAIL), job.log.path().display());
         }
+        println!("   {} in {:.1} s", tally.in_words(), begin.elapsed().as_secs_f64());
         summary.add(suite.name, tally, begin.elapsed());
     }
     print!("{}", summary.render());
