@@ -75,7 +75,8 @@ impl Connections {
     /// # Errors
     /// When the store cannot be read.
     pub fn endpoints(&self) -> Result<Vec<Endpoint>, VaultError> {
-        let mut endpoints: Vec<Endpoint> = self.vault.all()?.into_iter().map(|(_, endpoint)| endpoint).collect();
+        let mut endpoints: Vec<Endpoint> =
+            self.vault.all()?.into_iter().map(|(_, endpoint)| endpoint).collect();
         endpoints.sort_by_key(|endpoint| (endpoint.created_at, endpoint.id));
         Ok(endpoints)
     }

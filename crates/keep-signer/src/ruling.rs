@@ -2,7 +2,9 @@
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge};
-use keep_types::{EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId};
+use keep_types::{
+    EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
+};
 use keep_vault::{Tx, VaultError};
 
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
@@ -118,11 +120,18 @@ fn earlier_copy(
     Ok(None)
 }
 
-fn rule_client(tx: &mut Tx<'_, '_>, mut case: Case, coming: Coming, can_ask: bool) -> Result<Ruling, VaultError> {
+fn rule_client(
+    tx: &mut Tx<'_, '_>,
+    mut case: Case,
+    coming: Coming,
+    can_ask: bool,
+) -> Result<Ruling, VaultError> {
     let state = case.row.as_ref().map(|row| row.state);
     match (state, coming) {
         (Some(RequestState::Asking), Coming::First) => return Ok(Ruling::InProgress),
-        (Some(RequestState::Granted | RequestState::Refused | RequestState::Done), _) => return repeat(tx, case),
+        (Some(RequestState::Granted | RequestState::Refused | RequestState::Done), _) => {
+            return repeat(tx, case);
+        }
         (Some(RequestState::Asking), Coming::Declined) => {
             let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
             return refuse(tx, case, Outcome::Declined, fault);
@@ -225,7 +234,10 @@ fn repeat(tx: &mut Tx<'_, '_>, mut case: Case) -> Result<Ruling, VaultError> {
 
 fn refuse_unasked(tx: &mut Tx<'_, '_>, case: Case, prompt: Option<&Prompt>) -> Result<Ruling, VaultError> {
     let why = prompt.map_or_else(|| "nobody answered".to_owned(), |prompt| prompt.because.clone());
-    let fault = Fault::new(ErrorCode::ApprovalUnavailable, format!("{} was not approved: {why}", describe(&case.request)));
+    let fault = Fault::new(
+        ErrorCode::ApprovalUnavailable,
+        format!("{} was not approved: {why}", describe(&case.request)),
+    );
     refuse(tx, case, Outcome::Unanswered, fault)
 }
 

@@ -232,9 +232,9 @@ impl Signer {
         if old.is_empty() {
             return Ok(());
         }
-        let pending = self.vault.submit(move |tx| {
-            old.iter().try_for_each(|place| tx.delete::<RequestRow>(place).map(|_| ()))
-        });
+        let pending = self
+            .vault
+            .submit(move |tx| old.iter().try_for_each(|place| tx.delete::<RequestRow>(place).map(|_| ())));
         pending.decided().await?.1.committed().await?;
         Ok(())
     }
@@ -300,7 +300,9 @@ fn write_endings(tx: &mut Tx<'_, '_>, endings: &Mutex<Vec<Ending>>) -> Result<()
         if let Some((origin, operation, why)) = ending.failed {
             tx.audit(Draft::new(crate::ruling::action(operation), Outcome::Failed, &origin).reason(why));
         }
-        if let Some(mut row) = row.filter(|row| !row.received.is_empty() || row.state == RequestState::Granted) {
+        if let Some(mut row) =
+            row.filter(|row| !row.received.is_empty() || row.state == RequestState::Granted)
+        {
             if row.state == RequestState::Granted {
                 row.state = RequestState::Done;
             }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use keep_audit::{Action, Outcome};
 use keep_policy::{Builtin, Limits, Prompt};
 use keep_signer::{
-    Approver, Connections, Decision, Endpoint, Headless, NewEndpoint, Reply, Repeatable, RequestState, Signer,
-    SignerError,
+    Approver, Connections, Decision, Endpoint, Headless, NewEndpoint, Repeatable, Reply, RequestState,
+    Signer, SignerError,
 };
 use keep_store::{MemoryStore, Store};
 use keep_testing::clock::FakeClock;
 use keep_types::{
-    Answer, ErrorCode, Event, EventTemplate, Intent, KeyId, Name, Origin, PublicKey, Request, RequestId, Scheme,
-    SecretText, Timestamp,
+    Answer, ErrorCode, Event, EventTemplate, Intent, KeyId, Name, Origin, PublicKey, Request, RequestId,
+    Scheme, SecretText, Timestamp,
 };
 use keep_vault::{Environment, KdfCost, Vault};
 
@@ -171,7 +171,10 @@ async fn a_granted_request_is_signed_counted_and_logged() {
 async fn strangers_get_nothing_and_leave_no_trace() {
     let world = World::new(Builtin::Full, Limits::default());
     let before = world.vault.verify_audit().unwrap().entries;
-    assert_eq!(refusal(world.signer().handle(world.sign(1, 1), repeatable("f")).await), ErrorCode::NotConnected);
+    assert_eq!(
+        refusal(world.signer().handle(world.sign(1, 1), repeatable("f")).await),
+        ErrorCode::NotConnected
+    );
     assert_eq!(world.vault.verify_audit().unwrap().entries, before);
     assert!(world.signer().unfinished().unwrap().is_empty());
 }
@@ -184,7 +187,10 @@ async fn headless_refuses_what_needs_a_person() {
     assert_eq!(world.outcomes(Action::SignEvent), [Outcome::Unanswered]);
     let decrypt = Intent::Decrypt { scheme: Scheme::Nip44, peer: client(2), ciphertext: "x".into() };
     assert_eq!(refusal(signer.handle(world.request(2, decrypt), None).await), ErrorCode::ApprovalUnavailable);
-    assert_eq!(refusal(signer.handle(world.request(3, Intent::Export), None).await), ErrorCode::RefusedByPolicy);
+    assert_eq!(
+        refusal(signer.handle(world.request(3, Intent::Export), None).await),
+        ErrorCode::RefusedByPolicy
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -250,7 +256,10 @@ async fn a_repeated_request_gets_the_same_bytes_and_is_counted_once() {
     assert_eq!(after.sig, first.sig);
     // Ten minutes later it is a request of its own.
     world.clock.advance(Duration::from_secs(601));
-    assert_eq!(refusal(world.signer().handle(world.sign(4, 1), repeatable("sign")).await), ErrorCode::RefusedByPolicy);
+    assert_eq!(
+        refusal(world.signer().handle(world.sign(4, 1), repeatable("sign")).await),
+        ErrorCode::RefusedByPolicy
+    );
 }
 
 #[tokio::test]
@@ -258,7 +267,10 @@ async fn a_repeat_after_revocation_gets_nothing() {
     let world = World::new(Builtin::Full, Limits::default()).connected().await;
     world.signer().handle(world.sign(1, 1), repeatable("a")).await.unwrap();
     world.connections().disconnect(client(1), world.endpoint.id, Origin::Cli).await.unwrap();
-    assert_eq!(refusal(world.signer().handle(world.sign(1, 1), repeatable("a")).await), ErrorCode::NotConnected);
+    assert_eq!(
+        refusal(world.signer().handle(world.sign(1, 1), repeatable("a")).await),
+        ErrorCode::NotConnected
+    );
 }
 
 #[tokio::test]
@@ -349,7 +361,8 @@ async fn a_clock_set_back_does_not_revive_an_expired_grant() {
 fn the_owner_signs_and_exports_and_both_are_logged() {
     let world = World::new(Builtin::Social, Limits::default());
     let own = |id, intent| Request { origin: Origin::Cli, ..world.request(id, intent) };
-    let signed = world.signer().handle_blocking(Request { origin: Origin::Cli, ..world.sign(1, 30_078) }).unwrap();
+    let signed =
+        world.signer().handle_blocking(Request { origin: Origin::Cli, ..world.sign(1, 30_078) }).unwrap();
     event(signed).verify().unwrap();
     let exported = world.signer().handle_blocking(own(2, Intent::Export)).unwrap();
     let Answer::SecretKey(secret) = exported else { panic!("no secret") };

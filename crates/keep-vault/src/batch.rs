@@ -54,7 +54,11 @@ pub(crate) struct Batch<'a> {
 
 impl Batch<'_> {
     /// The CBOR of a record as it stands after the jobs before.
-    pub fn get(&mut self, collection: Collection, id: &RecordId) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+    pub fn get(
+        &mut self,
+        collection: Collection,
+        id: &RecordId,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         let place = (collection.number(), *id);
         match self.changes.records.get(&place) {
             Some(Change::Put { plain, .. }) => return Ok(Some(plain.clone())),
@@ -100,7 +104,8 @@ impl Batch<'_> {
         let mut changes = std::mem::take(&mut self.changes);
         if !changes.drafts.is_empty() {
             let first = self.head.audit.next_seq;
-            let entries = AuditBatch::link(&mut self.head.audit, self.now, std::mem::take(&mut changes.drafts));
+            let entries =
+                AuditBatch::link(&mut self.head.audit, self.now, std::mem::take(&mut changes.drafts));
             let put = Change::Put { plain: entries.to_cbor()?, name: None };
             changes.records.insert((Collection::Audit.number(), AuditBatch::place(first)), put);
         }
@@ -128,7 +133,8 @@ impl Batch<'_> {
         let (vault, epoch) = (self.identity.vault, self.identity.epoch);
         let mac = self.keys.leaf();
         // Audit rows are new by construction, so there is no old one to subtract.
-        let old = if collection == Collection::Audit.number() { None } else { self.raw.get(collection, &id)? };
+        let old =
+            if collection == Collection::Audit.number() { None } else { self.raw.get(collection, &id)? };
         if let Some(old) = old {
             let old_leaf = leaf(&mac, &row_aad(vault, epoch, (&old).into()), &old.sealed);
             let tally = self.head.tally(collection);
@@ -141,7 +147,10 @@ impl Batch<'_> {
                 self.cache.forget(&place);
             }
             Change::Put { plain, name } => {
-                let key = self.keys.records(collection).ok_or_else(|| VaultError::Head("no such collection".into()))?;
+                let key = self
+                    .keys
+                    .records(collection)
+                    .ok_or_else(|| VaultError::Head("no such collection".into()))?;
                 let aad = row_aad(vault, epoch, RowPlace { collection, id, revision, name: name.as_ref() });
                 let sealed = seal(key, nonces.next()?, &aad, &plain);
                 let tally = self.head.tally(collection);

@@ -41,6 +41,8 @@ impl Cache {
 fn is_hot(collection: u8) -> bool {
     match Collection::from_number(collection) {
         Some(Collection::Grants | Collection::Usage | Collection::Endpoints) => true,
-        Some(Collection::Keys | Collection::Secrets | Collection::Audit | Collection::Requests) | None => false,
+        Some(Collection::Keys | Collection::Secrets | Collection::Audit | Collection::Requests) | None => {
+            false
+        }
     }
 }

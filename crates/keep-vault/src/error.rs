@@ -17,7 +17,9 @@ pub enum VaultError {
     #[error("the vault's header is damaged: {0}")]
     Header(String),
     /// The header asks for a key derivation outside the bounds.
-    #[error("the vault's header asks for an impossible key derivation ({0}); it is damaged or was tampered with")]
+    #[error(
+        "the vault's header asks for an impossible key derivation ({0}); it is damaged or was tampered with"
+    )]
     AbsurdKdf(String),
     /// The key derivation is cheaper than the standard.
     #[error("this vault's key derivation is weaker than the standard ({0}); it was made for tests")]
@@ -96,8 +98,9 @@ impl From<VaultError> for Fault {
             VaultError::Store(store) => return store.into(),
             VaultError::Rejected(fault) => return fault,
             VaultError::WeakKdf(_) => {
-                return Self::new(ErrorCode::InvalidInput, message)
-                    .with_hint("for a test vault, say so with --allow-weak-kdf; for a real one, make it anew");
+                return Self::new(ErrorCode::InvalidInput, message).with_hint(
+                    "for a test vault, say so with --allow-weak-kdf; for a real one, make it anew",
+                );
             }
             VaultError::Rekeyed => {
                 return Self::new(ErrorCode::Locked, message).with_hint("start the command again");

@@ -89,7 +89,8 @@ impl Header {
             let payload = Payload { msg: &stanza.wrapped, aad: &aad };
             if let Ok(plain) = cipher(kek).decrypt(XNonce::from_slice(&stanza.nonce), payload) {
                 let plain = Zeroizing::new(plain);
-                found = <[u8; 32]>::try_from(plain.as_slice()).ok().map(|mut key| SecretKey32::take(&mut key));
+                found =
+                    <[u8; 32]>::try_from(plain.as_slice()).ok().map(|mut key| SecretKey32::take(&mut key));
             }
         }
         found.ok_or(VaultError::WrongPassphrase)

@@ -65,14 +65,14 @@ impl KdfParams {
     /// # Errors
     /// [`VaultError::AbsurdKdf`] outside the format's bounds, [`VaultError::WeakKdf`] below the standard.
     pub fn check(&self, weak: WeakKdf) -> Result<(), VaultError> {
-        let cost =
-            format!("{} KiB, {} iterations, {} lanes", self.memory_kib, self.iterations, self.lanes);
+        let cost = format!("{} KiB, {} iterations, {} lanes", self.memory_kib, self.iterations, self.lanes);
         let lanes = (1..=Self::MAX_LANES).contains(&self.lanes);
         let iterations = (1..=Self::MAX_ITERATIONS).contains(&self.iterations);
         if !lanes || !iterations || !(8 * self.lanes..=Self::MAX_MEMORY_KIB).contains(&self.memory_kib) {
             return Err(VaultError::AbsurdKdf(cost));
         }
-        let standard = self.memory_kib >= Self::STANDARD_MEMORY_KIB && self.iterations >= Self::STANDARD_ITERATIONS;
+        let standard =
+            self.memory_kib >= Self::STANDARD_MEMORY_KIB && self.iterations >= Self::STANDARD_ITERATIONS;
         match weak {
             WeakKdf::Refuse if !standard => Err(VaultError::WeakKdf(cost)),
             WeakKdf::Refuse | WeakKdf::Allow => Ok(()),
@@ -87,8 +87,7 @@ impl KdfParams {
         self.check(weak)?;
         let text: Zeroizing<String> = Zeroizing::new(passphrase.expose().nfkc().collect());
         let absurd = |e: argon2::Error| VaultError::AbsurdKdf(e.to_string());
-        let params =
-            Params::new(self.memory_kib, self.iterations, self.lanes, Some(64)).map_err(absurd)?;
+        let params = Params::new(self.memory_kib, self.iterations, self.lanes, Some(64)).map_err(absurd)?;
         let mut blocks = Vec::new();
         blocks
             .try_reserve_exact(params.block_count())
@@ -153,7 +152,8 @@ mod tests {
     #[test]
     fn the_same_text_in_another_normal_form_gives_the_same_key() {
         let derive = |text: &str| {
-            let derived = params(64, 1, 1).derive(&SecretText::from(text.to_owned()), WeakKdf::Allow).unwrap();
+            let derived =
+                params(64, 1, 1).derive(&SecretText::from(text.to_owned()), WeakKdf::Allow).unwrap();
             *derived.outer_kek().expose()
         };
         assert_eq!(derive("Å"), derive("A\u{30a}"));

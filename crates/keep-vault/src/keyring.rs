@@ -45,7 +45,9 @@ impl Vault {
                     KeySource::Generated => Action::KeyGenerated,
                     KeySource::Imported => Action::KeyImported,
                 };
-                tx.audit(Draft::new(action, Outcome::Allowed, &Origin::Cli).key(id).reason(record.name.as_str()));
+                tx.audit(
+                    Draft::new(action, Outcome::Allowed, &Origin::Cli).key(id).reason(record.name.as_str()),
+                );
                 Ok(record)
             })
             .wait()?;

@@ -82,8 +82,15 @@ impl VaultLedger {
         let now = shared.clock.now().max(head.max_time);
         self.revision = head.revision;
         let identity = shared.identity;
-        let mut batch =
-            Batch { raw: tx, keys: &keys, identity, head, now, cache: &mut self.cache, changes: Changes::default() };
+        let mut batch = Batch {
+            raw: tx,
+            keys: &keys,
+            identity,
+            head,
+            now,
+            cache: &mut self.cache,
+            changes: Changes::default(),
+        };
         for job in jobs {
             let mut view = Tx::new(&mut batch, job.id);
             let keep = (job.run)(&mut view);

@@ -1,5 +1,11 @@
 //! Waiting for a job: first for its decision, then for its record.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
+use std::thread::Thread;
+
 use tokio::sync::oneshot;
 
 use crate::{Committed, VaultError};
@@ -7,7 +13,7 @@ use crate::{Committed, VaultError};
 /// A submitted job. The decision comes from inside the lock, the record when it is durable; between the two, work can
 /// be done that needs no record to begin (an ordinary signature).
 ///
-/// The `wait` forms block the thread and must not be called inside an asynchronous runtime.
+/// The `wait` forms block the thread; the writer is a thread of its own, so they may be called anywhere.
 #[derive(Debug)]
 #[must_use = "a job runs whether or not it is waited for, but its outcome is lost"]
 pub struct Pending<T> {
@@ -37,9 +43,9 @@ impl<T> Pending<T> {
     /// # Errors
     /// As there.
     pub fn wait_decided(self) -> Result<(T, Recording), VaultError> {
-        match self.decided.blocking_recv() {
+        match block_on(self.decided) {
             Ok(decision) => Ok((decision?, Recording(self.committed))),
-            Err(_) => Err(failed_before_decision(self.committed.blocking_recv())),
+            Err(_) => Err(failed_before_decision(block_on(self.committed))),
         }
     }
 
@@ -67,7 +73,7 @@ impl Recording {
     /// # Errors
     /// As there.
     pub fn wait(self) -> Result<Committed, VaultError> {
-        self.0.blocking_recv().unwrap_or(Err(VaultError::Closed))
+        block_on(self.0).unwrap_or(Err(VaultError::Closed))
     }
 }
 
@@ -77,5 +83,24 @@ fn failed_before_decision(
     match committed {
         Ok(Err(error)) => error,
         Ok(Ok(_)) | Err(_) => VaultError::Closed,
+    }
+}
+
+/// Waits on this thread, without a runtime and also inside one.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
     }
 }

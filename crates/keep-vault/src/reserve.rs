@@ -15,7 +15,9 @@ pub const RESERVE_LEN: u64 = 16 * 1024 * 1024;
 pub(crate) fn create(directory: &Path) -> Result<[u8; 32], VaultError> {
     let path = directory.join(RESERVE_FILE);
     let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => keep_store::StoreError::Full.into(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            keep_store::StoreError::Full.into()
+        }
         std::io::ErrorKind::AlreadyExists => keep_store::StoreError::Exists(directory.to_owned()).into(),
         _ => VaultError::System(format!("cannot write {}: {e}", path.display())),
     };

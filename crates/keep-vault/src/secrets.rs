@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use keep_cipher::{SharedX, nip04, nip44};
 use keep_policy::Permit;
 use keep_types::{
-    Answer, Collection, EndpointId, Event, EventId, Intent, KeyId, PublicKey, Record, RecordId, RequestId, Scheme,
-    SecretKey32, SecretText, UnsignedEvent,
+    Answer, Collection, EndpointId, Event, EventId, Intent, KeyId, PublicKey, Record, RecordId, RequestId,
+    Scheme, SecretKey32, SecretText, UnsignedEvent,
 };
 use secp256k1::{Keypair, Message, SECP256K1};
 use sha2::{Digest, Sha256};
@@ -75,7 +75,15 @@ impl Vault {
             }
             Intent::Encrypt { scheme, peer, plaintext } => {
                 let keys = self.shared.keys()?;
-                Answer::Ciphertext(encrypt(&keys, &pair.0, &request.id, request.asked_at, scheme, &peer, &plaintext)?)
+                Answer::Ciphertext(encrypt(
+                    &keys,
+                    &pair.0,
+                    &request.id,
+                    request.asked_at,
+                    scheme,
+                    &peer,
+                    &plaintext,
+                )?)
             }
             Intent::Decrypt { scheme, peer, ciphertext } => {
                 Answer::Plaintext(decrypt(&pair.0, scheme, &peer, &ciphertext)?)
@@ -157,7 +165,8 @@ fn encrypt(
         Scheme::Nip44 => b"n44",
         Scheme::Nip04 => b"n04",
     };
-    let nonce = keys.answer(label, &[request.as_bytes(), &asked_at.as_secs().to_be_bytes(), &peer.to_bytes(), &digest]);
+    let nonce = keys
+        .answer(label, &[request.as_bytes(), &asked_at.as_secs().to_be_bytes(), &peer.to_bytes(), &digest]);
     let shared = shared_x(pair, peer)?;
     match scheme {
         Scheme::Nip44 => {
@@ -172,7 +181,12 @@ fn encrypt(
     .map_err(payload)
 }
 
-fn decrypt(pair: &Keypair, scheme: Scheme, peer: &PublicKey, ciphertext: &str) -> Result<SecretText, VaultError> {
+fn decrypt(
+    pair: &Keypair,
+    scheme: Scheme,
+    peer: &PublicKey,
+    ciphertext: &str,
+) -> Result<SecretText, VaultError> {
     let shared = shared_x(pair, peer)?;
     match scheme {
         Scheme::Nip44 => nip44::decrypt(&keep_cipher::ConversationKey::from_shared(&shared), ciphertext),

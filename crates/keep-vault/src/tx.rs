@@ -164,9 +164,10 @@ const fn place<R: Record>(id: &RecordId) -> (u8, RecordId) {
 /// Secrets are reached with a permit, the audit log through [`Tx::audit`]; never as records.
 fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
     match R::COLLECTION {
-        Collection::Secrets | Collection::Audit => {
-            Err(VaultError::Record { collection: R::COLLECTION.as_str(), reason: "it is not open to jobs".into() })
-        }
+        Collection::Secrets | Collection::Audit => Err(VaultError::Record {
+            collection: R::COLLECTION.as_str(),
+            reason: "it is not open to jobs".into(),
+        }),
         Collection::Keys
         | Collection::Grants
         | Collection::Usage

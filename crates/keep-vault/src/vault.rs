@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_store::{Scan, Store, StoreError, Writer};
-use keep_types::{Clock, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp, VaultId};
+use keep_types::{
+    Clock, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp, VaultId,
+};
 use tokio::sync::oneshot;
 
 use crate::head::Head;
@@ -15,8 +17,8 @@ use crate::header::Header;
 use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header};
 use crate::pending::Pending;
-use crate::secrets::Secrets;
 use crate::seal::open_row;
+use crate::secrets::Secrets;
 use crate::shield::{Shield, Shielded};
 use crate::subkeys::{SUBKEYS_LEN, Subkeys};
 use crate::verify::{IntegrityReport, verify};
@@ -127,7 +129,9 @@ impl KdfCost {
     const fn params(self, salt: [u8; 32]) -> KdfParams {
         match self {
             Self::Standard => KdfParams::standard(salt),
-            Self::Custom { memory_kib, iterations, lanes } => KdfParams { memory_kib, iterations, lanes, salt },
+            Self::Custom { memory_kib, iterations, lanes } => {
+                KdfParams { memory_kib, iterations, lanes, salt }
+            }
         }
     }
 }
@@ -300,7 +304,10 @@ impl Vault {
         visit: &mut dyn FnMut(RecordId, R) -> ControlFlow<()>,
     ) -> Result<(), VaultError> {
         if R::COLLECTION == keep_types::Collection::Secrets {
-            return Err(VaultError::Rejected(Fault::new(keep_types::ErrorCode::Bug, "secrets are not read as records")));
+            return Err(VaultError::Rejected(Fault::new(
+                keep_types::ErrorCode::Bug,
+                "secrets are not read as records",
+            )));
         }
         let keys = self.shared.keys()?;
         let identity = self.shared.identity;

@@ -104,7 +104,10 @@ fn add_up(
     // A row that its index does not lead to would be taken for absent.
     for (collection, id, name) in named {
         if tx.find(collection, &name)?.map(|row| row.id) != Some(id) {
-            problems.push(format!("the name index of {} does not lead to a record that exists", word(collection)));
+            problems.push(format!(
+                "the name index of {} does not lead to a record that exists",
+                word(collection)
+            ));
             break;
         }
     }
@@ -112,7 +115,8 @@ fn add_up(
 }
 
 fn collections(head: &Head, found: &BTreeMap<u8, Found>) -> Vec<u8> {
-    let mut numbers: Vec<u8> = head.tallies.iter().map(|t| t.collection).chain(found.keys().copied()).collect();
+    let mut numbers: Vec<u8> =
+        head.tallies.iter().map(|t| t.collection).chain(found.keys().copied()).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers
@@ -124,7 +128,11 @@ fn compare(number: u8, head: &mut Head, found: &BTreeMap<u8, Found>, problems: &
     let here = found.get(&number).unwrap_or(&none);
     let name = word(number);
     if here.count < recorded.count {
-        problems.push(format!("{} of {} records of {name} are missing", recorded.count - here.count, recorded.count));
+        problems.push(format!(
+            "{} of {} records of {name} are missing",
+            recorded.count - here.count,
+            recorded.count
+        ));
     } else if here.count > recorded.count {
         problems.push(format!("{name} has {} records too many", here.count - recorded.count));
     } else if here.sum != recorded.sum {
@@ -148,7 +156,11 @@ fn name_culprits(
             return ControlFlow::Continue(());
         };
         if row.revision > revision {
-            problems.push(format!("the record {} of {} is newer than the head", row.id, word(row.collection)));
+            problems.push(format!(
+                "the record {} of {} is newer than the head",
+                row.id,
+                word(row.collection)
+            ));
         }
         if row.collection == Collection::Keys.number() {
             present.extend(KeyRecord::from_cbor(&plain).ok().map(|key| key.id));

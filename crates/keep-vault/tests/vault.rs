@@ -123,7 +123,9 @@ fn nothing_of_a_secret_is_in_the_database_or_in_debug_output() {
     let path = dir.path().join("keep.db");
     let vault = create(sqlite(&path));
     let secret = [0x5c; 32];
-    vault.import_key(Name::new("a name to look for").unwrap(), &SecretKey32::take(&mut secret.clone())).unwrap();
+    vault
+        .import_key(Name::new("a name to look for").unwrap(), &SecretKey32::take(&mut secret.clone()))
+        .unwrap();
     assert!(!format!("{vault:?}").contains("5c5c"));
     drop(vault);
     for entry in std::fs::read_dir(dir.path()).unwrap() {

@@ -29,7 +29,12 @@ impl LockedBytes {
         let failed = |e: rustix::io::Errno| VaultError::System(format!("no memory for keys: {e}"));
         // SAFETY: a fresh private mapping at an address of the kernel's choice aliases nothing.
         let start = unsafe {
-            mmap_anonymous(std::ptr::null_mut(), mapped, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                mapped,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
         }
         .map_err(failed)?;
         // SAFETY: the range was just mapped and is ours.
@@ -40,7 +45,8 @@ impl LockedBytes {
             // SAFETY: neither advice changes the contents for this process.
             let _ = unsafe { rustix::mm::madvise(start, mapped, advice) };
         }
-        let start = NonNull::new(start.cast()).ok_or_else(|| VaultError::System("no memory for keys".into()))?;
+        let start =
+            NonNull::new(start.cast()).ok_or_else(|| VaultError::System("no memory for keys".into()))?;
         Ok(Self { start, len, mapped, locked })
     }
 

@@ -32,7 +32,11 @@ pub fn open(store: Arc<dyn Store>) -> Result<Vault, VaultError> {
 }
 
 pub fn sqlite(path: &Path) -> Arc<dyn Store> {
-    if path.exists() { Arc::new(SqliteStore::open(path).unwrap()) } else { Arc::new(SqliteStore::create(path).unwrap()) }
+    if path.exists() {
+        Arc::new(SqliteStore::open(path).unwrap())
+    } else {
+        Arc::new(SqliteStore::create(path).unwrap())
+    }
 }
 
 pub fn generate(vault: &Vault, name: &str) -> KeyId {
