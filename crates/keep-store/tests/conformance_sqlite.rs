@@ -1,4 +1,5 @@
 //! The store on SQLite does what every store does.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -12,4 +12,5 @@
 //! ```
 
 pub mod clock;
+pub mod faultdisk;
 pub mod vectors;

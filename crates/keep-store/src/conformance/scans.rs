@@ -67,7 +67,10 @@ fn compare(tx: &dyn ReadTx, rows: &[Row], scan: Scan) {
 pub fn scans_match_a_model(place: &dyn Place) {
     let (store, rows) = (place.handle(), population(&mut Numbers(3)));
     put_all(&*store, &rows);
-    read(&*store, |tx| Ok(questions(&rows).into_iter().for_each(|scan| compare(tx, &rows, scan))));
+    read(&*store, |tx| {
+        questions(&rows).into_iter().for_each(|scan| compare(tx, &rows, scan));
+        Ok(())
+    });
 }
 
 /// The same inside a transaction that has replaced, removed and added rows.

@@ -85,7 +85,7 @@ impl SqliteStore {
         let turnstile = Turnstile::open(dir)?;
         let connector = Connector::new(path, &options);
         let turn = turnstile.enter(options.wait)?;
-        let conn = connector.connect()?;
+        let conn = connector.connect().map_err(|e| something_else(path, e))?;
         build_unless_used(&conn, path)?;
         drop(turn);
         Self::assemble(conn, connector, turnstile, options)
@@ -123,6 +123,7 @@ impl SqliteStore {
                 path.display()
             )));
         }
+        schema::require_whole_pages(&conn, path)?;
         Self::assemble(conn, connector, turnstile, options)
     }
 
@@ -226,12 +227,7 @@ impl Writing {
 /// Turns a blank database into a store. One that has been used is not touched.
 fn build_unless_used(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let fault = |e| translate(path, &e);
-    let exists = || StoreError::Exists(path.to_owned());
-    let kind = schema::examine(conn, path).map_err(|e| match e {
-        StoreError::Damaged(_) | StoreError::TooNew { .. } => exists(),
-        other => other,
-    })?;
-    if kind == Kind::Blank {
+    if schema::examine(conn, path).map_err(|e| something_else(path, e))? == Kind::Blank {
         require_log(conn, path)?;
         let transaction = Transaction::write(conn).map_err(fault)?;
         schema::build(conn).map_err(fault)?;
@@ -243,7 +239,15 @@ fn build_unless_used(conn: &Connection, path: &Path) -> Result<(), StoreError> {
         used = true;
         std::ops::ControlFlow::Break(())
     })?;
-    if used { Err(exists()) } else { Ok(()) }
+    if used { Err(StoreError::Exists(path.to_owned())) } else { Ok(()) }
+}
+
+/// Whatever lies where a store is to be made is there already, be it a store or not.
+fn something_else(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged(_) | StoreError::TooNew { .. } => StoreError::Exists(path.to_owned()),
+        other => other,
+    }
 }
 
 /// Switches to write-ahead mode, which the database then remembers.

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::fault::translate;
+use super::place::beside;
 use crate::StoreError;
 
 /// "Keep", in the field of the file header that tells applications apart (offset 68).
@@ -70,6 +71,21 @@ pub(super) fn examine(conn: &Connection, path: &Path) -> Result<Kind, StoreError
         )));
     }
     Ok(Kind::Store)
+}
+
+/// Refuses a file that was cut within its last page; SQLite itself notices only whole pages that are missing. While
+/// there is a log the file may be in the middle of growing, and the log makes it whole.
+pub(super) fn require_whole_pages(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    if length(&beside(path, "-wal")) > 0 {
+        return Ok(());
+    }
+    let page: u32 =
+        conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(|e| translate(path, &e))?;
+    if length(path) % u64::from(page.max(1)) == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Damaged(format!("{} is truncated: it ends within a page", path.display())))
 }
 
 /// Makes the tables. The caller has a transaction open.

@@ -1,0 +1,90 @@
+//! Where the VFS writes down what it does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::failure::{Failure, Plan};
+use super::log::{FileId, Log, Op};
+
+/// The log so far, the files as they are named now, and the failure that is to come.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    ops: Vec<Op>,
+    names: BTreeMap<String, FileId>,
+    files: usize,
+    plan: Option<Plan>,
+}
+
+impl Recorder {
+    pub(super) fn log(&self) -> Log {
+        Log { ops: self.ops.clone() }
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.ops.len()
+    }
+
+    pub(super) fn plan(&mut self, plan: Option<Plan>) {
+        self.plan = plan;
+    }
+
+    pub(super) fn failures(&self) -> usize {
+        self.plan.as_ref().map_or(0, Plan::failures)
+    }
+
+    /// Counts a change that is about to be made; says how it is to fail, if it is.
+    pub(super) fn failure(&mut self) -> Option<Failure> {
+        self.plan.as_mut()?.next()
+    }
+
+    /// The file with this name, if it was opened or made here before.
+    pub(super) fn known(&self, path: &Path) -> Option<FileId> {
+        self.names.get(&name(path)).copied()
+    }
+
+    /// A file that was there before this disk knew of it.
+    pub(super) fn found(&mut self, path: &Path, bytes: Vec<u8>) -> FileId {
+        let file = self.name_file(path);
+        self.ops.push(Op::Found { file, name: name(path), bytes: bytes.into() });
+        file
+    }
+
+    pub(super) fn created(&mut self, path: &Path) -> FileId {
+        let file = self.name_file(path);
+        self.ops.push(Op::Created { file, name: name(path) });
+        file
+    }
+
+    pub(super) fn wrote(&mut self, file: FileId, at: u64, bytes: &[u8]) {
+        self.ops.push(Op::Wrote { file, at, bytes: bytes.into() });
+    }
+
+    pub(super) fn truncated(&mut self, file: FileId, len: u64) {
+        self.ops.push(Op::Truncated { file, len });
+    }
+
+    pub(super) fn synced(&mut self, file: FileId) {
+        self.ops.push(Op::Synced { file });
+    }
+
+    pub(super) fn deleted(&mut self, path: &Path) {
+        let name = name(path);
+        self.names.remove(&name);
+        self.ops.push(Op::Deleted { name });
+    }
+
+    pub(super) fn directory_synced(&mut self) {
+        self.ops.push(Op::DirectorySynced);
+    }
+
+    fn name_file(&mut self, path: &Path) -> FileId {
+        let file = FileId(self.files);
+        self.files += 1;
+        self.names.insert(name(path), file);
+        file
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
