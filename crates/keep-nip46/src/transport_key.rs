@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_cipher::{ConversationKey, SharedX};
-use keep_types::{PublicKey, SecretKey32};
-use secp256k1::{Keypair, SECP256K1, SecretKey};
+use keep_types::{Event, EventId, PublicKey, SecretKey32, UnsignedEvent};
+use secp256k1::{Keypair, Message, SECP256K1, SecretKey};
 
 use crate::EnvelopeError;
 
@@ -76,6 +76,21 @@ impl TransportKey {
     pub fn conversations(&self) -> usize {
         let conversations = self.lock();
         conversations.young.len() + conversations.old.len()
+    }
+
+    /// Signs an event of its own, such as the answer to a relay that asks who is there (NIP-42).
+    ///
+    /// # Errors
+    /// [`EnvelopeError::TransportKey`] when the event names another author.
+    pub fn sign(&self, event: UnsignedEvent, aux_rand: &[u8; 32]) -> Result<Event, EnvelopeError> {
+        if event.pubkey != self.public {
+            return Err(EnvelopeError::TransportKey);
+        }
+        let id = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+        let message = Message::from_digest(id.to_bytes());
+        let signature = SECP256K1.sign_schnorr_with_aux_rand(&message, &self.keypair, aux_rand);
+        let tags = event.tags.to_vec();
+        Ok(Event::new(id, event.pubkey, event.created_at, event.kind, tags, event.content, signature))
     }
 
     pub(crate) const fn keypair(&self) -> &Keypair {

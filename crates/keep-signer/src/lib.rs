@@ -22,4 +22,4 @@ pub use connections::{Connections, NewEndpoint};
 pub use endpoint::Endpoint;
 pub use error::SignerError;
 pub use request_row::{RequestRow, RequestState};
-pub use signer::{Repeatable, Signer, Unfinished};
+pub use signer::{Arrival, Repeatable, Signer, Unfinished};

@@ -28,6 +28,15 @@ impl std::fmt::Debug for Repeatable {
     }
 }
 
+/// Whether a request comes for the first time in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// From the outside, just now.
+    New,
+    /// From the vault, where an earlier process left it unanswered.
+    Resumed,
+}
+
 /// A request that was accepted before a restart and not answered.
 #[derive(Debug)]
 pub struct Unfinished {
@@ -75,30 +84,33 @@ impl Signer {
     /// [`SignerError::Refused`] with the reason; [`SignerError::InProgress`] for a copy of a request that is being decided;
     /// otherwise when the vault failed. Nothing leaves without a durable record.
     pub async fn handle(&self, request: Request, repeat: Option<Repeatable>) -> Result<Answer, SignerError> {
-        self.handle_as(request, repeat, Coming::First).await
+        self.handle_with(request, repeat, Arrival::New, || Ok(())).await
     }
 
-    /// Takes up a request that waited for a person when the process ended, or was allowed and not answered.
+    /// As [`handle`](Self::handle). `before_asking` is called when a person is about to be asked, and may say that no more
+    /// can be asked now.
     ///
     /// # Errors
     /// As [`handle`](Self::handle).
-    pub async fn resume(&self, request: Request, repeat: Option<Repeatable>) -> Result<Answer, SignerError> {
-        self.handle_as(request, repeat, Coming::Again).await
-    }
-
-    async fn handle_as(
+    pub async fn handle_with(
         &self,
         request: Request,
         repeat: Option<Repeatable>,
-        coming: Coming,
+        arrival: Arrival,
+        before_asking: impl FnOnce() -> Result<(), Fault> + Send,
     ) -> Result<Answer, SignerError> {
         self.check_intact(&request)?;
+        let coming = match arrival {
+            Arrival::New => Coming::First,
+            Arrival::Resumed => Coming::Again,
+        };
         let (ruling, recording) = self.judge(request, repeat, coming).decided().await?;
         match ruling {
             Ruling::Allowed(permit) => self.sign(permit, recording).await,
             Ruling::Asks(question, repeat) => {
                 recording.committed().await?;
-                self.ask(question, repeat).await
+                let may_ask = before_asking().is_ok();
+                self.ask(question, repeat, may_ask).await
             }
             Ruling::Refused(fault) => {
                 recording.committed().await?;
@@ -152,9 +164,18 @@ impl Signer {
         })
     }
 
-    async fn ask(&self, question: Question, repeat: Option<Repeatable>) -> Result<Answer, SignerError> {
+    async fn ask(
+        &self,
+        question: Question,
+        repeat: Option<Repeatable>,
+        may_ask: bool,
+    ) -> Result<Answer, SignerError> {
         let (reply, decision) = Reply::new();
-        self.approver.ask(question.prompt, reply);
+        if may_ask {
+            self.approver.ask(question.prompt, reply);
+        } else {
+            drop(reply);
+        }
         let coming = match decision.await.unwrap_or(Decision::Unavailable) {
             Decision::Approve => Coming::Approved,
             Decision::Decline => Coming::Declined,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use keep_audit::{Action, Outcome};
 use keep_policy::{Builtin, Limits, Prompt};
 use keep_signer::{
-    Approver, Connections, Decision, Endpoint, Headless, NewEndpoint, Repeatable, Reply, RequestState,
-    Signer, SignerError,
+    Approver, Arrival, Connections, Decision, Endpoint, Headless, NewEndpoint, Repeatable, Reply,
+    RequestState, Signer, SignerError,
 };
 use keep_store::{MemoryStore, Store};
 use keep_testing::clock::FakeClock;
@@ -156,6 +156,10 @@ fn repeatable(fingerprint: &str) -> Option<Repeatable> {
     Some(Repeatable { received: b"{}".to_vec(), fingerprint: Some(fingerprint.to_owned()) })
 }
 
+async fn resume(signer: &Signer, request: Request, fingerprint: &str) -> Result<Answer, SignerError> {
+    signer.handle_with(request, repeatable(fingerprint), Arrival::Resumed, || Ok(())).await
+}
+
 #[tokio::test]
 async fn a_granted_request_is_signed_counted_and_logged() {
     let world = World::new(Builtin::Social, Limits::default()).connected().await;
@@ -293,8 +297,8 @@ async fn open_requests_survive_a_restart() {
     assert_eq!(states.len(), 2);
     assert!(states.contains(&RequestState::Asking) && states.contains(&RequestState::Granted));
     assert!(open.iter().all(|u| u.row.received == b"{}"));
-    event(signer.resume(world.sign(1, 0), repeatable("asks")).await.unwrap()).verify().unwrap();
-    event(signer.resume(world.sign(2, 1), repeatable("granted")).await.unwrap()).verify().unwrap();
+    event(resume(&signer, world.sign(1, 0), "asks").await.unwrap()).verify().unwrap();
+    event(resume(&signer, world.sign(2, 1), "granted").await.unwrap()).verify().unwrap();
     assert_eq!(world.uses(), 2, "each was counted once");
     for id in [1, 2] {
         signer.answered(RequestId::from_bytes([id; 32]));

@@ -133,7 +133,9 @@ impl Ledger for VaultLedger {
                 if next.is_some() {
                     self.head = next;
                 }
-                self.shared.saw(self.revision);
+                if let Some((_, head)) = &self.head {
+                    self.shared.saw(head.revision, head.max_time);
+                }
             }
             Err(_) => {
                 // The cache may hold what was never committed.

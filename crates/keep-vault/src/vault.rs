@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     keys: Shielded<SUBKEYS_LEN>,
     /// The highest revision that this process has seen.
     seen: AtomicU64,
+    /// The latest time that this process has seen in the vault, Unix seconds.
+    latest: AtomicU64,
 }
 
 impl Shared {
@@ -64,9 +66,10 @@ impl Shared {
         Ok(head)
     }
 
-    /// Remembers the highest revision.
-    pub fn saw(&self, revision: Revision) {
+    /// Remembers the highest revision, and the latest time, of a head that was read or written.
+    pub fn saw(&self, revision: Revision, time: Timestamp) {
         self.seen.fetch_max(revision.get(), Ordering::AcqRel);
+        self.latest.fetch_max(time.as_secs(), Ordering::AcqRel);
     }
 }
 
@@ -218,6 +221,7 @@ impl Vault {
             shield,
             keys: sealed_keys,
             seen: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
         });
         let integrity = verify(&*store, &shared)?;
         let ledger = VaultLedger::new(Arc::clone(&shared));
@@ -249,22 +253,10 @@ impl Vault {
         verify(&*self.store, &self.shared)
     }
 
-    /// The vault's time: the clock, but never earlier than what the vault has seen.
-    ///
-    /// # Errors
-    /// When the head cannot be read.
-    pub fn now(&self) -> Result<Timestamp, VaultError> {
-        Ok(self.shared.clock.now().max(self.head()?.max_time))
-    }
-
-    pub(crate) fn head(&self) -> Result<Head, VaultError> {
-        let mut found = None;
-        self.store.read(&mut |tx| {
-            found = tx.header()?.zip(tx.head()?);
-            Ok(())
-        })?;
-        let (header, sealed) = found.ok_or_else(|| VaultError::Head("it is missing".into()))?;
-        self.shared.open_head(&header, &sealed)
+    /// The vault's time: the clock, but never earlier than what this process has seen in the vault.
+    pub fn now(&self) -> Timestamp {
+        let latest = Timestamp::from_secs(self.shared.latest.load(Ordering::Acquire));
+        self.shared.clock.now().max(latest)
     }
 
     /// Hands a job to the write path. It runs inside the store's exclusive lock together with those that wait with it,

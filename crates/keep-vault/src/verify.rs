@@ -48,7 +48,6 @@ pub(crate) fn verify(store: &dyn Store, shared: &Shared) -> Result<IntegrityRepo
         Ok(())
     })?;
     let report = outcome.unwrap_or_else(|| Err(VaultError::Head("it could not be read".into())))?;
-    shared.saw(report.revision);
     Ok(report)
 }
 
@@ -61,6 +60,7 @@ fn verify_view(
     let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
     let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
     let mut head = shared.open_head(&header, &sealed)?;
+    shared.saw(head.revision, head.max_time);
     let mut problems = Vec::new();
     let found = match add_up(tx, keys, identity, &mut problems) {
         Ok(found) => found,

@@ -1,0 +1,356 @@
+//! The running bunker: events in, answers out.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use keep_net::{Filter, Received, RelayStatus, Relays, Subscription, Transport};
+use keep_nip46::envelope::{self, Seal};
+use keep_nip46::message::Reply;
+use keep_nip46::server::{Effect, Job, Limits, Publication, Server, Standing, Ticket};
+use keep_signer::{Arrival, Connections, Signer};
+use keep_types::{
+    DisplayText, EndpointId, Event, EventId, Fault, Kind, PublicKey, RequestId, Scheme, SecretText,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::activity::Activity;
+use super::answer::answer;
+use super::endpoints::{Endpoints, Served};
+
+/// Requests that are computed at the same time; further ones wait in the transport's bounded queue.
+const AT_ONCE: usize = 256;
+/// Activities that a watcher may be behind; beyond that it misses some.
+const ACTIVITIES: usize = 1024;
+/// How long a decided request is remembered, in seconds: longer than a copy of it can still arrive.
+const REMEMBER_SECS: u64 = 900;
+/// Ticks of one second between two clean-ups.
+const TIDY_EVERY: u64 = 30;
+
+/// What the tasks of a bunker share.
+pub struct Service {
+    pub signer: Arc<Signer>,
+    pub connections: Connections,
+    /// The public key in whose name the bunker signs.
+    pub author: PublicKey,
+    endpoints: Arc<Endpoints>,
+    transport: Arc<dyn Transport>,
+    machine: Mutex<Server>,
+    known: Mutex<HashSet<(PublicKey, EndpointId)>>,
+    activities: mpsc::Sender<Activity>,
+}
+
+/// A bunker that serves. Dropping it stops it at once; [`Serving::stop`] first writes what is still to be written.
+pub struct Serving {
+    service: Arc<Service>,
+    tasks: Vec<JoinHandle<()>>,
+    activities: mpsc::Receiver<Activity>,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Serving").finish_non_exhaustive()
+    }
+}
+
+impl Serving {
+    /// The next thing that happened. Those that nobody takes are lost beyond a bound.
+    pub async fn activity(&mut self) -> Option<Activity> {
+        self.activities.recv().await
+    }
+
+    /// The relays and how they are.
+    pub fn relays(&self) -> Vec<RelayStatus> {
+        self.service.transport.status()
+    }
+
+    /// Stops serving, and writes down which answers have left.
+    ///
+    /// # Errors
+    /// When the vault cannot be written. Nothing is lost then: what was decided is in the vault already.
+    pub async fn stop(mut self) -> Result<(), Fault> {
+        self.tasks.drain(..).for_each(|task| task.abort());
+        Ok(self.service.tidy().await?)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
+}
+
+/// Subscribes, takes up what an earlier process left, and starts the tasks.
+pub async fn start(
+    signer: Arc<Signer>,
+    connections: Connections,
+    author: PublicKey,
+    endpoints: Arc<Endpoints>,
+    transport: Arc<dyn Transport>,
+    limits: Limits,
+) -> Result<Serving, Fault> {
+    let (activities, watcher) = mpsc::channel(ACTIVITIES);
+    let service = Arc::new(Service {
+        signer,
+        connections,
+        author,
+        endpoints,
+        transport,
+        machine: Mutex::new(Server::new(limits)),
+        known: Mutex::default(),
+        activities,
+    });
+    service.learn_clients()?;
+    let since = service.signer.vault().now().minus(limits.window);
+    let filter = Filter::new().kinds([Kind::NostrConnect]).to(service.endpoints.keys()).since(since);
+    let subscription = service.transport.subscribe(vec![filter], &Relays::All);
+    subscription.prefer(service.known().iter().map(|(client, _)| *client));
+    if let Err(error) = subscription.subscribed().await {
+        // Relays that are down are tried again by the transport.
+        service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
+    }
+    service.resume()?;
+    let tasks = vec![
+        tokio::spawn(receive(Arc::clone(&service), subscription)),
+        tokio::spawn(keep_time(Arc::clone(&service))),
+    ];
+    Ok(Serving { service, tasks, activities: watcher })
+}
+
+async fn receive(service: Arc<Service>, subscription: Subscription) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(received) = subscription.recv().await {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        tokio::spawn(Arc::clone(&service).take(received, place));
+    }
+}
+
+async fn keep_time(service: Arc<Service>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    for ticks in 1_u64.. {
+        second.tick().await;
+        let effects = service.machine().tick(service.signer.vault().now());
+        service.carry_out(effects);
+        if ticks % TIDY_EVERY == 0
+            && let Err(error) = service.tidy().await
+        {
+            service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
+        }
+    }
+}
+
+impl Service {
+    fn machine(&self) -> MutexGuard<'_, Server> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<(PublicKey, EndpointId)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever watches. A watcher that is behind misses it; the audit log does not.
+    pub fn tell(&self, activity: Activity) {
+        let _ = self.activities.try_send(activity);
+    }
+
+    /// Reads which clients are connected. Whether they still are is judged with each request.
+    fn learn_clients(&self) -> Result<(), Fault> {
+        let grants = self.connections.grants()?;
+        *self.known() =
+            grants.iter().map(|grant| (PublicKey::from_byte_array(grant.client), grant.endpoint)).collect();
+        Ok(())
+    }
+
+    pub fn welcome(&self, client: PublicKey, endpoint: EndpointId) {
+        self.known().insert((client, endpoint));
+    }
+
+    pub fn dismiss(&self, client: PublicKey, endpoint: EndpointId) {
+        self.known().remove(&(client, endpoint));
+    }
+
+    pub fn is_known(&self, client: PublicKey, endpoint: EndpointId) -> bool {
+        self.known().contains(&(client, endpoint))
+    }
+
+    async fn tidy(&self) -> Result<(), Fault> {
+        let before = self.signer.vault().now().minus(Duration::from_secs(REMEMBER_SECS));
+        self.signer.tidy(before).await?;
+        self.learn_clients()
+    }
+
+    /// One event from a relay, from the first gate to its answer.
+    async fn take(self: Arc<Self>, received: Received, place: OwnedSemaphorePermit) {
+        let Some(served) = self.endpoints.addressed(received.event.tags()).cloned() else { return };
+        let Ok(event) = received.event.verify() else { return };
+        let endpoint = served.record.id;
+        let standing =
+            if self.is_known(event.pubkey, endpoint) { Standing::Known } else { Standing::Stranger };
+        let now = self.signer.vault().now();
+        let Ok(admission) = self.machine().admit(&event, endpoint, standing, now) else { return };
+        let message = match envelope::open(&event, &served.transport) {
+            Ok(opened) => opened.assume_verified(),
+            Err(error) => {
+                self.machine().dropped((&error).into());
+                return;
+            }
+        };
+        let effect = self.machine().receive(admission, message, now);
+        self.pursue(effect, &served, Arrival::New, Some(place)).await;
+    }
+
+    /// Carries out what the machine says about one request.
+    async fn pursue(
+        self: &Arc<Self>,
+        effect: Effect,
+        served: &Arc<Served>,
+        arrival: Arrival,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        match effect {
+            Effect::Handle(job) => {
+                let Some((ticket, reply)) = self.decide(*job, served, arrival, place).await else { return };
+                self.send(ticket, &reply, served);
+            }
+            Effect::Refuse(ticket, fault) => {
+                let reply = Reply::failure(ticket.call_id.clone(), &fault);
+                self.send(ticket, &reply, served);
+            }
+            Effect::Publish(publication) => self.publish(publication),
+            Effect::Finished { request, .. } => self.finished(request),
+            Effect::Drop(_) => {}
+        }
+    }
+
+    /// The answer to a request; `None` for a copy of one that is being decided.
+    async fn decide(
+        self: &Arc<Self>,
+        job: Job,
+        served: &Arc<Served>,
+        arrival: Arrival,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Option<(Ticket, Reply)> {
+        let Job { ticket, method, digest, asked_at, plaintext, .. } = job;
+        let asking = super::answer::Asking {
+            ticket: &ticket,
+            digest,
+            asked_at,
+            received: stored_form(ticket.scheme, &plaintext),
+            arrival,
+        };
+        let before_asking = || {
+            // A person takes long; others must not wait for the place meanwhile.
+            drop(place);
+            self.machine().wait_for_person(&ticket)
+        };
+        let reply = answer(self, served, method, asking, before_asking).await?;
+        Some((ticket, reply))
+    }
+
+    fn send(self: &Arc<Self>, ticket: Ticket, reply: &Reply, served: &Served) {
+        let now = self.signer.vault().now();
+        let mut random = [0; 64];
+        if let Err(error) = getrandom::getrandom(&mut random) {
+            self.tell(Activity::Trouble { what: error.to_string().as_str().into() });
+            return;
+        }
+        let (mut nonce, mut aux_rand) = ([0; 32], [0; 32]);
+        nonce.copy_from_slice(&random[..32]);
+        aux_rand.copy_from_slice(&random[32..]);
+        let seal = Seal { to: ticket.client, scheme: ticket.scheme, created_at: now, nonce, aux_rand };
+        match envelope::seal(&served.transport, reply.to_json().expose(), &seal) {
+            Ok(event) => {
+                let effects = self.machine().answer(ticket, event, now);
+                self.carry_out(effects);
+            }
+            Err(error) => {
+                let what = DisplayText::new(&format!("an answer could not be sealed: {error}"));
+                self.tell(Activity::Trouble { what });
+            }
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Publish(publication) => self.publish(publication),
+                Effect::Finished { request, .. } => self.finished(request),
+                Effect::Handle(_) | Effect::Refuse(..) | Effect::Drop(_) => {}
+            }
+        }
+    }
+
+    fn publish(self: &Arc<Self>, publication: Publication) {
+        let Some(served) = self.endpoints.get(publication.endpoint) else { return };
+        let event: &Event = &publication.event;
+        let sent = self.transport.publish(event, &Relays::Only(served.relays.clone()));
+        let (service, id) = (Arc::clone(self), event.id);
+        tokio::spawn(async move {
+            let taken = sent.accepted().await.is_ok();
+            let effect = service.machine().acknowledged(&id, taken);
+            service.carry_out(effect.into_iter().collect());
+        });
+    }
+
+    fn finished(&self, request: Option<EventId>) {
+        if let Some(request) = request {
+            self.signer.answered(RequestId::from_bytes(request.to_bytes()));
+        }
+    }
+
+    /// Takes up the requests that an earlier process accepted and did not answer.
+    fn resume(self: &Arc<Self>) -> Result<(), Fault> {
+        let unfinished = self.signer.unfinished()?;
+        let mut taken_up = 0;
+        for request in unfinished {
+            let row = request.row;
+            let Some(served) = self.endpoints.get(row.endpoint).cloned() else { continue };
+            let (service, now) = (Arc::clone(self), self.signer.vault().now());
+            let Some((scheme, plaintext)) = read_stored_form(&row.received) else {
+                tokio::spawn(async move {
+                    let _ = service.signer.abandon(row.id, "the stored request cannot be read").await;
+                });
+                continue;
+            };
+            let message = envelope::Received {
+                event_id: EventId::from_byte_array(*row.id.as_bytes()),
+                author: PublicKey::from_byte_array(row.client),
+                created_at: row.asked_at,
+                expires: None,
+                scheme,
+                plaintext,
+            };
+            let effect = self.machine().resume(message, row.endpoint, now);
+            taken_up += 1;
+            tokio::spawn(async move { service.pursue(effect, &served, Arrival::Resumed, None).await });
+        }
+        if taken_up > 0 {
+            self.tell(Activity::Resumed { requests: taken_up });
+        }
+        Ok(())
+    }
+}
+
+/// A request as it is stored: the encryption of its envelope (0 NIP-44, 1 NIP-04), then the decrypted text.
+fn stored_form(scheme: Scheme, plaintext: &SecretText) -> Vec<u8> {
+    let scheme = match scheme {
+        Scheme::Nip44 => 0,
+        Scheme::Nip04 => 1,
+    };
+    let mut stored = Vec::with_capacity(1 + plaintext.expose().len());
+    stored.push(scheme);
+    stored.extend_from_slice(plaintext.expose().as_bytes());
+    stored
+}
+
+fn read_stored_form(stored: &[u8]) -> Option<(Scheme, SecretText)> {
+    let (scheme, text) = stored.split_first()?;
+    let scheme = match scheme {
+        0 => Scheme::Nip44,
+        1 => Scheme::Nip04,
+        _ => return None,
+    };
+    Some((scheme, SecretText::new(String::from_utf8(text.to_vec()).ok()?)))
+}

@@ -1,0 +1,205 @@
+//! An unlocked vault and what can be done with it.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use keep_signer::{Approver, Connections, Headless, Signer};
+use keep_store::{SqliteStore, Store, StoreError};
+use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
+use keep_vault::{Environment, IntegrityReport, KdfCost, Vault};
+
+use crate::{Audit, Bunker, Home, Keys, Sign};
+
+/// How a vault is made or opened.
+#[derive(Clone)]
+pub struct Options {
+    clock: Arc<dyn Clock>,
+    allow_weak_kdf: bool,
+    cost: KdfCost,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), allow_weak_kdf: false, cost: KdfCost::Standard }
+    }
+}
+
+impl Options {
+    /// Another clock than the operating system's, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Accepts vaults whose key derivation is weaker than the standard, for tests.
+    #[must_use]
+    pub const fn allow_weak_kdf(mut self) -> Self {
+        self.allow_weak_kdf = true;
+        self
+    }
+
+    /// Another cost of unlocking for a new vault, for tests.
+    #[must_use]
+    pub const fn kdf_cost(mut self, cost: KdfCost) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    fn environment(&self) -> Environment {
+        let weak_kdf =
+            if self.allow_weak_kdf { keep_vault::WeakKdf::Allow } else { keep_vault::WeakKdf::Refuse };
+        Environment { clock: Arc::clone(&self.clock), weak_kdf }
+    }
+}
+
+/// An unlocked vault in this process. Cheap to clone; the vault is locked when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    vault: Arc<Vault>,
+    home: Home,
+}
+
+impl Keep {
+    /// Makes a vault in `home` and opens it. Either the vault is complete when this returns, or there is none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when there is a vault; when the directory cannot be written or cannot hold a vault
+    /// safely.
+    pub fn create(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
+        if passphrase.expose().is_empty() {
+            return Err(Fault::new(ErrorCode::InvalidInput, "the passphrase is empty")
+                .with_hint("choose a passphrase; several random words are a good one"));
+        }
+        make_directory(home.path())?;
+        let guard = lock_directory(home.path())?;
+        prepare(&home)?;
+        let salt = Vault::create_reserve(home.path())?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
+        let vault = Vault::create(store, passphrase, salt, options.cost, &options.environment())?;
+        drop(guard);
+        Ok(Self { vault: Arc::new(vault), home })
+    }
+
+    /// Opens the vault in `home` with its passphrase.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoVault`], [`ErrorCode::WrongPassphrase`], [`ErrorCode::Integrity`] and the storage errors.
+    pub fn open(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
+        let store = SqliteStore::open(home.database()).map_err(|error| missing(error, &home))?;
+        let vault = Vault::open(Arc::new(store), passphrase, &options.environment())?;
+        if !vault.memory_is_locked() {
+            tracing::warn!("the system does not let Keep lock its memory; keys may be swapped to disk");
+        }
+        Ok(Self { vault: Arc::new(vault), home })
+    }
+
+    /// Whether there is a vault in `home`.
+    pub fn exists(home: &Home) -> bool {
+        home.database().exists()
+    }
+
+    /// Where the vault is.
+    pub const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// What the check at opening found. With problems, keys can be listed and exported, and nothing is signed.
+    pub fn integrity(&self) -> &IntegrityReport {
+        self.vault.integrity()
+    }
+
+    /// The keys of the vault.
+    pub fn keys(&self) -> Keys {
+        Keys::new(Arc::clone(&self.vault), self.owner())
+    }
+
+    /// Signing as the owner.
+    pub fn sign(&self) -> Sign {
+        Sign::new(self.keys(), self.owner())
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> Audit {
+        Audit::new(Arc::clone(&self.vault))
+    }
+
+    /// Remote signing for Nostr clients.
+    pub fn bunker(&self, approver: Arc<dyn Approver>) -> Bunker {
+        let signer = Arc::new(Signer::new(Arc::clone(&self.vault), approver));
+        Bunker::new(self.keys(), signer, Connections::new(Arc::clone(&self.vault)))
+    }
+
+    fn owner(&self) -> Arc<Signer> {
+        Arc::new(Signer::new(Arc::clone(&self.vault), Arc::new(Headless)))
+    }
+}
+
+fn missing(error: StoreError, home: &Home) -> Fault {
+    match error {
+        StoreError::Missing(_) => {
+            Fault::new(ErrorCode::NoVault, format!("there is no vault in {}", home.path().display()))
+        }
+        other => other.into(),
+    }
+}
+
+fn exists(home: &Home) -> Fault {
+    Fault::new(ErrorCode::AlreadyExists, format!("there is already a vault in {}", home.path().display()))
+        .with_hint("use it as it is, or point KEEP_HOME to another directory")
+}
+
+fn make_directory(directory: &Path) -> Result<(), Fault> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|error| cannot_write(directory, &error))
+}
+
+/// One `create` at a time. The lock is on the directory itself and leaves no file behind.
+fn lock_directory(directory: &Path) -> Result<Option<File>, Fault> {
+    // Where a directory cannot be opened as a file there is no such lock; the files are still made exclusively.
+    let Ok(handle) = File::open(directory) else { return Ok(None) };
+    match handle.try_lock() {
+        Ok(()) => Ok(Some(handle)),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Fault::new(ErrorCode::StorageBusy, "another process is making a vault here"))
+        }
+        Err(std::fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Refuses if there is a vault; clears away what an interrupted `create` left.
+fn prepare(home: &Home) -> Result<(), Fault> {
+    match SqliteStore::open(home.database()) {
+        Ok(store) => {
+            let mut vault = false;
+            store.read(&mut |tx| {
+                vault = tx.header()?.is_some();
+                Ok(())
+            })?;
+            if vault {
+                return Err(exists(home));
+            }
+        }
+        Err(StoreError::Missing(_)) => {}
+        // Something is there that is not an unfinished vault of ours: leave it alone.
+        Err(_) if is_not_empty(&home.database()) => return Err(exists(home)),
+        Err(_) => {}
+    }
+    home.clear_leftovers().map_err(|error| cannot_write(home.path(), &error))
+}
+
+fn is_not_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Fault {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
+        _ => ErrorCode::Storage,
+    };
+    Fault::new(code, format!("cannot write {}: {error}", path.display()))
+}

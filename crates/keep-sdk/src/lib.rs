@@ -1,0 +1,64 @@
+//! Keep as a library: open a vault, manage keys, sign, run a bunker.
+//!
+//! [`Keep`] is an unlocked vault in this process. Its sub-clients are small handles: [`Keys`], [`Sign`], [`Audit`] and
+//! [`Bunker`]. Views ([`KeyView`], [`AuditEntryView`], …) are serde types and the same in every front end; failures are
+//! [`Fault`]s with a stable [`ErrorCode`].
+//!
+//! ```
+//! use keep_sdk::{EventTemplate, Home, Keep, KdfCost, Name, Options, SecretText};
+//!
+//! # fn main() -> Result<(), keep_sdk::Fault> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let home = directory.path().join("vault");
+//! let passphrase = SecretText::from("correct horse battery staple".to_owned());
+//! // A real vault takes `Options::default()`; this one is cheap to unlock, for the example.
+//! let cheap = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+//! let options = Options::default().allow_weak_kdf().kdf_cost(cheap);
+//!
+//! let keep = Keep::create(Home::new(home)?, &passphrase, &options)?;
+//! let key = keep.keys().generate(Name::new("main").unwrap())?;
+//! let event = keep.sign().event(&key, EventTemplate::new(1, "hello", vec![], 1_700_000_000))?;
+//! assert!(event.verify().is_ok());
+//! assert_eq!(keep.audit().verify()?.entries, 3);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod audit;
+mod bunker;
+mod home;
+mod keep;
+mod keys;
+mod remote_signer;
+mod secret_input;
+mod sign;
+mod views;
+
+pub use audit::Audit;
+pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
+pub use home::Home;
+pub use keep::{Keep, Options};
+pub use keys::Keys;
+pub use remote_signer::RemoteSigner;
+pub use secret_input::SecretInput;
+pub use sign::Sign;
+pub use views::{AuditEntryView, AuditReport, BunkerView, KeyView};
+
+pub use keep_net::{
+    EmbeddedRelay, InboxLimits, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState, RelayStatus,
+    RelayUrl, Transport,
+};
+pub use keep_nip46::BunkerUri;
+pub use keep_policy::{Builtin, Policy, Prompt};
+pub use keep_signer::{Approver, Decision, Headless, Reply};
+pub use keep_types::{
+    Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, Origin, PublicKey, SecretText,
+    SystemClock, Timestamp,
+};
+pub use keep_vault::{IntegrityReport, KdfCost};
+
+/// The present time by the operating system's clock.
+fn now() -> Timestamp {
+    SystemClock.now()
+}

@@ -1,0 +1,171 @@
+//! A key that another bunker holds, as a NIP-46 client sees it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use keep_net::{Filter, Relays, Subscription, Transport};
+use keep_nip46::client::{Answered, Ask, Client, ClientEffect, ClientError, Random};
+use keep_nip46::{BunkerUri, ClientMetadata, Permissions, TransportKey};
+use keep_types::{ErrorCode, Event, EventTemplate, Fault, Kind, PublicKey, SecretKey32};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::now;
+
+type Waiting = HashMap<String, oneshot::Sender<Result<Answered, ClientError>>>;
+
+/// A connection to a bunker. Its client key is made anew for each connection.
+pub struct RemoteSigner {
+    shared: Arc<Shared>,
+    public_key: PublicKey,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    client: Mutex<Client>,
+    waiting: Mutex<Waiting>,
+    transport: Arc<dyn Transport>,
+}
+
+impl std::fmt::Debug for RemoteSigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RemoteSigner({})", self.public_key.to_hex())
+    }
+}
+
+impl RemoteSigner {
+    /// Connects to the bunker of a `bunker://` URL over `transport`, and asks for its public key.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RelayUnreachable`], [`ErrorCode::TimedOut`], or [`ErrorCode::Peer`] with what the bunker says.
+    pub async fn connect(uri: &BunkerUri, transport: Arc<dyn Transport>, name: &str) -> Result<Self, Fault> {
+        let client = Client::new(uri, fresh_transport_key()?);
+        let filter =
+            Filter::new().kinds([Kind::NostrConnect]).authors([*client.remote()]).to([*client.public_key()]);
+        let subscription =
+            transport.subscribe(vec![filter.since(now().minus(Duration::from_secs(10)))], &Relays::All);
+        subscription.subscribed().await?;
+        let shared = Arc::new(Shared { client: Mutex::new(client), waiting: Mutex::default(), transport });
+        let task = tokio::spawn(listen(Arc::clone(&shared), subscription));
+        let mut signer = Self { shared, public_key: *uri.remote(), task };
+        let metadata = ClientMetadata::new(Some(name), None, None);
+        signer.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await?;
+        signer.public_key = match signer.ask(Ask::GetPublicKey).await? {
+            Answered::PublicKey(key) => key,
+            _ => return Err(unexpected()),
+        };
+        Ok(signer)
+    }
+
+    /// The user's public key.
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Asks the bunker to sign an event. The signed event is verified before it is returned: the same fields, the right
+    /// id, a valid signature of the user's key.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Peer`] with what the bunker says, [`ErrorCode::TimedOut`].
+    pub async fn sign_event(&self, template: EventTemplate) -> Result<Event, Fault> {
+        let unsigned = template.into_unsigned(self.public_key)?;
+        match self.ask(Ask::SignEvent(Box::new(unsigned))).await? {
+            Answered::Signed(event) => Ok(*event),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Whether the bunker answers.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TimedOut`] or [`ErrorCode::Peer`].
+    pub async fn ping(&self) -> Result<(), Fault> {
+        self.ask(Ask::Ping).await.map(|_| ())
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Answered, Fault> {
+        let random = fresh_random()?;
+        let (answer, waiting) = oneshot::channel();
+        let event = {
+            let (id, event) = self.shared.client().call(ask, &random, now())?;
+            self.shared.waiting().insert(id.to_text(), answer);
+            event
+        };
+        // The relay may forward the request and never say so; the answer is what counts.
+        let _sent = self.shared.transport.publish(&event, &Relays::All);
+        match waiting.await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(Fault::new(ErrorCode::TimedOut, "the connection to the relay has ended")),
+        }
+    }
+}
+
+impl Drop for RemoteSigner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, effect: ClientEffect) {
+        match effect {
+            ClientEffect::Done(id, outcome) => {
+                if let Some(waiting) = self.waiting().remove(&id.to_text()) {
+                    // Whoever asked may have gone.
+                    let _ = waiting.send(outcome);
+                }
+            }
+            ClientEffect::OpenAddress(_, address) => {
+                tracing::info!(%address, "the bunker asks for an approval in the browser");
+            }
+        }
+    }
+}
+
+async fn listen(shared: Arc<Shared>, subscription: Subscription) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            received = subscription.recv() => {
+                let Some(received) = received else { return };
+                // The machine checks author, encryption and id; the relay's word counts for nothing.
+                let Ok(event) = received.event.verify() else { continue };
+                let effect = shared.client().receive(&event, now());
+                effect.into_iter().for_each(|effect| shared.settle(effect));
+            }
+            _ = second.tick() => {
+                let late = shared.client().tick(now());
+                late.into_iter().for_each(|effect| shared.settle(effect));
+            }
+        }
+    }
+}
+
+fn fresh_transport_key() -> Result<TransportKey, Fault> {
+    let mut bytes = [0; 32];
+    getrandom::getrandom(&mut bytes).map_err(keep_vault::VaultError::from)?;
+    Ok(TransportKey::new(&SecretKey32::take(&mut bytes))?)
+}
+
+fn fresh_random() -> Result<Random, Fault> {
+    let mut bytes = [0; 80];
+    getrandom::getrandom(&mut bytes).map_err(keep_vault::VaultError::from)?;
+    let mut random = Random { id: [0; 16], nonce: [0; 32], aux_rand: [0; 32] };
+    random.id.copy_from_slice(&bytes[..16]);
+    random.nonce.copy_from_slice(&bytes[16..48]);
+    random.aux_rand.copy_from_slice(&bytes[48..]);
+    Ok(random)
+}
+
+fn unexpected() -> Fault {
+    Fault::new(ErrorCode::Peer, "the bunker answered another question than was asked")
+}

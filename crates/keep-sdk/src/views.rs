@@ -1,0 +1,115 @@
+//! What front ends show. The same values are the command line's `--json`.
+
+use keep_audit::Entry;
+use keep_types::{DisplayText, PublicKey};
+use keep_vault::KeyRecord;
+use nostr::ToBech32;
+use serde::Serialize;
+
+/// A key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    /// Its name.
+    pub name: String,
+    /// Its public key in bech32 (NIP-19).
+    pub npub: String,
+    /// Its public key in hexadecimal.
+    pub pubkey: String,
+    /// Its identifier in this vault.
+    pub id: String,
+    /// `generated` or `imported`.
+    pub source: &'static str,
+    /// Since when it is in this vault, RFC 3339.
+    pub created_at: String,
+}
+
+impl From<&KeyRecord> for KeyView {
+    fn from(key: &KeyRecord) -> Self {
+        let public = key.nostr_key();
+        Self {
+            name: key.name.to_string(),
+            npub: npub(&public),
+            pubkey: public.to_hex(),
+            id: key.id.to_string(),
+            source: key.source.as_str(),
+            created_at: key.created_at.to_string(),
+        }
+    }
+}
+
+/// The bech32 form; every public key of 32 bytes has one, so the fallback is never seen.
+pub(crate) fn npub(key: &PublicKey) -> String {
+    key.to_bech32().unwrap_or_else(|_| key.to_hex())
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditEntryView {
+    /// Its number.
+    pub seq: u64,
+    /// When, RFC 3339.
+    pub time: String,
+    /// What was done or asked for.
+    pub action: &'static str,
+    /// How it was decided or how it ended.
+    pub outcome: &'static str,
+    /// Who asked: `cli` or `nip46`.
+    pub origin: DisplayText,
+    /// The client's public key in hexadecimal.
+    pub client: Option<String>,
+    /// The name of the key, if it is still in the vault; else its identifier.
+    pub key: Option<String>,
+    /// The kind of the event.
+    pub kind: Option<u16>,
+    /// The id of the event, or the peer's public key, in hexadecimal.
+    pub subject: Option<String>,
+    /// Which rule decided, or why it failed.
+    pub reason: Option<DisplayText>,
+}
+
+impl AuditEntryView {
+    pub(crate) fn new(entry: &Entry, key_name: Option<String>) -> Self {
+        Self {
+            seq: entry.seq,
+            time: entry.time.to_string(),
+            action: entry.action.as_str(),
+            outcome: entry.outcome.as_str(),
+            origin: entry.origin.as_str().into(),
+            client: entry.client.map(hex::encode),
+            key: key_name.or_else(|| entry.key.map(|id| id.to_string())),
+            kind: entry.event_kind,
+            subject: entry.subject.map(hex::encode),
+            reason: entry.reason.as_deref().map(DisplayText::from),
+        }
+    }
+}
+
+/// What a check of the audit log and of every record found, when nothing is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditReport {
+    /// How many entries the log has.
+    pub entries: u64,
+    /// The hash of the last one, in hexadecimal.
+    pub head: String,
+    /// The time of the last one, RFC 3339.
+    pub last: Option<String>,
+    /// The revision of the vault.
+    pub revision: u64,
+    /// How many records the vault has.
+    pub records: u64,
+}
+
+/// An offer of a bunker: the first line of `keep --json serve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BunkerView {
+    /// The one-time URL to paste into a client.
+    pub bunker_url: String,
+    /// The identity's public key in bech32.
+    pub npub: String,
+    /// The identity's public key in hexadecimal.
+    pub pubkey: String,
+    /// The relays on which the bunker listens.
+    pub relays: Vec<String>,
+    /// The policy of whoever takes the offer.
+    pub policy: String,
+}
