@@ -1,0 +1,452 @@
+//! The state machine of a ceremony: messages in, messages out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use keep_types::{SecretBytes, SecretKey32};
+use minicbor::{Decoder, Encoder};
+use rand_core::{CryptoRng, RngCore};
+use zeroize::Zeroizing;
+
+use super::plan::{Certificate, Endorsement, Plan};
+use super::rounds::{self, Contribution};
+use crate::bytes::Transcript;
+use crate::dealer::next_epoch;
+use crate::group::Provenance;
+use crate::mailbox::Mailbox;
+use crate::seed::{SeedRng, seed};
+use crate::share::check_binding;
+use crate::suite::{Curve, with_curve};
+use crate::wire::{Envelope, Kind};
+use crate::{DeviceKey, FrostError, Group, Index, SecretShare, SessionId, Suite};
+
+/// One member's side of a key generation or refresh.
+///
+/// Call [`Ceremony::advance`] after every message and send what it returns; the same call after a restore sends
+/// everything again, byte for byte. Nothing is usable before [`Ceremony::finish`].
+pub struct Ceremony {
+    plan: Plan,
+    session: SessionId,
+    me: Index,
+    device: DeviceKey,
+    seed: SecretKey32,
+    old: Option<(Group, SecretShare)>,
+    mailbox: Mailbox,
+    sent: BTreeSet<Kind>,
+    prepared: Option<Prepared>,
+    certificate: Option<Certificate>,
+}
+
+/// What the arithmetic gave, before everybody has certified it.
+struct Prepared {
+    group: Group,
+    share: SecretShare,
+    digest: [u8; 32],
+}
+
+/// The end of a ceremony.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The group.
+    pub group: Group,
+    /// This member's share.
+    pub share: SecretShare,
+    /// The proof for those who missed the end; keep it with the group.
+    pub certificate: Certificate,
+}
+
+impl fmt::Debug for Ceremony {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ceremony({} of {}, sent {:?})", self.me, self.session, self.sent)
+    }
+}
+
+const GENERATE: &[Kind] = &[Kind::DkgCommit, Kind::Contribution, Kind::Subshare, Kind::Certificate];
+const REFRESH: &[Kind] = &[Kind::Contribution, Kind::Subshare, Kind::Certificate];
+
+impl Ceremony {
+    /// Takes part in a key generation.
+    ///
+    /// # Errors
+    /// [`FrostError::UnknownMember`] when the plan has no such member; [`FrostError::NotAuthentic`] when it names
+    /// another device for it; [`FrostError::OutOfOrder`] for a plan to refresh; [`FrostError::Threshold`].
+    pub fn generate(
+        plan: Plan,
+        me: Index,
+        device: DeviceKey,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        if plan.is_refresh() {
+            return Err(FrostError::OutOfOrder("this plan renews a group"));
+        }
+        Self::new(plan, me, device, seed(rng)?, None)
+    }
+
+    /// Takes part in the refresh of `group` with this device's share of it.
+    ///
+    /// # Errors
+    /// As [`Ceremony::generate`]; the errors of [`SecretShare::check`]; [`FrostError::NotAuthentic`] when the plan's
+    /// roster is not the group's.
+    pub fn refresh(
+        plan: Plan,
+        device: DeviceKey,
+        group: Group,
+        share: SecretShare,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        let me = share.index();
+        check_refresh(&plan, &group, &share)?;
+        Self::new(plan, me, device, seed(rng)?, Some((group, share)))
+    }
+
+    fn new(
+        plan: Plan,
+        me: Index,
+        device: DeviceKey,
+        seed: SecretKey32,
+        old: Option<(Group, SecretShare)>,
+    ) -> Result<Self, FrostError> {
+        plan.check()?;
+        if *plan.members().get(&me).ok_or(FrostError::UnknownMember(me))? != device.public() {
+            return Err(FrostError::NotAuthentic(me));
+        }
+        let session = plan.session();
+        let kinds = if plan.is_refresh() { REFRESH } else { GENERATE };
+        let mailbox = Mailbox::new(session, me, kinds, plan.members());
+        let (sent, prepared, certificate) = (BTreeSet::new(), None, None);
+        Ok(Self { plan, session, me, device, seed, old, mailbox, sent, prepared, certificate })
+    }
+
+    /// The session.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Takes a message that arrived, in any order.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongSession`], [`FrostError::UnknownMember`], [`FrostError::WrongKind`],
+    /// [`FrostError::NotAuthentic`], [`FrostError::NotForMe`], [`FrostError::Equivocation`].
+    pub fn receive(&mut self, envelope: &Envelope) -> Result<(), FrostError> {
+        self.mailbox.receive(envelope)
+    }
+
+    /// Does what can be done with what has arrived, and returns the messages that are due.
+    ///
+    /// # Errors
+    /// [`FrostError::BadContribution`] and [`FrostError::Unreadable`] name who sent something wrong,
+    /// [`FrostError::Disagreement`] who saw other messages. Then the ceremony is void; start again without them.
+    pub fn advance(&mut self) -> Result<Vec<Envelope>, FrostError> {
+        with_curve!(self.plan.suite(), C => self.advance_on::<C>())
+    }
+
+    fn advance_on<C: Curve>(&mut self) -> Result<Vec<Envelope>, FrostError> {
+        let mut out = Vec::new();
+        let part1 = rounds::part1::<C>(&self.plan, self.me, self.rng("part1")?)?;
+        let mine = part1.contribution.clone();
+        if !self.plan.is_refresh() {
+            self.send(Kind::DkgCommit, &self.commitment(self.me, &mine)?, &mut out)?;
+            if !self.mailbox.complete(Kind::DkgCommit) {
+                return Ok(out);
+            }
+        }
+        self.send(Kind::Contribution, &mine, &mut out)?;
+        if !self.mailbox.complete(Kind::Contribution) {
+            return Ok(out);
+        }
+        if self.prepared.is_none() {
+            let others = self.contributions()?;
+            let part2 = rounds::part2::<C>(&self.plan, part1.secret, &others)?;
+            if self.sent.insert(Kind::Subshare) {
+                self.seal_subshares(&part2.subshares, &mut out)?;
+            }
+            if !self.mailbox.complete(Kind::Subshare) {
+                return Ok(out);
+            }
+            self.prepared = Some(self.prepare::<C>(&part2, &others, &mine)?);
+        }
+        let digest = self.prepared.as_ref().ok_or(FrostError::Internal("ceremony"))?.digest;
+        let endorsement = Endorsement::new(self.session, digest, &self.device)?;
+        self.send(Kind::Certificate, &endorsement, &mut out)?;
+        self.certify(digest, endorsement)?;
+        Ok(out)
+    }
+
+    fn rng(&self, purpose: &str) -> Result<SeedRng, FrostError> {
+        SeedRng::new(&self.seed, self.session, purpose)
+    }
+
+    fn send<T: minicbor::Encode<()>>(
+        &mut self,
+        kind: Kind,
+        value: &T,
+        out: &mut Vec<Envelope>,
+    ) -> Result<(), FrostError> {
+        if self.sent.insert(kind) {
+            out.push(Envelope::sign(kind, self.session, self.me, &self.device, value)?);
+        }
+        Ok(())
+    }
+
+    fn seal_subshares(
+        &self,
+        subshares: &BTreeMap<Index, Zeroizing<[u8; 32]>>,
+        out: &mut Vec<Envelope>,
+    ) -> Result<(), FrostError> {
+        for (to, secret) in subshares {
+            let recipient = (*to, *self.plan.members().get(to).ok_or(FrostError::UnknownMember(*to))?);
+            let rng = &mut self.rng(&format!("seal {to}"))?;
+            out.push(Envelope::seal(
+                Kind::Subshare,
+                self.session,
+                self.me,
+                &self.device,
+                recipient,
+                &**secret,
+                rng,
+            )?);
+        }
+        Ok(())
+    }
+
+    fn commitment(
+        &self,
+        from: Index,
+        contribution: &Contribution,
+    ) -> Result<minicbor::bytes::ByteArray<32>, FrostError> {
+        let bytes = minicbor::to_vec(contribution).map_err(|_| FrostError::Internal("ceremony"))?;
+        let hash = Transcript::new("keep/frost/dkg commit")
+            .with(self.session.as_bytes())
+            .with(&from.get().to_be_bytes())
+            .with(&bytes);
+        Ok(hash.finish().into())
+    }
+
+    /// The others' contributions, each as it was committed to.
+    fn contributions(&self) -> Result<BTreeMap<Index, Contribution>, FrostError> {
+        let mut out = BTreeMap::new();
+        for envelope in self.mailbox.all(Kind::Contribution) {
+            out.insert(envelope.from(), self.mailbox.read::<Contribution>(envelope)?);
+        }
+        for envelope in self.mailbox.all(Kind::DkgCommit) {
+            let committed: minicbor::bytes::ByteArray<32> = self.mailbox.read(envelope)?;
+            let revealed = out.get(&envelope.from()).ok_or(FrostError::Internal("ceremony"))?;
+            if committed != self.commitment(envelope.from(), revealed)? {
+                return Err(FrostError::BadContribution(vec![envelope.from()]));
+            }
+        }
+        Ok(out)
+    }
+
+    fn transcript(
+        &self,
+        others: &BTreeMap<Index, Contribution>,
+        mine: &Contribution,
+    ) -> Result<Transcript, FrostError> {
+        let mut all: BTreeMap<Index, &Contribution> = others.iter().map(|(i, c)| (*i, c)).collect();
+        all.insert(self.me, mine);
+        let mut hash = Transcript::new("keep/frost/transcript").with(self.session.as_bytes());
+        for (index, contribution) in all {
+            hash.add(&index.get().to_be_bytes());
+            hash.add(&minicbor::to_vec(contribution).map_err(|_| FrostError::Internal("ceremony"))?);
+        }
+        Ok(hash)
+    }
+
+    fn prepare<C: Curve>(
+        &self,
+        part2: &rounds::Part2<C>,
+        others: &BTreeMap<Index, Contribution>,
+        mine: &Contribution,
+    ) -> Result<Prepared, FrostError> {
+        let mut received = BTreeMap::new();
+        for envelope in self.mailbox.all(Kind::Subshare) {
+            let secret = envelope.open(self.me, &self.device)?;
+            let secret: [u8; 32] = secret
+                .as_slice()
+                .try_into()
+                .map_err(|_| FrostError::BadContribution(vec![envelope.from()]))?;
+            received.insert(envelope.from(), Zeroizing::new(secret));
+        }
+        let old = match &self.old {
+            Some((group, share)) => Some((share.key_package::<C>(group)?, group.keys::<C>()?)),
+            None => None,
+        };
+        let (key, public) = rounds::part3::<C>(&self.plan, self.me, part2, &received, old)?;
+        let hash = self.transcript(others, mine)?;
+        let group = match &self.old {
+            Some((old, _)) => next_epoch::<C>(old, &public)?,
+            None => self.new_group::<C>(&public, others, mine)?,
+        };
+        group.check()?;
+        let share = SecretShare::from_scalar::<C>(&group, self.me, &key.signing_share().to_scalar())?;
+        let bytes = minicbor::to_vec(&group).map_err(|_| FrostError::Internal("ceremony"))?;
+        Ok(Prepared { group, share, digest: hash.with(&bytes).finish() })
+    }
+
+    fn new_group<C: Curve>(
+        &self,
+        public: &frost_core::keys::PublicKeyPackage<C>,
+        others: &BTreeMap<Index, Contribution>,
+        mine: &Contribution,
+    ) -> Result<Group, FrostError> {
+        let mut parts = Group::from_keys::<C>(public, self.plan.threshold(), 0, Provenance::Dkg)?;
+        for member in &mut parts.members {
+            member.device = self.plan.members().get(&member.index).copied();
+        }
+        if C::SUITE == Suite::Secp256k1Tr {
+            parts.chain_code = Some(self.transcript(others, mine)?.with(b"chain code").finish());
+        }
+        Group::try_from(parts)
+    }
+
+    /// Collects the endorsements, once all are there.
+    fn certify(&mut self, digest: [u8; 32], own: Endorsement) -> Result<(), FrostError> {
+        let mut signatures = BTreeMap::from([(self.me, own)]);
+        for envelope in self.mailbox.all(Kind::Certificate) {
+            let endorsement: Endorsement = self.mailbox.read(envelope)?;
+            let device = self.mailbox.device(Kind::Certificate, envelope.from())?;
+            if !endorsement.verifies(self.session, &device) {
+                return Err(FrostError::NotAuthentic(envelope.from()));
+            }
+            if endorsement.digest != digest {
+                return Err(FrostError::Disagreement(envelope.from()));
+            }
+            signatures.insert(envelope.from(), endorsement);
+        }
+        if self.mailbox.complete(Kind::Certificate) {
+            self.certificate = Some(Certificate { session: self.session, digest, signatures });
+        }
+        Ok(())
+    }
+
+    /// Takes the certificate from a member that already has it, instead of the endorsements one by one.
+    ///
+    /// # Errors
+    /// Those of [`Certificate::verify`]; [`FrostError::OutOfOrder`] before this member's own result is there;
+    /// [`FrostError::Disagreement`] when it is about another result.
+    pub fn accept(&mut self, certificate: &Certificate) -> Result<(), FrostError> {
+        certificate.verify(&self.plan)?;
+        let prepared =
+            self.prepared.as_ref().ok_or(FrostError::OutOfOrder("contributions are still missing"))?;
+        if prepared.digest != certificate.digest {
+            return Err(FrostError::Disagreement(self.me));
+        }
+        self.certificate = Some(certificate.clone());
+        Ok(())
+    }
+
+    /// Whose messages are missing for the next step.
+    pub fn waiting_for(&self) -> Vec<Index> {
+        let kinds = if self.plan.is_refresh() { REFRESH } else { GENERATE };
+        kinds.iter().map(|k| self.mailbox.missing(*k)).find(|m| !m.is_empty()).unwrap_or_default()
+    }
+
+    /// Twelve digits that are the same for all members that saw the same contributions. Nobody can steer them, because
+    /// contributions are committed to before they are seen. None before all have arrived.
+    ///
+    /// # Errors
+    /// [`FrostError::BadContribution`].
+    pub fn code(&self) -> Result<Option<String>, FrostError> {
+        if !self.mailbox.complete(Kind::Contribution) {
+            return Ok(None);
+        }
+        with_curve!(self.plan.suite(), C => {
+            let mine = rounds::part1::<C>(&self.plan, self.me, self.rng("part1")?)?.contribution;
+            let hash = self.transcript(&self.contributions()?, &mine)?.with(b"code").finish();
+            let number = hash[..8].iter().fold(0_u64, |n, b| n << 8 | u64::from(*b)) % 1_000_000_000_000;
+            Ok(Some(format!("{:04} {:04} {:04}", number / 100_000_000, number / 10_000 % 10_000, number % 10_000)))
+        })
+    }
+
+    /// Ends the ceremony.
+    ///
+    /// # Errors
+    /// [`FrostError::OutOfOrder`] before every member has certified the same transcript.
+    pub fn finish(self) -> Result<Outcome, FrostError> {
+        match (self.prepared, self.certificate) {
+            (Some(Prepared { group, share, .. }), Some(certificate)) => {
+                Ok(Outcome { group, share, certificate })
+            }
+            _ => Err(FrostError::OutOfOrder("not all members have certified the result yet")),
+        }
+    }
+
+    /// Everything needed to go on in another process, but for device key and old share. Secret.
+    ///
+    /// # Errors
+    /// [`FrostError::Internal`] if encoding fails.
+    pub fn snapshot(&self) -> Result<SecretBytes, FrostError> {
+        let mut out = Vec::with_capacity(1024);
+        let mut e = Encoder::new(&mut out);
+        let mut write = || -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+            e.array(5)?.u8(1)?.encode(&self.plan)?.encode(self.me)?;
+            e.bytes(self.seed.expose())?.encode(self.mailbox.envelopes())?;
+            Ok(())
+        };
+        write().map_err(|_| FrostError::Internal("snapshot"))?;
+        Ok(SecretBytes::new(out))
+    }
+
+    /// Goes on from a snapshot. For a refresh the old group and share are given again.
+    ///
+    /// # Errors
+    /// [`FrostError::Malformed`], and those of [`Ceremony::generate`], [`Ceremony::refresh`] and
+    /// [`Ceremony::receive`].
+    pub fn restore(
+        snapshot: &[u8],
+        device: DeviceKey,
+        old: Option<(Group, SecretShare)>,
+    ) -> Result<Self, FrostError> {
+        let bad = |_| FrostError::malformed("ceremony snapshot", "not of the documented form");
+        let (plan, me, seed, envelopes) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
+        match (&old, plan.is_refresh()) {
+            (Some((group, share)), true) if share.index() == me => check_refresh(&plan, group, share)?,
+            (None, false) => {}
+            _ => return Err(FrostError::malformed("ceremony snapshot", "it belongs to another share")),
+        }
+        let mut ceremony = Self::new(plan, me, device, seed, old)?;
+        for envelope in &envelopes {
+            ceremony.receive(envelope)?;
+        }
+        Ok(ceremony)
+    }
+}
+
+type Snapshot = (Plan, Index, SecretKey32, Vec<Envelope>);
+
+fn read_snapshot(d: &mut Decoder<'_>) -> Result<Snapshot, minicbor::decode::Error> {
+    if d.array()? != Some(5) || d.u8()? != 1 {
+        return Err(minicbor::decode::Error::message("version"));
+    }
+    let (plan, me) = (d.decode()?, d.decode()?);
+    let mut seed = Zeroizing::new([0; 32]);
+    let bytes = d.bytes()?;
+    if bytes.len() != 32 {
+        return Err(minicbor::decode::Error::message("seed"));
+    }
+    seed.copy_from_slice(bytes);
+    Ok((plan, me, SecretKey32::take(&mut seed), d.decode()?))
+}
+
+/// The plan renews this very sharing, with the devices of its roster.
+fn check_refresh(plan: &Plan, group: &Group, share: &SecretShare) -> Result<(), FrostError> {
+    let renewed = plan.renewed().ok_or(FrostError::OutOfOrder("this plan makes a new key"))?;
+    check_binding(group, plan.suite(), renewed.group, renewed.epoch, renewed.sharing)?;
+    share.check(group)?;
+    if plan.threshold() != group.threshold() {
+        let members = plan.members().len();
+        return Err(FrostError::Threshold { threshold: plan.threshold(), members, max: Index::MAX });
+    }
+    for (index, device) in plan.members() {
+        if group.device(*index)? != *device {
+            return Err(FrostError::NotAuthentic(*index));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! What the members of a ceremony agree on before and after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+use rand_core::{CryptoRng, RngCore};
+
+use crate::bytes::Transcript;
+use crate::{DeviceKey, DevicePublic, FrostError, Group, GroupId, Index, SessionId, SharingId, Suite};
+
+/// Who does what: suite, threshold, roster and purpose of a ceremony. All members must have the same plan.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Plan {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    nonce: [u8; 16],
+    #[n(1)]
+    suite: Suite,
+    #[n(2)]
+    threshold: u16,
+    #[n(3)]
+    members: BTreeMap<Index, DevicePublic>,
+    #[n(4)]
+    renews: Option<Renewed>,
+}
+
+/// The sharing that a refresh replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Renewed {
+    #[n(0)]
+    pub(super) group: GroupId,
+    #[n(1)]
+    pub(super) sharing: SharingId,
+    #[n(2)]
+    pub(super) epoch: u32,
+}
+
+impl Plan {
+    /// A plan to make a new key that never exists whole.
+    ///
+    /// # Errors
+    /// [`FrostError::Threshold`], [`FrostError::Random`].
+    pub fn generate(
+        suite: Suite,
+        threshold: u16,
+        members: BTreeMap<Index, DevicePublic>,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        let plan = Self { nonce: fresh(rng)?, suite, threshold, members, renews: None };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// A plan to renew the shares of `group` for the members in `keep`, with the device keys of its roster. All of
+    /// them must take part. Whoever is not kept is out, once the kept ones have deleted their old shares.
+    ///
+    /// # Errors
+    /// [`FrostError::UnknownMember`], [`FrostError::TooFewSigners`], [`FrostError::NoDeviceKey`],
+    /// [`FrostError::Threshold`] for 1-of-n.
+    pub fn refresh(
+        group: &Group,
+        keep: &BTreeSet<Index>,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        group.check_signers(keep.iter())?;
+        let mut members = BTreeMap::new();
+        for index in keep {
+            members.insert(*index, group.device(*index)?);
+        }
+        let renews = Renewed { group: group.id(), sharing: group.sharing(), epoch: group.epoch() };
+        let (suite, threshold) = (group.suite(), group.threshold());
+        let plan = Self { nonce: fresh(rng)?, suite, threshold, members, renews: Some(renews) };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Whether threshold and members fit, and every member has a device of its own.
+    pub(super) fn check(&self) -> Result<(), FrostError> {
+        let (threshold, members) = (self.threshold, self.members.len());
+        if threshold < 2 || usize::from(threshold) > members || members > usize::from(Index::MAX) {
+            return Err(FrostError::Threshold { threshold, members, max: Index::MAX });
+        }
+        let mut seen = BTreeSet::new();
+        match self.members.iter().find(|(_, device)| !seen.insert(**device)) {
+            Some((index, _)) => Err(FrostError::Duplicate(*index)),
+            None => Ok(()),
+        }
+    }
+
+    /// The session: a hash of the whole plan.
+    pub fn session(&self) -> SessionId {
+        let mut hash = Transcript::new("keep/frost/ceremony")
+            .with(&self.nonce)
+            .with(&[self.suite.number()])
+            .with(&self.threshold.to_be_bytes());
+        match &self.renews {
+            None => hash.add(b"generate"),
+            Some(renewed) => {
+                hash.add(b"refresh");
+                hash.add(renewed.group.as_bytes());
+                hash.add(renewed.sharing.as_bytes());
+                hash.add(&renewed.epoch.to_be_bytes());
+            }
+        }
+        for (index, device) in &self.members {
+            hash.add(&index.get().to_be_bytes());
+            hash.add(device.as_bytes());
+        }
+        SessionId::from_bytes(hash.finish())
+    }
+
+    /// The ciphersuite.
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// How many members will have to sign together.
+    pub const fn threshold(&self) -> u16 {
+        self.threshold
+    }
+
+    /// The members and their device keys.
+    pub const fn members(&self) -> &BTreeMap<Index, DevicePublic> {
+        &self.members
+    }
+
+    /// Whether it renews an existing group.
+    pub const fn is_refresh(&self) -> bool {
+        self.renews.is_some()
+    }
+
+    pub(super) const fn renewed(&self) -> Option<&Renewed> {
+        self.renews.as_ref()
+    }
+}
+
+fn fresh(rng: &mut (impl RngCore + CryptoRng)) -> Result<[u8; 16], FrostError> {
+    let mut nonce = [0; 16];
+    rng.try_fill_bytes(&mut nonce).map_err(|_| FrostError::Random)?;
+    Ok(nonce)
+}
+
+/// All members' signatures over one transcript: the proof that a ceremony ended the same for everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Certificate {
+    /// The ceremony.
+    #[n(0)]
+    pub session: SessionId,
+    /// The hash of all contributions and of the resulting group.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub digest: [u8; 32],
+    /// One BIP-340 signature per member.
+    #[n(2)]
+    pub signatures: BTreeMap<Index, Endorsement>,
+}
+
+/// A member's signature over the end of a ceremony.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Endorsement {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(super) digest: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    signature: [u8; 64],
+}
+
+impl Endorsement {
+    pub(super) fn new(session: SessionId, digest: [u8; 32], device: &DeviceKey) -> Result<Self, FrostError> {
+        Ok(Self { digest, signature: device.sign(&signed(session, &digest))? })
+    }
+
+    pub(super) fn verifies(&self, session: SessionId, device: &DevicePublic) -> bool {
+        device.verifies(&signed(session, &self.digest), &self.signature)
+    }
+}
+
+fn signed(session: SessionId, digest: &[u8; 32]) -> [u8; 32] {
+    Transcript::new("keep/frost/certificate").with(session.as_bytes()).with(digest).finish()
+}
+
+impl Certificate {
+    /// Whether every member of the plan endorsed this very transcript.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongSession`], [`FrostError::ShareMissing`] for a member without signature,
+    /// [`FrostError::NotAuthentic`], [`FrostError::Disagreement`].
+    pub fn verify(&self, plan: &Plan) -> Result<(), FrostError> {
+        if self.session != plan.session() {
+            return Err(FrostError::WrongSession);
+        }
+        for (index, device) in plan.members() {
+            let endorsement = self.signatures.get(index).ok_or(FrostError::ShareMissing(*index))?;
+            if !endorsement.verifies(self.session, device) {
+                return Err(FrostError::NotAuthentic(*index));
+            }
+            if endorsement.digest != self.digest {
+                return Err(FrostError::Disagreement(*index));
+            }
+        }
+        Ok(())
+    }
+}

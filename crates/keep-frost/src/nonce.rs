@@ -1,0 +1,102 @@
+//! Nonces: secret, single use, never written anywhere.
+
+use std::fmt;
+
+use frost_core::round1::{NonceCommitment, SigningCommitments, SigningNonces};
+use frost_ed25519::Ed25519Sha512;
+use frost_secp256k1_tr::Secp256K1Sha256TR;
+use minicbor::{Decode, Encode};
+use rand_core::{CryptoRng, RngCore};
+
+use crate::bytes::Transcript;
+use crate::suite::{Curve, element, point, with_curve};
+use crate::{FrostError, NonceId, Point, SecretShare};
+
+/// The public halves of a nonce pair: what a signer sends in round 1.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Commitment {
+    #[n(0)]
+    hiding: Point,
+    #[n(1)]
+    binding: Point,
+}
+
+impl Commitment {
+    /// The pair's identity, `H(D‖E)`: the key of the pool and of the burn table.
+    pub fn id(&self) -> NonceId {
+        let hash =
+            Transcript::new("keep/frost/nonce").with(self.hiding.as_bytes()).with(self.binding.as_bytes());
+        NonceId::from_bytes(hash.finish())
+    }
+
+    pub(crate) fn to_frost<C: Curve>(&self) -> Result<SigningCommitments<C>, FrostError> {
+        let hiding = NonceCommitment::new(element::<C>(self.hiding.as_bytes())?);
+        let binding = NonceCommitment::new(element::<C>(self.binding.as_bytes())?);
+        Ok(SigningCommitments::new(hiding, binding))
+    }
+}
+
+pub(crate) enum Sealed {
+    Secp256k1Tr(Box<SigningNonces<Secp256K1Sha256TR>>),
+    Ed25519(Box<SigningNonces<Ed25519Sha512>>),
+}
+
+/// A secret nonce pair. It is consumed by the one signature it is used for; there is no way to copy it or to write it
+/// down. Wiped on drop.
+///
+/// ```compile_fail
+/// fn twice(nonces: &keep_frost::Nonces) -> keep_frost::Nonces { nonces.clone() }
+/// ```
+///
+/// ```compile_fail
+/// fn written(nonces: &keep_frost::Nonces) -> Vec<u8> { minicbor::to_vec(nonces).unwrap() }
+/// ```
+pub struct Nonces {
+    sealed: Sealed,
+    commitment: Commitment,
+}
+
+impl fmt::Debug for Nonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Nonces({})", self.commitment.id())
+    }
+}
+
+impl Nonces {
+    /// A fresh pair for `share`, from the generator hedged with the share itself (RFC 9591 §4.1).
+    pub(crate) fn generate(
+        share: &SecretShare,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        with_curve!(share.suite(), C => {
+            let (nonces, public) = frost_core::round1::commit::<C, _>(&share.signing_share::<C>()?, rng);
+            let commitment = Commitment {
+                hiding: point::<C>(&public.hiding().value())?,
+                binding: point::<C>(&public.binding().value())?,
+            };
+            Ok(Self { sealed: C::seal(nonces), commitment })
+        })
+    }
+
+    /// The public halves.
+    pub const fn commitment(&self) -> &Commitment {
+        &self.commitment
+    }
+
+    pub(crate) fn open<C: Curve>(&self) -> Result<&SigningNonces<C>, FrostError> {
+        C::unseal(&self.sealed).ok_or(FrostError::Internal("nonces of another suite"))
+    }
+}
+
+#[cfg(test)]
+impl Nonces {
+    /// Nonces from a test vector.
+    pub(crate) fn known<C: Curve>(nonces: SigningNonces<C>) -> Self {
+        let public = SigningCommitments::from(&nonces);
+        let commitment = Commitment {
+            hiding: point::<C>(&public.hiding().value()).unwrap(),
+            binding: point::<C>(&public.binding().value()).unwrap(),
+        };
+        Self { sealed: C::seal(nonces), commitment }
+    }
+}

@@ -1,0 +1,412 @@
+//! A lost share is made again by a threshold of helpers, none of whom learns it.
+//!
+//! Each helper splits its part of the lost share into random pieces for all helpers; each sums up what it got and sends
+//! the sum to the member that lost its share. A wrong piece gives a wrong share without any other sign, so the result
+//! is always checked against the group's public share. (Helpers can make *any* member's share this way: ask the owner
+//! of the group first, and log it.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use frost_core::Identifier;
+use frost_core::keys::repairable::{
+    Delta, Sigma, repair_share_part1, repair_share_part2, repair_share_part3,
+};
+use keep_types::{SecretBytes, SecretKey32};
+use minicbor::{Decode, Decoder, Encode, Encoder};
+use rand_core::{CryptoRng, RngCore};
+use zeroize::Zeroizing;
+
+use crate::bytes::Transcript;
+use crate::dealer::check_shares;
+use crate::mailbox::Mailbox;
+use crate::seed::{SeedRng, seed};
+use crate::share::check_binding;
+use crate::suite::{Curve, identifier, index_of, with_curve};
+use crate::wire::{Envelope, Kind};
+use crate::{
+    DeviceKey, DevicePublic, FrostError, Group, GroupId, Index, SecretShare, SessionId, SharingId, Suite,
+};
+
+/// Who helps whom. All helpers and the member must have the same plan.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct RepairPlan {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    nonce: [u8; 16],
+    #[n(1)]
+    suite: Suite,
+    #[n(2)]
+    group: GroupId,
+    #[n(3)]
+    sharing: SharingId,
+    #[n(4)]
+    epoch: u32,
+    #[n(5)]
+    lost: Index,
+    #[n(6)]
+    device: DevicePublic,
+    #[n(7)]
+    helpers: BTreeMap<Index, DevicePublic>,
+}
+
+impl RepairPlan {
+    /// A plan to repair the share of `lost`, whose device is now `device`, with the help of `helpers`.
+    ///
+    /// # Errors
+    /// [`FrostError::UnknownMember`], [`FrostError::TooFewSigners`], [`FrostError::NoDeviceKey`],
+    /// [`FrostError::Duplicate`] when the member would help itself.
+    pub fn new(
+        group: &Group,
+        lost: Index,
+        device: DevicePublic,
+        helpers: &BTreeSet<Index>,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        let mut nonce = [0; 16];
+        rng.try_fill_bytes(&mut nonce).map_err(|_| FrostError::Random)?;
+        let mut devices = BTreeMap::new();
+        for index in helpers {
+            devices.insert(*index, group.device(*index)?);
+        }
+        let (suite, epoch) = (group.suite(), group.epoch());
+        let (group_id, sharing) = (group.id(), group.sharing());
+        let plan = Self { nonce, suite, group: group_id, sharing, epoch, lost, device, helpers: devices };
+        plan.check(group)?;
+        Ok(plan)
+    }
+
+    /// Whether it fits the group as it is now: enough helpers, with the devices of its roster.
+    ///
+    /// # Errors
+    /// As [`RepairPlan::new`]; [`FrostError::NotAuthentic`] for another device; those of a wrong group or epoch.
+    pub fn check(&self, group: &Group) -> Result<(), FrostError> {
+        check_binding(group, self.suite, self.group, self.epoch, self.sharing)?;
+        group.member(self.lost)?;
+        group.check_signers(self.helpers.keys())?;
+        if self.helpers.contains_key(&self.lost) {
+            return Err(FrostError::Duplicate(self.lost));
+        }
+        for (index, device) in &self.helpers {
+            if group.device(*index)? != *device {
+                return Err(FrostError::NotAuthentic(*index));
+            }
+        }
+        Ok(())
+    }
+
+    /// The session: a hash of the whole plan.
+    pub fn session(&self) -> SessionId {
+        let mut hash = Transcript::new("keep/frost/repair")
+            .with(&self.nonce)
+            .with(&[self.suite.number()])
+            .with(self.group.as_bytes())
+            .with(self.sharing.as_bytes())
+            .with(&self.epoch.to_be_bytes());
+        for (index, device) in self.helpers.iter().chain([(&self.lost, &self.device)]) {
+            hash.add(&index.get().to_be_bytes());
+            hash.add(device.as_bytes());
+        }
+        SessionId::from_bytes(hash.finish())
+    }
+
+    /// Whose share is made again.
+    pub const fn lost(&self) -> Index {
+        self.lost
+    }
+
+    /// The helpers and their devices.
+    pub const fn helpers(&self) -> &BTreeMap<Index, DevicePublic> {
+        &self.helpers
+    }
+
+    fn helper_ids<C: Curve>(&self) -> Result<Vec<Identifier<C>>, FrostError> {
+        self.helpers.keys().map(|i| identifier::<C>(*i)).collect()
+    }
+}
+
+/// A helper's side.
+pub struct Helper {
+    plan: RepairPlan,
+    session: SessionId,
+    group: Group,
+    share: SecretShare,
+    device: DeviceKey,
+    seed: SecretKey32,
+    mailbox: Mailbox,
+}
+
+impl fmt::Debug for Helper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Helper({} of {})", self.share.index(), self.session)
+    }
+}
+
+impl Helper {
+    /// Helps with this device's share, after the owner has allowed it.
+    ///
+    /// # Errors
+    /// Those of [`RepairPlan::check`] and [`SecretShare::check`]; [`FrostError::NotASigner`] for a share that the plan
+    /// does not name; [`FrostError::NotAuthentic`] for another device.
+    pub fn new(
+        plan: RepairPlan,
+        group: Group,
+        share: SecretShare,
+        device: DeviceKey,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        Self::with_seed(plan, group, share, device, seed(rng)?)
+    }
+
+    fn with_seed(
+        plan: RepairPlan,
+        group: Group,
+        share: SecretShare,
+        device: DeviceKey,
+        seed: SecretKey32,
+    ) -> Result<Self, FrostError> {
+        plan.check(&group)?;
+        share.check(&group)?;
+        let me = share.index();
+        if *plan.helpers.get(&me).ok_or(FrostError::NotASigner(me))? != device.public() {
+            return Err(FrostError::NotAuthentic(me));
+        }
+        let session = plan.session();
+        let mailbox = Mailbox::new(session, me, &[Kind::Delta], &plan.helpers);
+        Ok(Self { plan, session, group, share, device, seed, mailbox })
+    }
+
+    fn deltas(&self) -> Result<BTreeMap<Index, Zeroizing<[u8; 32]>>, FrostError> {
+        with_curve!(self.group.suite(), C => {
+            let rng = &mut SeedRng::new(&self.seed, self.session, "deltas")?;
+            deltas::<C>(&self.plan.helper_ids::<C>()?, &self.group, &self.share, self.plan.lost, rng)
+        })
+    }
+
+    /// The pieces for the other helpers, sealed; the same bytes at every call.
+    ///
+    /// # Errors
+    /// [`FrostError::Internal`].
+    pub fn start(&self) -> Result<Vec<Envelope>, FrostError> {
+        let mut out = Vec::new();
+        for (to, delta) in self.deltas()? {
+            if to == self.share.index() {
+                continue;
+            }
+            let device = *self.plan.helpers.get(&to).ok_or(FrostError::UnknownMember(to))?;
+            out.push(self.seal(Kind::Delta, (to, device), &delta)?);
+        }
+        Ok(out)
+    }
+
+    fn seal(&self, kind: Kind, to: (Index, DevicePublic), secret: &[u8; 32]) -> Result<Envelope, FrostError> {
+        let rng = &mut SeedRng::new(&self.seed, self.session, &format!("{} {}", kind.as_str(), to.0))?;
+        Envelope::seal(kind, self.session, self.share.index(), &self.device, to, secret, rng)
+    }
+
+    /// Takes another helper's piece.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongSession`], [`FrostError::UnknownMember`], [`FrostError::NotAuthentic`],
+    /// [`FrostError::NotForMe`], [`FrostError::Equivocation`].
+    pub fn receive(&mut self, envelope: &Envelope) -> Result<(), FrostError> {
+        self.mailbox.receive(envelope)
+    }
+
+    /// The sum for the member that lost its share, once all pieces are there. None before.
+    ///
+    /// # Errors
+    /// [`FrostError::Unreadable`], [`FrostError::BadContribution`] for a piece that is no scalar.
+    pub fn sum(&self) -> Result<Option<Envelope>, FrostError> {
+        if !self.mailbox.complete(Kind::Delta) {
+            return Ok(None);
+        }
+        let own = self.deltas()?.remove(&self.share.index()).ok_or(FrostError::Internal("repair"))?;
+        let mut pieces = vec![(self.share.index(), own)];
+        for envelope in self.mailbox.all(Kind::Delta) {
+            pieces.push((envelope.from(), secret_of(envelope, self.share.index(), &self.device)?));
+        }
+        let sum = with_curve!(self.group.suite(), C => sum::<C>(&pieces))?;
+        self.seal(Kind::Sigma, (self.plan.lost, self.plan.device), &sum).map(Some)
+    }
+
+    /// Everything needed to go on in another process, but for share and device key. Secret.
+    ///
+    /// # Errors
+    /// [`FrostError::Internal`].
+    pub fn snapshot(&self) -> Result<SecretBytes, FrostError> {
+        let mut out = Vec::new();
+        let mut e = Encoder::new(&mut out);
+        let mut write = || -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+            e.array(4)?.u8(1)?.encode(&self.plan)?;
+            e.bytes(self.seed.expose())?.encode(self.mailbox.envelopes())?;
+            Ok(())
+        };
+        write().map_err(|_| FrostError::Internal("snapshot"))?;
+        Ok(SecretBytes::new(out))
+    }
+
+    /// Goes on from a snapshot.
+    ///
+    /// # Errors
+    /// [`FrostError::Malformed`], and those of [`Helper::new`] and [`Helper::receive`].
+    pub fn restore(
+        snapshot: &[u8],
+        group: Group,
+        share: SecretShare,
+        device: DeviceKey,
+    ) -> Result<Self, FrostError> {
+        let bad = |_| FrostError::malformed("repair snapshot", "not of the documented form");
+        let (plan, seed, envelopes) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
+        let mut helper = Self::with_seed(plan, group, share, device, seed)?;
+        for envelope in &envelopes {
+            helper.receive(envelope)?;
+        }
+        Ok(helper)
+    }
+}
+
+fn read_snapshot(
+    d: &mut Decoder<'_>,
+) -> Result<(RepairPlan, SecretKey32, Vec<Envelope>), minicbor::decode::Error> {
+    if d.array()? != Some(4) || d.u8()? != 1 {
+        return Err(minicbor::decode::Error::message("version"));
+    }
+    let plan = d.decode()?;
+    let mut seed = Zeroizing::new([0; 32]);
+    let bytes = d.bytes()?;
+    if bytes.len() != 32 {
+        return Err(minicbor::decode::Error::message("seed"));
+    }
+    seed.copy_from_slice(bytes);
+    Ok((plan, SecretKey32::take(&mut seed), d.decode()?))
+}
+
+/// The side of the member that lost its share.
+#[derive(Debug)]
+pub struct Repair {
+    plan: RepairPlan,
+    group: Group,
+    device: DeviceKey,
+    mailbox: Mailbox,
+}
+
+impl Repair {
+    /// Waits for the helpers' sums.
+    ///
+    /// # Errors
+    /// Those of [`RepairPlan::check`]; [`FrostError::NotAuthentic`] when the plan names another device.
+    pub fn new(plan: RepairPlan, group: Group, device: DeviceKey) -> Result<Self, FrostError> {
+        plan.check(&group)?;
+        if plan.device != device.public() {
+            return Err(FrostError::NotAuthentic(plan.lost));
+        }
+        let mailbox = Mailbox::new(plan.session(), plan.lost, &[Kind::Sigma], &plan.helpers);
+        Ok(Self { plan, group, device, mailbox })
+    }
+
+    /// Takes a helper's sum.
+    ///
+    /// # Errors
+    /// As [`Helper::receive`].
+    pub fn receive(&mut self, envelope: &Envelope) -> Result<(), FrostError> {
+        self.mailbox.receive(envelope)
+    }
+
+    /// Whose sum is missing.
+    pub fn waiting_for(&self) -> Vec<Index> {
+        self.mailbox.missing(Kind::Sigma)
+    }
+
+    /// Puts the share together and checks that it is the lost one.
+    ///
+    /// # Errors
+    /// [`FrostError::OutOfOrder`] while sums are missing; [`FrostError::RepairFailed`] when the result does not fit the
+    /// group's public share.
+    pub fn finish(&self) -> Result<SecretShare, FrostError> {
+        if !self.mailbox.complete(Kind::Sigma) {
+            return Err(FrostError::OutOfOrder("sums of helpers are still missing"));
+        }
+        let mut sums = Vec::new();
+        for envelope in self.mailbox.all(Kind::Sigma) {
+            sums.push((envelope.from(), secret_of(envelope, self.plan.lost, &self.device)?));
+        }
+        with_curve!(self.group.suite(), C => finish::<C>(&self.group, self.plan.lost, &sums))
+    }
+}
+
+/// Repairs a share on a device that holds a threshold of others.
+///
+/// # Errors
+/// Those of [`SecretShare::check`]; [`FrostError::UnknownMember`]; [`FrostError::TooFewSigners`];
+/// [`FrostError::Duplicate`].
+pub fn repair_local(
+    group: &Group,
+    helpers: &[&SecretShare],
+    lost: Index,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<SecretShare, FrostError> {
+    check_shares(group, helpers)?;
+    group.member(lost)?;
+    if helpers.iter().any(|s| s.index() == lost) {
+        return Err(FrostError::Duplicate(lost));
+    }
+    with_curve!(group.suite(), C => {
+        let ids = helpers.iter().map(|s| identifier::<C>(s.index())).collect::<Result<Vec<_>, _>>()?;
+        let mut pieces: BTreeMap<Index, Vec<Piece>> = BTreeMap::new();
+        for share in helpers {
+            for (to, delta) in deltas::<C>(&ids, group, share, lost, rng)? {
+                pieces.entry(to).or_default().push((share.index(), delta));
+            }
+        }
+        let sums = pieces.iter().map(|(i, p)| Ok((*i, sum::<C>(p)?))).collect::<Result<Vec<_>, FrostError>>()?;
+        finish::<C>(group, lost, &sums)
+    })
+}
+
+/// A secret number and who it came from.
+type Piece = (Index, Zeroizing<[u8; 32]>);
+
+fn secret_of(envelope: &Envelope, me: Index, device: &DeviceKey) -> Result<Zeroizing<[u8; 32]>, FrostError> {
+    let secret = envelope.open(me, device)?;
+    let bytes =
+        secret.as_slice().try_into().map_err(|_| FrostError::BadContribution(vec![envelope.from()]))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+fn deltas<C: Curve>(
+    helpers: &[Identifier<C>],
+    group: &Group,
+    share: &SecretShare,
+    lost: Index,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<BTreeMap<Index, Zeroizing<[u8; 32]>>, FrostError> {
+    let package = share.key_package::<C>(group)?;
+    let out = repair_share_part1(helpers, &package, rng, identifier::<C>(lost)?)
+        .map_err(|_| FrostError::Internal("repair"))?;
+    let mut deltas = BTreeMap::new();
+    for (id, delta) in &out {
+        let bytes: [u8; 32] = delta.serialize().try_into().map_err(|_| FrostError::Internal("repair"))?;
+        deltas.insert(index_of::<C>(id)?, Zeroizing::new(bytes));
+    }
+    Ok(deltas)
+}
+
+fn sum<C: Curve>(pieces: &[Piece]) -> Result<Zeroizing<[u8; 32]>, FrostError> {
+    let mut deltas = Vec::with_capacity(pieces.len());
+    for (from, bytes) in pieces {
+        deltas.push(Delta::<C>::deserialize(&**bytes).map_err(|_| FrostError::BadContribution(vec![*from]))?);
+    }
+    let sum = repair_share_part2(&deltas).serialize();
+    Ok(Zeroizing::new(sum.try_into().map_err(|_| FrostError::Internal("repair"))?))
+}
+
+fn finish<C: Curve>(group: &Group, lost: Index, sums: &[Piece]) -> Result<SecretShare, FrostError> {
+    let mut sigmas = Vec::with_capacity(sums.len());
+    for (from, bytes) in sums {
+        sigmas.push(Sigma::<C>::deserialize(&**bytes).map_err(|_| FrostError::BadContribution(vec![*from]))?);
+    }
+    let package = repair_share_part3(&sigmas, identifier::<C>(lost)?, &group.bare_keys::<C>()?)
+        .map_err(|_| FrostError::Internal("repair"))?;
+    SecretShare::from_scalar::<C>(group, lost, &package.signing_share().to_scalar())
+        .map_err(|_| FrostError::RepairFailed)
+}
