@@ -15,6 +15,8 @@
 mod engine;
 mod plan;
 mod rounds;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{Ceremony, Outcome};
 pub use plan::{Certificate, Plan};

@@ -149,3 +149,14 @@ fn wrong_subshares<C: Curve>(
 fn culprits<C: Curve>(error: &frost_core::Error<C>) -> FrostError {
     FrostError::BadContribution(blame::<C>(error))
 }
+
+#[cfg(test)]
+impl Contribution {
+    pub(super) fn with_coefficients_of(self, other: &Self) -> Self {
+        Self { coefficients: other.coefficients.clone(), ..self }
+    }
+
+    pub(super) fn doubled(&self) -> Self {
+        Self { coefficients: [self.coefficients.clone(), self.coefficients.clone()].concat(), ..self.clone() }
+    }
+}

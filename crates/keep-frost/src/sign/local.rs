@@ -3,8 +3,10 @@
 use rand_core::{CryptoRng, RngCore};
 
 use super::coordinator::Coordinator;
-use super::proposal::Proposal;
-use super::signer::answer;
+use super::proposal::{Partial, Proposal};
+use super::signer::partial;
+use super::signing_package;
+use crate::suite::with_curve;
 use crate::{FrostError, Group, NonceId, Nonces, SecretShare, Signature};
 
 /// Signs with at least a threshold of shares held here. No signature share leaves this function, so they are not
@@ -35,11 +37,18 @@ pub fn sign_local(
         nonces.push(fresh);
     }
     let burnt = nonces.iter().map(|n| n.commitment().id()).collect();
-    let package = coordinator.package()?.clone();
-    for (share, nonces) in shares.iter().zip(nonces) {
-        let held = answer(group, share, proposal, session, &package, nonces, false)?;
-        let burn = held.burn();
-        coordinator.share(share.index(), &held.release(&burn)?)?;
+    let commitments = &coordinator.package()?.commitments;
+    let message = proposal.message().signed_bytes()?;
+    let partials = with_curve!(group.suite(), C => {
+        // The package is decoded once for all signers.
+        let package = signing_package::<C>(commitments, &message)?;
+        let pairs = shares.iter().zip(nonces);
+        pairs
+            .map(|(share, nonces)| partial::<C>(group, share, proposal.spec(), &package, nonces, false))
+            .collect::<Result<Vec<_>, FrostError>>()?
+    });
+    for (held, share) in shares.iter().zip(partials) {
+        coordinator.share(held.index(), &Partial { session, share })?;
     }
     Ok((coordinator.finish()?, burnt))
 }

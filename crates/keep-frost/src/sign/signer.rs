@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use frost_core::round2;
+use frost_core::{SigningPackage, round2};
 use keep_types::Timestamp;
 use rand_core::{CryptoRng, RngCore};
 
@@ -10,7 +10,8 @@ use super::proposal::{Package, Partial, Proposal};
 use super::signing_package;
 use crate::suite::{Curve, with_curve};
 use crate::{
-    Commitment, DevicePublic, FrostError, Group, Index, NonceId, NoncePool, Nonces, SecretShare, SessionId,
+    Commitment, DevicePublic, FrostError, Group, Index, KeySpec, NonceId, NoncePool, Nonces, SecretShare,
+    SessionId,
 };
 
 /// A signer that has committed to nonces for one proposal. It lives in one process through both rounds; if it is
@@ -66,7 +67,7 @@ impl Committed {
         share: &SecretShare,
         package: &Package,
     ) -> Result<HeldShare, FrostError> {
-        answer(group, share, &self.proposal, self.session, package, self.nonces, true)
+        answer(group, share, &self.proposal, self.session, package, self.nonces)
     }
 }
 
@@ -90,7 +91,7 @@ pub fn sign_pooled(
     let session = proposal.session()?;
     let id = package.check(group, session, share.index())?.id();
     let nonces = pool.take(&id, peer, now)?;
-    answer(group, share, proposal, session, package, nonces, true)
+    answer(group, share, proposal, session, package, nonces)
 }
 
 pub(super) fn answer(
@@ -100,7 +101,6 @@ pub(super) fn answer(
     session: SessionId,
     package: &Package,
     nonces: Nonces,
-    verify: bool,
 ) -> Result<HeldShare, FrostError> {
     proposal.check(group)?;
     share.belongs_to(group)?;
@@ -109,29 +109,30 @@ pub(super) fn answer(
     }
     let burn = nonces.commitment().id();
     let share_bytes = with_curve!(group.suite(), C => {
-        partial::<C>(group, share, proposal, package, &nonces, verify)?
+        let package = signing_package::<C>(&package.commitments, &proposal.message().signed_bytes()?)?;
+        partial::<C>(group, share, proposal.spec(), &package, nonces, true)?
     });
     let partial = Partial { session, share: share_bytes };
     Ok(HeldShare { index: share.index(), burn, partial })
 }
 
-fn partial<C: Curve>(
+/// Signs with the nonces, which end here. With `verify` the result is checked as a coordinator would check it.
+pub(super) fn partial<C: Curve>(
     group: &Group,
     share: &SecretShare,
-    proposal: &Proposal,
-    package: &Package,
-    nonces: &Nonces,
+    spec: &KeySpec,
+    package: &SigningPackage<C>,
+    nonces: Nonces,
     verify: bool,
 ) -> Result<[u8; 32], FrostError> {
-    let package = signing_package::<C>(&package.commitments, &proposal.message().signed_bytes()?)?;
-    let keys = proposal.spec().apply_secret::<C>(group, share.key_package::<C>(group)?)?;
-    let signed = round2::sign(&package, nonces.open::<C>()?, &keys).map_err(|error| match error {
+    let keys = spec.apply_secret::<C>(group, share.key_package::<C>(group)?)?;
+    let signed = round2::sign(package, nonces.open::<C>()?, &keys).map_err(|error| match error {
         frost_core::Error::IdentityCommitment => FrostError::BadPoint(C::SUITE),
         _ => FrostError::Internal("signing"),
     })?;
     if verify {
         let (id, public) = (*keys.identifier(), keys.verifying_share());
-        frost_core::verify_signature_share(id, public, &signed, &package, keys.verifying_key())
+        frost_core::verify_signature_share(id, public, &signed, package, keys.verifying_key())
             .map_err(|_| FrostError::OwnShareInvalid)?;
     }
     signed.serialize().try_into().map_err(|_| FrostError::Internal("signature share"))

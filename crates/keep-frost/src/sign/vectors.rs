@@ -57,7 +57,7 @@ fn run<C: Curve>(file: &str) {
         let mine = shares.iter().find(|s| index(&s["identifier"]) == me).unwrap();
         let share = SecretShare::new(&group, me, &mut hex32(&mine["participant_share"])).unwrap();
         let known = nonces.remove(&me).unwrap();
-        let held = answer(&group, &share, &proposal, session, &package, known, true).unwrap();
+        let held = answer(&group, &share, &proposal, session, &package, known).unwrap();
         let burn = held.burn();
         let partial = held.release(&burn).unwrap();
         assert_eq!(hex::encode(partial.share), output["sig_share"].as_str().unwrap());
