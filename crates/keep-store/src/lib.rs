@@ -4,6 +4,22 @@
 //! nothing of what they mean. All writing goes through one path: [`Store::write`] is exclusive among all processes,
 //! fair between them, and durable when it returns; a [`Writer`] collects the jobs of one process and commits those
 //! that wait together in one transaction.
+//!
+//! ```
+//! use keep_store::{Row, SqliteStore, Store};
+//! use keep_types::{RecordId, Revision};
+//!
+//! let home = tempfile::tempdir()?;
+//! let store = SqliteStore::create(home.path().join("keep.db"))?;
+//! let id = RecordId::random()?;
+//! let row = Row { collection: 1, id, revision: Revision::new(1), name: None, sealed: b"ciphertext".to_vec() };
+//! store.write(&mut |tx| tx.put(&row))?;
+//! store.read(&mut |tx| {
+//!     assert_eq!(tx.get(1, &id)?.as_ref(), Some(&row));
+//!     Ok(())
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "conformance")]

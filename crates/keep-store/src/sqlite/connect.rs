@@ -106,3 +106,29 @@ impl Drop for Transaction<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_is_careful() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        super::super::place::make_file(&path).unwrap();
+        let connector = Connector::new(&path, &SqliteOptions::default());
+        let (writer, reader) = (connector.connect().unwrap(), connector.connect_reader().unwrap());
+        for conn in [&writer, &reader] {
+            let pragma =
+                |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+            let on = ["fullfsync", "checkpoint_fullfsync", "secure_delete", "cell_size_check"];
+            assert_eq!(on.map(pragma), [1; 4]);
+            let off = ["trusted_schema", "mmap_size", "wal_autocheckpoint"];
+            assert_eq!(off.map(pragma), [0; 3]);
+            assert_eq!((pragma("synchronous"), pragma("temp_store"), pragma("busy_timeout")), (2, 2, 10_000));
+            assert!(conn.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+        }
+        writer.execute_batch("CREATE TABLE t (n)").unwrap();
+        assert!(reader.execute_batch("INSERT INTO t VALUES (1)").is_err());
+    }
+}

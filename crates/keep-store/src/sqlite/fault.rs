@@ -13,6 +13,19 @@ pub(super) fn translate(path: &Path, error: &rusqlite::Error) -> StoreError {
         return StoreError::Damaged(format!("{}: {error}", path.display()));
     };
     let place = path.display();
+    match failure.extended_code {
+        // The index of the log is a file that grows when it is first used.
+        ffi::SQLITE_IOERR_SHMSIZE => return StoreError::Full,
+        ffi::SQLITE_IOERR_SHMMAP
+        | ffi::SQLITE_IOERR_SHMLOCK
+        | ffi::SQLITE_IOERR_LOCK
+        | ffi::SQLITE_IOERR_RDLOCK => {
+            return StoreError::Unsupported(format!(
+                "the file system of {place} lacks locks or shared memory ({error})"
+            ));
+        }
+        _ => {}
+    }
     match failure.extended_code & 0xff {
         ffi::SQLITE_FULL => StoreError::Full,
         ffi::SQLITE_NOTADB => {
@@ -41,5 +54,35 @@ pub(super) fn refused(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
         _ => StoreError::Io(format!("{}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: i32) -> StoreError {
+        translate(Path::new("/v/keep.db"), &rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn codes_become_words() {
+        assert_eq!(of(ffi::SQLITE_FULL), StoreError::Full);
+        assert!(matches!(of(ffi::SQLITE_NOTADB), StoreError::Damaged(why) if why.contains("not a database")));
+        assert!(matches!(of(ffi::SQLITE_CORRUPT_INDEX), StoreError::Damaged(_)));
+        assert!(matches!(of(ffi::SQLITE_BUSY_RECOVERY), StoreError::Busy(_)));
+        assert!(matches!(of(ffi::SQLITE_IOERR_SHMMAP), StoreError::Unsupported(_)));
+        assert!(
+            matches!(of(ffi::SQLITE_READONLY_DIRECTORY), StoreError::Io(why) if why.contains("read-only"))
+        );
+        for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN, ffi::SQLITE_PERM, ffi::SQLITE_ERROR] {
+            assert!(matches!(of(code), StoreError::Io(why) if why.contains("/v/keep.db")));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_full_outside_of_sqlite_too() {
+        assert_eq!(refused(Path::new("x"), &io::ErrorKind::StorageFull.into()), StoreError::Full);
+        assert!(matches!(refused(Path::new("x"), &io::ErrorKind::NotFound.into()), StoreError::Io(_)));
     }
 }

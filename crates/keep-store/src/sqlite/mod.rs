@@ -79,6 +79,7 @@ impl SqliteStore {
         place::make_directory(dir)?;
         if options.examine_place {
             place::examine(dir)?;
+            place::probe(dir)?;
         }
         place::make_file(path)?;
         place::refuse_orphaned_log(path)?;
@@ -91,7 +92,8 @@ impl SqliteStore {
         Self::assemble(conn, connector, turnstile, options)
     }
 
-    /// Opens the store at `path`.
+    /// Opens the store at `path`. The place is not tried out again as by `create`; should it lack locks or shared
+    /// memory, the first access to the database shows it.
     ///
     /// # Errors
     /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::TooNew`] or [`StoreError::Unsupported`], as the

@@ -27,7 +27,9 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes the directory (for its owner only), if it is not there.
 pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
-    if dir.is_dir() {
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|dir| !dir.is_dir() && *dir != Path::new("")).collect();
+    if missing.is_empty() {
         return Ok(());
     }
     let mut builder = fs::DirBuilder::new();
@@ -35,21 +37,25 @@ pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(|e| refused(dir, &e))?;
-    sync_directory(directory(dir))
+    missing.into_iter().try_for_each(|made| sync_directory(directory(made)))
 }
 
 /// Makes the database file, empty and for its owner only, if it is not there. Only here is it touched without SQLite,
 /// and only when it is new: closing a file that SQLite has open would drop the locks of this process.
 pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match new_file(path) {
         Ok(_) => sync_directory(directory(path)),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(refused(path, &e)),
     }
+}
+
+fn new_file(path: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Makes the names in a directory durable.
@@ -75,7 +81,7 @@ pub(super) fn refuse_orphaned_log(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses places where a database would be in danger.
+/// Refuses places that are known to endanger a database.
 pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     if let Some(kind) = network_file_system(dir) {
         return Err(StoreError::Unsupported(format!(
@@ -89,6 +95,11 @@ pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
             dir.display()
         )));
     }
+    Ok(())
+}
+
+/// Tries out a scratch database in `dir`.
+pub(super) fn probe(dir: &Path) -> Result<(), StoreError> {
     Scratch::new(dir).probe()
 }
 
@@ -182,7 +193,7 @@ impl Scratch {
     /// Two openings of one file must exclude each other. The file becomes the database of the next step, so it is
     /// closed before SQLite sees it.
     fn probe_locks(&self) -> Result<(), StoreError> {
-        make_file(&self.path)?;
+        new_file(&self.path).map_err(|e| refused(&self.path, &e))?;
         let open = || fs::File::open(&self.path).map_err(|e| refused(&self.path, &e));
         let (first, second) = (open()?, open()?);
         first.lock().map_err(|e| self.lacks(&format!("file locks ({e})")))?;
@@ -230,6 +241,7 @@ mod tests {
     fn a_local_directory_will_do_and_stays_clean() {
         let dir = tempfile::tempdir().unwrap();
         examine(dir.path()).unwrap();
+        probe(dir.path()).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -246,7 +258,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_file_system_without_files_is_refused() {
-        assert!(examine(Path::new("/proc")).is_err());
+        assert!(probe(Path::new("/proc")).is_err());
     }
 
     #[test]

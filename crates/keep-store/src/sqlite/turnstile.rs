@@ -129,7 +129,7 @@ impl Gate {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(e)) => {
                 self.leave();
-                Err(refused(&self.path, &e))
+                Err(no_lock(&self.path, &e))
             }
         };
         let both = taken(self.next.try_lock())? && taken(self.write.try_lock())?;
@@ -170,7 +170,7 @@ impl Gate {
                 }
                 Phase::Asked { .. } => {
                     drop(phase);
-                    let outcome = self.lock().map_err(|e| refused(&self.path, &e));
+                    let outcome = self.lock().map_err(|e| no_lock(&self.path, &e));
                     phase = self.phase();
                     self.hand_over(&mut phase, outcome);
                 }
@@ -222,6 +222,11 @@ impl Gate {
         };
         StoreError::Busy(format!("{who} has been writing for {} s", limit.as_secs_f32()))
     }
+}
+
+/// A lock that fails instead of waiting does not exist here.
+fn no_lock(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unsupported(format!("the file system does not lock {} ({error})", path.display()))
 }
 
 /// Repeats a blocking call that a signal interrupted.
