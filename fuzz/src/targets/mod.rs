@@ -1,6 +1,10 @@
 //! The table of targets. A new one is a line here, a function in the file of its crate, and seeds in `seeds/`.
 
+mod cipher;
+mod net;
+mod nip46;
 mod types;
+mod vault;
 
 /// A function that reads bytes from outside.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,18 @@ targets! {
     event_template => types::event_template,
     name => types::name,
     display_text => types::display_text,
+    ncryptsec => cipher::ncryptsec,
+    nip44_payload => cipher::nip44_payload,
+    nip04_payload => cipher::nip04_payload,
+    nip46_uri => nip46::nip46_uri,
+    nip46_permissions => nip46::nip46_permissions,
+    nip46_call => nip46::nip46_call,
+    nip46_reply => nip46::nip46_reply,
+    relay_event => net::relay_event,
+    relay_filter => net::relay_filter,
+    relay_url => net::relay_url,
+    vault_header => vault::vault_header,
+    vault_record => vault::vault_record,
 }
 
 /// The target with this name.
