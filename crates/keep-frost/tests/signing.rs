@@ -85,7 +85,8 @@ fn every_subset_signs_and_no_smaller_one() {
 fn a_nostr_event_is_signed_by_its_recomputed_id() {
     let dealt = dealer::generate(Suite::Secp256k1Tr, 2, 3, &mut OsRng).unwrap();
     let author = PublicKey::from_slice(&dealt.group.public_key()).unwrap();
-    let event = EventTemplate::new(1, "hello", vec![], 1_700_000_000).into_unsigned(author).unwrap();
+    let tags = vec![vec!["t".to_owned(), "a \"b\"".to_owned()], vec!["p".to_owned(), author.to_hex()]];
+    let event = EventTemplate::new(1, "hello\n\u{1F600}", tags, 1_700_000_000).into_unsigned(author).unwrap();
     let mut lying = event.clone();
     lying.id = Some(keep_types::EventId::all_zeros());
     let message = Message::Event(Box::new(lying));

@@ -76,6 +76,17 @@ fn a_wrong_secret_contribution_is_blamed() {
 }
 
 #[test]
+fn a_secret_contribution_must_be_sealed() {
+    let dealt = dealer::generate(Suite::Secp256k1Tr, 2, 2, &mut OsRng).unwrap();
+    let plan = Plan::refresh(&dealt.group, &dealt.group.indices().collect(), &mut OsRng).unwrap();
+    let share = SecretShare::from_record(dealt.shares[1].to_record().unwrap().expose()).unwrap();
+    let (session, device) = (plan.session(), copy(&dealt.devices[1]));
+    let mut two = Ceremony::refresh(plan, device, dealt.group.clone(), share, &mut OsRng).unwrap();
+    let open = Envelope::sign(Kind::Subshare, session, index(1), &dealt.devices[0], &[7_u8; 32]).unwrap();
+    assert_eq!(two.receive(&open), Err(FrostError::NotForMe));
+}
+
+#[test]
 fn a_contribution_with_another_degree_is_blamed() {
     let error = refresh_with(|ceremony, device, envelope| {
         if envelope.kind() != Kind::Contribution {

@@ -74,6 +74,22 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether it holds a secret, and so is sealed to one member.
+    pub const fn is_sealed(self) -> bool {
+        match self {
+            Self::Subshare | Self::Delta | Self::Sigma => true,
+            Self::Proposal
+            | Self::Commitment
+            | Self::Package
+            | Self::Partial
+            | Self::DkgCommit
+            | Self::Contribution
+            | Self::Certificate => false,
+        }
+    }
+}
+
 /// One round message. Its signature covers every field.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Envelope {
