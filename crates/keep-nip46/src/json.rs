@@ -20,16 +20,18 @@ impl JsonWriter {
 
     /// Appends `text` as a JSON string (RFC 8259, section 7).
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        let escapes = text.bytes().filter(|byte| needs_escape(*byte)).count();
-        self.make_room(text.len() + 5 * escapes + 2);
+        self.make_room(text.len() + 2);
         self.0.push('"');
-        let mut plain_from = 0;
-        for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| needs_escape(*byte)) {
-            self.0.push_str(&text[plain_from..at]);
-            self.escape(byte);
-            plain_from = at + 1;
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(needs_escape) {
+            // Room for what is left, this escape and the closing quote.
+            self.make_room(rest.len() + 8);
+            self.0.push_str(&rest[..at]);
+            self.escape(rest.as_bytes()[at]);
+            rest = &rest[at + 1..];
         }
-        self.0.push_str(&text[plain_from..]);
+        self.make_room(rest.len() + 1);
+        self.0.push_str(rest);
         self.0.push('"');
         self
     }

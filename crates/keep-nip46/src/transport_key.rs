@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keep_cipher::{ConversationKey, SharedX};
+use keep_cipher::{CipherError, ConversationKey, SharedX};
 use keep_types::{Event, EventId, PublicKey, SecretKey32, UnsignedEvent};
-use secp256k1::{Keypair, Message, SECP256K1, SecretKey};
+use secp256k1::{Keypair, Message, SECP256K1, SecretKey, XOnlyPublicKey};
 
 use crate::EnvelopeError;
 
@@ -21,6 +21,7 @@ const GENERATION: usize = 1_024;
 pub struct TransportKey {
     keypair: Box<Keypair>,
     public: PublicKey,
+    public_hex: String,
     conversations: Mutex<Generations>,
 }
 
@@ -30,6 +31,8 @@ pub(crate) struct Conversation {
     pub(crate) key: ConversationKey,
     /// For NIP-04.
     pub(crate) shared: SharedX,
+    /// The peer's key as a point, for verifying: decompressing it takes a tenth of the time of a verification.
+    pub(crate) peer: XOnlyPublicKey,
 }
 
 /// Two generations of conversations: a full young one becomes the old one, and what is used again becomes young. So
@@ -50,12 +53,16 @@ impl TransportKey {
             .map(Box::new)
             .map_err(|_| EnvelopeError::TransportKey)?;
         let public = PublicKey::from(keypair.x_only_public_key().0);
-        Ok(Self { keypair, public, conversations: Mutex::default() })
+        Ok(Self { keypair, public, public_hex: public.to_hex(), conversations: Mutex::default() })
     }
 
     /// The public key: the `remote-signer-pubkey` or `client-pubkey` of NIP-46.
     pub const fn public_key(&self) -> &PublicKey {
         &self.public
+    }
+
+    pub(crate) fn public_hex(&self) -> &str {
+        &self.public_hex
     }
 
     /// Wipes the keys of every conversation, as far as no thread is using one this moment.
@@ -106,7 +113,8 @@ impl TransportKey {
         let shared = SharedX::derive(&secret, peer);
         secret.non_secure_erase();
         let shared = shared?;
-        Ok((Arc::new(Conversation { key: ConversationKey::from_shared(&shared), shared }), true))
+        let peer = peer.xonly().map_err(|_| CipherError::PeerKey)?;
+        Ok((Arc::new(Conversation { key: ConversationKey::from_shared(&shared), shared, peer }), true))
     }
 
     /// Puts a conversation into the cache.
@@ -145,7 +153,7 @@ impl Drop for TransportKey {
 
 impl fmt::Debug for TransportKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TransportKey({})", self.public.to_hex())
+        write!(f, "TransportKey({})", self.public_hex)
     }
 }
 

@@ -28,7 +28,8 @@ fn sealed_here_opened_there() {
     for scheme in [Scheme::Nip44, Scheme::Nip04] {
         let event = envelope::seal(&key(1), "hello", &seal_to(public(2), scheme)).unwrap();
         assert_eq!((event.kind, event.pubkey, event.tags.len()), (KIND, public(1), 1));
-        assert!(envelope::is_for(&event, &public(2)) && !envelope::is_for(&event, &public(1)));
+        assert!(envelope::is_for(&event, &key(2)) && !envelope::is_for(&event, &key(1)));
+        assert!(envelope::verify(&event).is_ok());
         let message = envelope::open(&event, &key(2)).unwrap().verify().unwrap();
         assert_eq!(message.plaintext.expose(), "hello");
         assert_eq!((message.author, message.scheme, message.event_id), (public(1), scheme, event.id));
