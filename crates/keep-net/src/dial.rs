@@ -62,7 +62,8 @@ async fn connect(host: &Host<String>, port: u16, policy: RelayPolicy) -> Result<
     }
     Err(failure.unwrap_or_else(|| {
         if refused {
-            "the address lies in a private network, which is not allowed for relays named by others".to_owned()
+            "the address lies in a private network, which is not allowed for relays named by others"
+                .to_owned()
         } else {
             "the name has no address".to_owned()
         }
@@ -91,9 +92,8 @@ fn server_name(host: &Host<String>) -> Result<ServerName<'static>, String> {
     match host {
         Host::Ipv4(ip) => Ok(ServerName::IpAddress((*ip).into())),
         Host::Ipv6(ip) => Ok(ServerName::IpAddress((*ip).into())),
-        Host::Domain(name) => {
-            ServerName::try_from(name.clone()).map_err(|_| "not a name that a certificate can hold".to_owned())
-        }
+        Host::Domain(name) => ServerName::try_from(name.clone())
+            .map_err(|_| "not a name that a certificate can hold".to_owned()),
     }
 }
 

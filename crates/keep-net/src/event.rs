@@ -140,7 +140,8 @@ impl RawEvent {
     /// Whether a tag named `name` has the value `value`.
     pub fn has_tag(&self, name: &str, value: &str) -> bool {
         self.tags.iter().any(|tag| {
-            tag.first().is_some_and(|n| n == name) && tag.get(1).is_some_and(|first_value| first_value == value)
+            tag.first().is_some_and(|n| n == name)
+                && tag.get(1).is_some_and(|first_value| first_value == value)
         })
     }
 
@@ -308,7 +309,9 @@ mod tests {
 
     #[test]
     fn a_signed_event_verifies_and_comes_back_equal() {
-        for content in ["", "plain", "quotes \" \\ \n\r\t \u{8}\u{c}\u{1}\u{1f}\u{7f}", "ž 🦀 \u{2028}", "</script>"] {
+        for content in
+            ["", "plain", "quotes \" \\ \n\r\t \u{8}\u{c}\u{1}\u{1f}\u{7f}", "ž 🦀 \u{2028}", "</script>"]
+        {
             let event = signed(content);
             let raw = RawEvent::from_json(&event.as_json(), LIMIT).unwrap();
             assert_eq!(raw, RawEvent::trusted(&event));

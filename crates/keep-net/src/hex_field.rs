@@ -41,7 +41,8 @@ impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Hex::parse(text).ok_or_else(|| E::custom(format_args!("expected {} lower-case hex digits", 2 * N)))
+                Hex::parse(text)
+                    .ok_or_else(|| E::custom(format_args!("expected {} lower-case hex digits", 2 * N)))
             }
         }
 

@@ -219,11 +219,7 @@ mod tests {
 
     fn received(keys: &Keys, content: &str) -> Received {
         let event = EventBuilder::new(Kind::from(24133), content).sign_with_keys(keys).unwrap();
-        Received {
-            relay: "ws://a.example".parse().unwrap(),
-            event: RawEvent::trusted(&event),
-            stored: false,
-        }
+        Received { relay: "ws://a.example".parse().unwrap(), event: RawEvent::trusted(&event), stored: false }
     }
 
     fn inbox() -> Inbox {
@@ -234,7 +230,8 @@ mod tests {
     fn junk_cannot_crowd_out_a_preferred_author() {
         let (client, inbox, now) = (Keys::generate(), inbox(), Instant::now());
         inbox.prefer([client.public_key()]);
-        let junk: Vec<_> = (0..30).map(|i| inbox.push(received(&Keys::generate(), &i.to_string()), now)).collect();
+        let junk: Vec<_> =
+            (0..30).map(|i| inbox.push(received(&Keys::generate(), &i.to_string()), now)).collect();
         assert_eq!(junk.iter().filter(|p| **p == Pushed::Queued).count(), 10);
         assert_eq!(inbox.dropped(), 20);
         assert_eq!(inbox.push(received(&client, "request"), now), Pushed::Queued);
@@ -250,7 +247,8 @@ mod tests {
             assert_eq!(inbox.push(received(&client, &i.to_string()), now), Pushed::Queued);
         }
         assert_eq!(inbox.push(received(&client, "too many"), now), Pushed::Full);
-        let order: Vec<_> = std::iter::from_fn(|| inbox.try_pop()).map(|r| r.event.content().to_owned()).collect();
+        let order: Vec<_> =
+            std::iter::from_fn(|| inbox.try_pop()).map(|r| r.event.content().to_owned()).collect();
         assert_eq!(order.len(), 41);
         assert_eq!(order.iter().position(|c| c == "new client"), Some(PREFERRED_IN_A_ROW as usize));
     }
@@ -268,7 +266,11 @@ mod tests {
         );
         let forged = Received { event: RawEvent::from_json(&json, 4096).unwrap(), ..real.clone() };
         assert_eq!(inbox.push(forged, now), Pushed::Queued);
-        assert_eq!(inbox.push(real.clone(), now), Pushed::Queued, "the forgery must not suppress the real event");
+        assert_eq!(
+            inbox.push(real.clone(), now),
+            Pushed::Queued,
+            "the forgery must not suppress the real event"
+        );
         assert_eq!(inbox.push(real.clone(), now), Pushed::Copy);
         let later = now + Duration::from_secs(3);
         assert_eq!(inbox.push(real.clone(), later), Pushed::Queued, "the author repeats it on purpose");
@@ -293,7 +295,8 @@ mod tests {
         let limits = InboxLimits { bytes: 4000, remembered: 3, others: 1000, ..InboxLimits::default() };
         let (inbox, now) = (Inbox::new(limits), Instant::now());
         let big = "x".repeat(1500);
-        let fit = (0..20).filter(|_| inbox.push(received(&Keys::generate(), &big), now) == Pushed::Queued).count();
+        let fit =
+            (0..20).filter(|_| inbox.push(received(&Keys::generate(), &big), now) == Pushed::Queued).count();
         assert_eq!(fit, 2);
         while inbox.try_pop().is_some() {}
         for _ in 0..20 {

@@ -15,13 +15,13 @@ mod policy;
 mod pool;
 mod publication;
 mod relay;
+mod relay_url;
 mod rng;
 mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
 mod transport;
-mod relay_url;
 mod wire;
 
 pub use auth::{AuthChallenge, AuthSigner};
@@ -32,7 +32,7 @@ pub use inbox::InboxLimits;
 pub use policy::RelayPolicy;
 pub use pool::{PoolOptions, RelayPool};
 pub use publication::{Outcome, Publication, Report};
-pub use subscription::Subscription;
-pub use transport::{Received, RelayState, RelayStatus, Relays, Transport};
 pub use relay::{EmbeddedRelay, LocalTransport, RelayOptions};
 pub use relay_url::{RelayUrl, UrlError};
+pub use subscription::Subscription;
+pub use transport::{Received, RelayState, RelayStatus, Relays, Transport};

@@ -25,11 +25,23 @@ pub(crate) enum FromRelay {
 #[derive(Debug)]
 pub(crate) enum FromClient<'a> {
     /// A new event; its JSON as received, so that it can be forwarded as it came.
-    Event { event: RawEvent, json: &'a str },
-    Req { subscription: String, filters: Vec<Filter> },
-    Close { subscription: String },
-    Auth { event: RawEvent },
-    Unknown { name: String },
+    Event {
+        event: RawEvent,
+        json: &'a str,
+    },
+    Req {
+        subscription: String,
+        filters: Vec<Filter>,
+    },
+    Close {
+        subscription: String,
+    },
+    Auth {
+        event: RawEvent,
+    },
+    Unknown {
+        name: String,
+    },
 }
 
 impl FromRelay {
@@ -214,7 +226,9 @@ mod tests {
     fn what_one_side_writes_the_other_reads() {
         let json = event_json();
         let text = publish(&json);
-        let FromClient::Event { json: received, .. } = FromClient::parse(&text, 4096).unwrap() else { panic!() };
+        let FromClient::Event { json: received, .. } = FromClient::parse(&text, 4096).unwrap() else {
+            panic!()
+        };
         assert_eq!(received, json);
         let FromRelay::Event { subscription, event } =
             FromRelay::parse(&forward("a\"b", &json), 4096).unwrap()
@@ -268,8 +282,14 @@ mod tests {
         ] {
             assert!(FromRelay::parse(bad, 1 << 20).is_err(), "{bad}");
         }
-        for bad in ["[\"REQ\"]", "[\"REQ\",\"s\"]", "[\"REQ\",\"s\",1]", "[\"EVENT\",{}]", "[\"CLOSE\"]", "[\"AUTH\",\"c\"]"]
-        {
+        for bad in [
+            "[\"REQ\"]",
+            "[\"REQ\",\"s\"]",
+            "[\"REQ\",\"s\",1]",
+            "[\"EVENT\",{}]",
+            "[\"CLOSE\"]",
+            "[\"AUTH\",\"c\"]",
+        ] {
             assert!(FromClient::parse(bad, 1 << 20).is_err(), "{bad}");
         }
         assert_eq!(FromRelay::parse("[\"EOSE\",\"s\"]", 5).unwrap_err(), EventError::TooLarge { limit: 5 });

@@ -139,7 +139,8 @@ impl Feed {
         self.state().closed
     }
 
-    fn update(&self, filters: Vec<Filter>) {
+    /// Asks for other events: a new generation.
+    pub fn update(&self, filters: Vec<Filter>) {
         let mut state = self.state();
         state.wanted.generation += 1;
         state.wanted.filters = filters.into();

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::{Sink, Stream};
+use futures_util::{Sink, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
@@ -50,7 +51,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Writes all of `out` and flushes. Pending while the other side does not take it; what was not taken stays.
-    pub fn poll_send(&mut self, cx: &mut Context<'_>, out: &mut VecDeque<Message>) -> Poll<Result<(), WsError>> {
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut VecDeque<Message>,
+    ) -> Poll<Result<(), WsError>> {
         let mut socket = Pin::new(&mut self.socket);
         while !out.is_empty() {
             ready!(socket.as_mut().poll_ready(cx))?;
@@ -78,9 +83,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         })
     }
 
-    /// Says goodbye, as far as the other side listens.
+    /// Says goodbye, and reads on until the other side has done so too: closing a socket with unread data would
+    /// reset the connection, and take from the other side what we wrote last.
     pub async fn close(mut self) {
         let _ = self.socket.close(None).await;
+        while let Some(Ok(_)) = self.socket.next().await {}
     }
 }
 
@@ -90,6 +97,9 @@ pub(crate) fn describe(error: &WsError) -> String {
         WsError::ConnectionClosed | WsError::AlreadyClosed => "connection closed".to_owned(),
         WsError::Io(e) => describe_io(e),
         WsError::Capacity(_) => "sent a message larger than the limit".to_owned(),
+        WsError::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+        ) => "connection lost".to_owned(),
         WsError::Protocol(e) => format!("broke the websocket protocol: {e}"),
         WsError::Utf8(_) => "sent text that is not UTF-8".to_owned(),
         WsError::Http(response) => format!("no websocket there (HTTP status {})", response.status().as_u16()),
@@ -103,7 +113,9 @@ pub(crate) fn describe_io(error: &std::io::Error) -> String {
     use std::io::ErrorKind as E;
     match error.kind() {
         E::ConnectionRefused => "connection refused".to_owned(),
-        E::ConnectionReset | E::BrokenPipe | E::UnexpectedEof | E::ConnectionAborted => "connection lost".to_owned(),
+        E::ConnectionReset | E::BrokenPipe | E::UnexpectedEof | E::ConnectionAborted => {
+            "connection lost".to_owned()
+        }
         E::HostUnreachable | E::NetworkUnreachable => "no route to the host".to_owned(),
         E::TimedOut => "no answer".to_owned(),
         _ => error.to_string(),

@@ -75,8 +75,12 @@ impl Authentication {
         self.query = true;
     }
 
+    pub const fn has_query(&self) -> bool {
+        self.query && !self.asked && self.challenge.is_some()
+    }
+
     pub fn take_query(&mut self) -> Option<AuthChallenge> {
-        if !self.query || self.asked {
+        if !self.has_query() {
             return None;
         }
         let challenge = self.challenge.clone()?;

@@ -31,7 +31,7 @@ const MAX_UNWRITTEN: usize = 256;
 /// A connection that lasted so long was a good one: the back-off starts anew.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// How long a closing connection may take to write what is queued.
+/// How long a closing connection may take to write what is queued, and then to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// When nothing else is due.
@@ -172,6 +172,7 @@ impl Driver {
         let mut link =
             Link { wire, last_heard: begun, pinged: false, blocked: None, closing: None, signing: None };
         let mut timer = pin!(sleep_until((begun + FAR).into()));
+
         let ended = poll_fn(|cx| self.poll_link(&mut link, timer.as_mut(), cx)).await;
         let silence = link.last_heard.elapsed();
         let reason = match &ended {
@@ -188,7 +189,12 @@ impl Driver {
         ended
     }
 
-    fn poll_link(&mut self, link: &mut Link, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_link(
+        &mut self,
+        link: &mut Link,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended> {
         self.relay.jobs.register(cx);
         loop {
             let now = Instant::now();
@@ -213,7 +219,8 @@ impl Driver {
                 return lost(reason);
             }
             self.show_auth();
-            if written && !(self.session.out.is_empty() && self.relay.jobs.is_empty()) {
+            let waiting = !(self.session.out.is_empty() && self.relay.jobs.is_empty());
+            if (written && waiting) || (link.signing.is_none() && self.session.has_auth_query()) {
                 continue;
             }
             if reading {
@@ -251,8 +258,6 @@ impl Driver {
         {
             self.session.offer_auth(challenge, answers, now);
             link.signing = None;
-            // Something may have asked for the signer meanwhile.
-            cx.waker().wake_by_ref();
         }
     }
 

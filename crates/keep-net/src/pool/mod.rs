@@ -29,7 +29,8 @@ use crate::mailbox::Mailbox;
 use crate::message;
 use crate::subscription::{Feed, FeedOwner, Stage};
 use crate::{
-    Filter, NetError, Outcome, Publication, RelayPolicy, RelayStatus, RelayUrl, Relays, Subscription, Transport, tls,
+    Filter, NetError, Outcome, Publication, RelayPolicy, RelayStatus, RelayUrl, Relays, Subscription,
+    Transport, tls,
 };
 
 /// How long [`RelayPool::shutdown`] waits for the relays.

@@ -34,6 +34,8 @@ struct Entry {
     tickets: Vec<Ticket>,
     deadline: Instant,
     progress: Progress,
+    /// Over any connection: the relay may have it.
+    ever_sent: bool,
     auth_retries: u8,
 }
 
@@ -71,6 +73,7 @@ impl Outstanding {
             tickets: vec![job.ticket],
             deadline: job.deadline,
             progress: Progress::Unsent,
+            ever_sent: false,
             auth_retries: 0,
         };
         self.order.push_back(job.id);
@@ -91,6 +94,7 @@ impl Outstanding {
     pub fn send(&mut self, id: &[u8; 32]) -> Option<Utf8Bytes> {
         let entry = self.entries.get_mut(id).filter(|entry| entry.progress == Progress::Unsent)?;
         entry.progress = Progress::Sent;
+        entry.ever_sent = true;
         Some(entry.message.clone())
     }
 
@@ -189,9 +193,9 @@ impl Outstanding {
 
 fn overdue(entry: &Entry, failure: &DisplayText) -> Outcome {
     match entry.progress {
-        Progress::Sent => Outcome::NoAnswer,
-        Progress::Unsent => Outcome::NotSent(failure.clone()),
         Progress::AwaitsAuth => Outcome::Rejected("auth-required: the relay asks for authentication".into()),
+        Progress::Sent | Progress::Unsent if entry.ever_sent => Outcome::NoAnswer,
+        Progress::Sent | Progress::Unsent => Outcome::NotSent(failure.clone()),
     }
 }
 
@@ -255,7 +259,13 @@ mod tests {
     #[test]
     fn what_was_not_answered_is_sent_again_after_a_reconnection() {
         let (now, mut waiting) = (Instant::now(), Outstanding::new(10));
-        let _keep: Vec<_> = (0..3).map(|id| { let (p, j) = job(id, now); waiting.add(j); p }).collect();
+        let _keep: Vec<_> = (0..3)
+            .map(|id| {
+                let (p, j) = job(id, now);
+                waiting.add(j);
+                p
+            })
+            .collect();
         assert_eq!(waiting.send_all().len(), 3);
         waiting.resolve(&[1; 32], &Outcome::Accepted);
         assert!(waiting.send_all().is_empty());

@@ -36,10 +36,15 @@ pub(super) enum Waits {
 
 enum State {
     /// No EOSE yet.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     Live,
     /// Closed by the relay; asked again at that time, or once authenticated.
-    Refused { retry: Instant, auth: bool },
+    Refused {
+        retry: Instant,
+        auth: bool,
+    },
 }
 
 struct Open {
@@ -104,7 +109,14 @@ impl Requests {
         asked
     }
 
-    fn ask(&mut self, feed: Arc<Feed>, wanted: Wanted, refusals: u32, now: Instant, out: &mut VecDeque<Message>) {
+    fn ask(
+        &mut self,
+        feed: Arc<Feed>,
+        wanted: Wanted,
+        refusals: u32,
+        now: Instant,
+        out: &mut VecDeque<Message>,
+    ) {
         let name = format!("{:016x}", self.rng.next_u64());
         let mut replaces = Vec::new();
         if let Some(old) = self.current.insert(feed.id, name.clone()) {
@@ -128,6 +140,7 @@ impl Requests {
             None => message::request(&name, &wanted.filters),
         };
         out.push_back(Message::text(text));
+        feed.stage(&self.relay, wanted.generation, Stage::Opening);
         let state = State::Waiting { until: now + self.grace };
         self.open.insert(name, Open { feed, wanted, state, replaces, refusals });
     }
@@ -257,5 +270,118 @@ impl Requests {
                 State::Live => None,
             })
             .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InboxLimits, Relays};
+
+    struct Bench {
+        requests: Requests,
+        feeds: Vec<Arc<Feed>>,
+        out: VecDeque<Message>,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let url: RelayUrl = "ws://a.example".parse().unwrap();
+            let feed = Feed::new(vec![Filter::new()], Relays::All, InboxLimits::default());
+            Self {
+                requests: Requests::new(url, Duration::from_secs(3)),
+                feeds: vec![feed],
+                out: VecDeque::new(),
+                now: Instant::now(),
+            }
+        }
+
+        fn reconcile(&mut self) -> bool {
+            self.requests.reconcile(&self.feeds, self.now, &mut self.out)
+        }
+
+        fn after(&mut self, secs: u64) {
+            self.now += Duration::from_secs(secs);
+            self.requests.tick(self.now, &mut self.out);
+        }
+
+        /// The next message: its kind and the subscription's name.
+        fn said(&mut self) -> Option<(String, String)> {
+            let message = self.out.pop_front()?;
+            let json: serde_json::Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
+            Some((json[0].as_str().unwrap().to_owned(), json[1].as_str().unwrap().to_owned()))
+        }
+
+        fn asked(&mut self) -> String {
+            let (kind, name) = self.said().expect("a message");
+            assert_eq!(kind, "REQ");
+            name
+        }
+
+        fn refuse(&mut self, name: &str, refusal: Refusal) -> Option<Waits> {
+            self.requests.refused(name, refusal, &"no".into(), self.now)
+        }
+    }
+
+    #[test]
+    fn a_refused_subscription_is_asked_for_again_ever_more_rarely() {
+        let mut bench = Bench::new();
+        assert!(bench.reconcile() && !bench.reconcile());
+        let mut name = bench.asked();
+        for wait in [5, 10, 20, 40, 80, 160, 300, 300] {
+            assert!(bench.refuse(&name, Refusal::Plain) == Some(Waits::ForTime));
+            bench.after(wait - 1);
+            assert!(bench.out.is_empty() && !bench.reconcile(), "too early after {wait}");
+            bench.after(1);
+            name = bench.asked();
+        }
+        bench.requests.live(&name, &mut bench.out);
+        assert!(bench.requests.next_deadline().is_none() && bench.out.is_empty());
+        bench.refuse(&name, Refusal::Plain);
+        bench.after(5);
+        bench.asked();
+    }
+
+    #[test]
+    fn authentication_is_not_tried_for_ever() {
+        let mut bench = Bench::new();
+        bench.reconcile();
+        for _ in 0..=AUTH_RETRIES {
+            let name = bench.asked();
+            assert!(bench.refuse(&name, Refusal::UntilAuthenticated) == Some(Waits::ForAuth));
+            bench.requests.authenticated(bench.now, &mut bench.out);
+        }
+        let name = bench.asked();
+        assert!(bench.refuse(&name, Refusal::UntilAuthenticated) == Some(Waits::ForTime));
+        bench.requests.authenticated(bench.now, &mut bench.out);
+        assert!(bench.out.is_empty());
+    }
+
+    #[test]
+    fn the_old_request_ends_when_the_new_one_is_live() {
+        let mut bench = Bench::new();
+        bench.reconcile();
+        let first = bench.asked();
+        let url = bench.requests.relay.clone();
+        // Changed twice before the relay has answered at all.
+        for limit in 1..=2 {
+            bench.feeds[0].update(vec![Filter::new().limit(limit)]);
+            assert!(bench.reconcile());
+        }
+        let (second, third) = (bench.asked(), bench.asked());
+        bench.requests.live(&first, &mut bench.out);
+        assert!(bench.out.is_empty(), "an old answer says nothing about the new request");
+        bench.requests.live(&third, &mut bench.out);
+        let mut closed = [bench.said().unwrap(), bench.said().unwrap()];
+        closed.sort();
+        let mut expected = [("CLOSE".to_owned(), first), ("CLOSE".to_owned(), second)];
+        expected.sort();
+        assert_eq!(closed, expected);
+        bench.feeds[0].forget(&url);
+        bench.feeds.clear();
+        bench.reconcile();
+        assert_eq!(bench.said().unwrap(), ("CLOSE".to_owned(), third));
+        assert!(bench.requests.open.is_empty() && bench.requests.current.is_empty());
     }
 }

@@ -165,6 +165,11 @@ impl Session {
         self.auth.take_query()
     }
 
+    /// Whether [`Session::take_auth_query`] has one.
+    pub fn has_auth_query(&self) -> bool {
+        self.options.auth.is_some() && self.auth.has_query()
+    }
+
     /// The signer's answers to `challenge`.
     pub fn offer_auth(&mut self, challenge: &AuthChallenge, answers: Vec<Event>, now: Instant) {
         self.auth.signer_answered();

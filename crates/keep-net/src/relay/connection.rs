@@ -117,7 +117,8 @@ impl Connection {
     fn is_alive(&mut self, now: Instant) -> bool {
         let options = &self.hub.options;
         let silence = now.saturating_duration_since(self.last_heard);
-        let stuck = self.blocked.is_some_and(|since| now.saturating_duration_since(since) >= options.pong_timeout);
+        let stuck =
+            self.blocked.is_some_and(|since| now.saturating_duration_since(since) >= options.pong_timeout);
         if stuck || silence >= options.ping_after + options.pong_timeout {
             return false;
         }

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::hub::Hub;
 use crate::subscription::{Feed, FeedOwner, Stage};
 use crate::{
-    Filter, InboxLimits, Outcome, Publication, RawEvent, RelayState, RelayStatus, Relays, Subscription, Transport,
+    Filter, InboxLimits, Outcome, Publication, RawEvent, RelayState, RelayStatus, Relays, Subscription,
+    Transport,
 };
 
 /// A [`Transport`] to one embedded relay in the same process.

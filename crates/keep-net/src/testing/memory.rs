@@ -13,8 +13,8 @@ use crate::relay::store::{Lifetime, Store, Stored, Verified};
 use crate::rng::SplitMix;
 use crate::subscription::{Feed, FeedOwner, Stage};
 use crate::{
-    Filter, InboxLimits, Outcome, Publication, RawEvent, RelayState, RelayStatus, RelayUrl, Relays, Subscription,
-    Transport,
+    Filter, InboxLimits, Outcome, Publication, RawEvent, RelayState, RelayStatus, RelayUrl, Relays,
+    Subscription, Transport,
 };
 
 /// Stored events that the network keeps.
@@ -331,7 +331,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_weather() {
-        let faults = Faults { drop: 100, duplicate: 100, reorder: 100, delay: 100, corrupt: 100, no_answer: 100 };
+        let faults =
+            Faults { drop: 100, duplicate: 100, reorder: 100, delay: 100, corrupt: 100, no_answer: 100 };
         let (a, tally) = run(7, faults);
         assert_eq!(run(7, faults), (a.clone(), tally));
         assert_ne!(run(8, faults).0, a);
