@@ -2,6 +2,7 @@
 
 use keep_types::{ErrorCode, Fault};
 
+use crate::client::ClientError;
 use crate::{EnvelopeError, MessageError, PermissionError, RelayUrlError, UriError};
 
 /// Anything that can go wrong in this crate, for callers that do not care which part it was.
@@ -22,6 +23,9 @@ pub enum Nip46Error {
     /// A message.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// A call of ours to another signer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 impl From<UriError> for Fault {
@@ -50,6 +54,7 @@ impl From<Nip46Error> for Fault {
             Nip46Error::Permission(error) => error.into(),
             Nip46Error::Envelope(error) => error.into(),
             Nip46Error::Message(error) => error.into(),
+            Nip46Error::Client(error) => error.into(),
         }
     }
 }

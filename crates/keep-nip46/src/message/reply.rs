@@ -35,12 +35,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A success with any result. An empty one, which clients cannot receive, becomes an error.
+    /// A success with any result. Two results clients cannot receive, and so become errors: an empty text, on which
+    /// some wait forever, and `auth_url`, which they take for a challenge. A decrypted text, which whoever sent it
+    /// chose, may be either.
     pub fn success(id: CallId, result: SecretText) -> Self {
-        if result.expose().is_empty() {
-            return Self::failure(id, &Fault::new(ErrorCode::InvalidPayload, "the result is an empty text"));
-        }
-        Self { id, outcome: Outcome::Success(result) }
+        let obstacle = match result.expose() {
+            "" => "the result is an empty text",
+            AUTH_URL => "the result is the word for a challenge",
+            _ => return Self { id, outcome: Outcome::Success(result) },
+        };
+        Self::failure(id, &Fault::new(ErrorCode::InvalidPayload, obstacle))
     }
 
     /// A failure, in the words of [`error_text`].
@@ -181,6 +185,10 @@ mod tests {
             (
                 Reply::success(id(), SecretText::new(String::new())),
                 r#"{"id":"7","result":"","error":"invalid_payload: the result is an empty text"}"#,
+            ),
+            (
+                Reply::success(id(), SecretText::new("auth_url".to_owned())),
+                r#"{"id":"7","result":"","error":"invalid_payload: the result is the word for a challenge"}"#,
             ),
         ] {
             assert_eq!(reply.to_json().expose(), json);
