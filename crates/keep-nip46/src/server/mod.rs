@@ -8,7 +8,7 @@
 //!
 //! 1. [`Server::admit`] — before any cryptography: is the event fresh, unexpired, not seen before, and is there room
 //!    for a stranger? Gives an [`Admission`].
-//! 2. [`envelope::open`](crate::envelope::open) and [`Opened::verify`](crate::envelope::Opened::verify), on any thread.
+//! 2. [`envelope::open`] and [`Opened::verify`](crate::envelope::Opened::verify), on any thread.
 //! 3. [`Server::receive`] — takes the admission and the verified message: [`Effect::Handle`], once for each event, or
 //!    [`Effect::Refuse`], or [`Effect::Drop`].
 //! 4. [`Server::wait_for_person`], if somebody has to be asked.
