@@ -67,7 +67,8 @@ pub trait WriteTx: ReadTx {
     fn set_head(&mut self, head: &[u8]) -> Result<(), StoreError>;
 
     /// Whether anybody but this handle's own `write` changed the store since a committed transaction of this handle
-    /// last asked (`true` at first). While it is `false`, what was read earlier under the lock still holds.
+    /// last asked (`true` at first). While it is `false`, what was read earlier under the lock still holds. `true` is
+    /// a reason to look, no proof: the failed commit or the crash of another process can cause it as well.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -172,3 +172,30 @@ fn after_a_failed_sync_a_crash_shows_all_or_nothing() {
     }
     assert!(seen.contains(&(true, false)) && seen.contains(&(false, true)));
 }
+
+/// A commit of another process that fails may look like a change (SQLite starts the log anew before it fails); one
+/// that happened always does.
+#[test]
+fn no_commit_of_others_is_overlooked_however_the_disk_fails() {
+    let mut seen = BTreeSet::new();
+    for skip in [0, 1, 2, 5, 500] {
+        let bench = Bench::new();
+        let options = SqliteOptions::default().vfs(bench.disk.vfs()).examine_place(false);
+        let other = SqliteStore::open_with(bench.path(), options).unwrap();
+        let changed = || {
+            let mut changed = false;
+            bench.store.write(&mut |tx| tx.changed_by_others().map(|now| changed = now)).unwrap();
+            changed
+        };
+        bench.add(1).unwrap();
+        bench.store.checkpoint().unwrap();
+        changed();
+        bench.disk.fail(skip, Failure::Full, Lasting::Once);
+        let committed = other.write(&mut |tx| tx.put(&row(3, 1, &vec![0; 20_000]))).is_ok();
+        bench.disk.heal();
+        assert!(changed() || !committed);
+        assert!(!changed(), "once told, it is no news");
+        seen.insert(committed);
+    }
+    assert_eq!(seen, [false, true].into());
+}
