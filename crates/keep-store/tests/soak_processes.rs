@@ -94,7 +94,7 @@ fn three_processes_share_a_vault_fairly() {
     let commits = results.map(|(commits, _)| commits);
     let (least, most) = (*commits.iter().min().unwrap(), *commits.iter().max().unwrap());
     assert!(least > 20 && most < 4 * least, "unfair: {commits:?}");
-    assert!(results.iter().all(|(_, worst)| *worst < Duration::from_secs(2)), "starved: {results:?}");
+    assert!(results.iter().all(|(_, worst)| *worst < Duration::from_secs(8)), "starved: {results:?}");
     assert_eq!(store.integrity_check().unwrap(), [] as [String; 0]);
 }
 
@@ -116,7 +116,7 @@ fn a_process_that_is_killed_leaves_the_vault_to_others() {
         victim.wait().unwrap();
     }
     let (commits, worst) = finish(survivor);
-    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    assert!(worst < Duration::from_secs(8), "{worst:?}");
     store
         .read(&mut |tx| {
             let each: u64 = (1..8).map(|number| counter(tx, number).unwrap()).sum();
@@ -133,7 +133,7 @@ fn who_waits_in_vain_learns_for_whom() {
     let path = dir.path().join("keep.db");
     let store = SqliteStore::create(&path).unwrap();
     let impatient =
-        SqliteStore::open_with(&path, SqliteOptions::default().wait(Duration::from_millis(50))).unwrap();
+        SqliteStore::open_with(&path, SqliteOptions::default().wait(Duration::from_millis(700))).unwrap();
     store
         .write(&mut |_| {
             for _ in 0..2 {
