@@ -58,6 +58,8 @@ words! {
         ClientConnected = 14, "client_connected";
         /// A client's grant ended by its own wish or the owner's.
         ClientRemoved = 15, "client_removed";
+        /// A bunker endpoint was withdrawn, with all its clients.
+        EndpointRemoved = 16, "endpoint_removed";
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Limits {
     /// At most this many uses in all.
     #[n(1)]
     pub uses: Option<u64>,
-    /// At most this many uses in any one minute.
+    /// At most this many uses in each minute of the clock (so at most twice as many in any 60 seconds).
     #[n(2)]
     pub per_minute: Option<u32>,
 }

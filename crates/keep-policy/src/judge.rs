@@ -1,6 +1,8 @@
 //! The verdict.
 
-use keep_types::{DisplayText, ErrorCode, Fault, JobId, Kind, Operation, Origin, PublicKey, Request, Timestamp};
+use keep_types::{
+    DisplayText, ErrorCode, Fault, JobId, Kind, Operation, Origin, PublicKey, Request, Timestamp,
+};
 
 use crate::{Effect, Exceeded, Grant, Permit, Usage};
 
@@ -109,6 +111,8 @@ pub struct Prompt {
     pub operation: Operation,
     /// The kind of the event.
     pub kind: Option<Kind>,
+    /// The time that the event claims.
+    pub created_at: Option<Timestamp>,
     /// The tags of the event.
     pub tags: Vec<Vec<DisplayText>>,
     /// The content of the event (not the plaintext of an encryption).
@@ -119,12 +123,17 @@ pub struct Prompt {
     pub because: String,
 }
 
+/// The longest text that a person is shown of one field, in characters; the rest is cut with `…`.
+const MAX_SHOWN: usize = 10_000;
+
 /// Judges a request. Counts the use in `standing` when it is allowed afresh.
 pub fn judge(request: Request, job: JobId, standing: Standing<'_>, basis: Basis, now: Timestamp) -> Verdict {
     match standing {
-        Standing::Owner => Verdict::Allow(Permit::new(request, job)),
-        Standing::Stranger => deny(request, Reason::NotConnected),
-        Standing::Client { grant, usage, relays } => judge_client(request, job, grant, usage, relays, basis, now),
+        Standing::Owner if request.origin == Origin::Cli => Verdict::Allow(Permit::new(request, job, false)),
+        Standing::Client { grant, usage, relays } if is_of(grant, &request.origin) => {
+            judge_client(request, job, grant, usage, relays, basis, now)
+        }
+        Standing::Owner | Standing::Client { .. } | Standing::Stranger => deny(request, Reason::NotConnected),
     }
 }
 
@@ -145,7 +154,7 @@ fn judge_client(
         return deny(request, Reason::Never(operation));
     }
     if basis == Basis::Recorded {
-        return Verdict::Allow(Permit::new(request, job));
+        return Verdict::Allow(Permit::new(request, job, true));
     }
     let decided = grant.policy.decide(&request.intent, relays);
     if let Some((rule, Effect::Deny)) = decided {
@@ -165,7 +174,17 @@ fn judge_client(
         return Verdict::Ask(Question { request, prompt });
     }
     usage.count(now);
-    Verdict::Allow(Permit::new(request, job))
+    Verdict::Allow(Permit::new(request, job, false))
+}
+
+/// Whether the grant is that of the asker.
+fn is_of(grant: &Grant, origin: &Origin) -> bool {
+    match origin {
+        Origin::Cli => false,
+        Origin::Nip46 { client, endpoint } => {
+            grant.client == client.to_bytes() && grant.endpoint == *endpoint
+        }
+    }
 }
 
 fn deny(request: Request, reason: Reason) -> Verdict {
@@ -174,14 +193,17 @@ fn deny(request: Request, reason: Reason) -> Verdict {
 
 fn prompt(request: &Request, grant: &Grant, because: String) -> Prompt {
     let event = request.intent.event();
-    let text = |tag: &keep_types::Tag| tag.as_slice().iter().map(|part| DisplayText::from(part.as_str())).collect();
+    let text = |tag: &keep_types::Tag| {
+        tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect()
+    };
     Prompt {
         origin: request.origin,
         claims: grant.claims.as_deref().unwrap_or_default().into(),
         operation: request.intent.operation(),
         kind: request.intent.kind(),
+        created_at: event.map(|e| Timestamp::from_secs(e.created_at.as_secs())),
         tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
-        content: event.map(|e| e.content.as_str()).unwrap_or_default().into(),
+        content: DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
         peer: request.intent.peer().copied(),
         because,
     }

@@ -9,7 +9,7 @@ use keep_types::{Intent, JobId, KeyId, Origin, Request, RequestId};
 ///
 /// ```compile_fail
 /// # fn forge(request: keep_types::Request) -> keep_policy::Permit {
-/// keep_policy::Permit { request, job: keep_types::JobId::fresh() }
+/// keep_policy::Permit { request, job: keep_types::JobId::fresh(), repeat: false }
 /// # }
 /// ```
 #[derive(Debug)]
@@ -17,11 +17,12 @@ use keep_types::{Intent, JobId, KeyId, Origin, Request, RequestId};
 pub struct Permit {
     request: Request,
     job: JobId,
+    repeat: bool,
 }
 
 impl Permit {
-    pub(crate) const fn new(request: Request, job: JobId) -> Self {
-        Self { request, job }
+    pub(crate) const fn new(request: Request, job: JobId, repeat: bool) -> Self {
+        Self { request, job, repeat }
     }
 
     /// What makes the request the same request when it is repeated.
@@ -49,11 +50,18 @@ impl Permit {
         &self.request.intent
     }
 
+    /// Whether the same use was allowed and counted before.
+    pub const fn is_repeat(&self) -> bool {
+        self.repeat
+    }
+
     /// Whether the record of this use must be durable before the secret is touched, not only before the result leaves.
     pub const fn record_first(&self) -> bool {
         match self.request.intent {
             Intent::Export => true,
-            Intent::GetPublicKey | Intent::SignEvent(_) | Intent::Encrypt { .. } | Intent::Decrypt { .. } => false,
+            Intent::GetPublicKey | Intent::SignEvent(_) | Intent::Encrypt { .. } | Intent::Decrypt { .. } => {
+                false
+            }
         }
     }
 

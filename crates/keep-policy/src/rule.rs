@@ -89,14 +89,25 @@ impl Kinds {
 /// Whether the event has at least one `relay` tag and all of them name one of `relays`.
 fn names_only(intent: &Intent, relays: &[String]) -> bool {
     let Some(event) = intent.event() else { return false };
-    let mut named = event.tags.iter().map(|tag| tag.as_slice()).filter(|tag| tag[0] == "relay").peekable();
+    let mut named = event
+        .tags
+        .iter()
+        .map(|tag| tag.as_slice())
+        .filter(|tag| tag.first().is_some_and(|name| name == "relay"))
+        .peekable();
     named.peek().is_some()
         && named.all(|tag| tag.get(1).is_some_and(|url| relays.iter().any(|own| same_relay(own, url))))
 }
 
-/// Relay addresses are compared without the slash at their end; scheme and host do not depend on case.
+/// Relay addresses are compared without the slash at their end; scheme and host do not depend on case, the path does.
 fn same_relay(a: &str, b: &str) -> bool {
-    a.trim_end_matches('/').eq_ignore_ascii_case(b.trim_end_matches('/'))
+    let split = |url: &str| {
+        let url = url.trim_end_matches('/');
+        let host = url.find("://").map_or(0, |at| at + 3);
+        let path = url[host..].find('/').map_or(url.len(), |at| host + at);
+        (url[..path].to_ascii_lowercase(), url[path..].to_owned())
+    };
+    split(a) == split(b)
 }
 
 /// Operations are stored as their words, so that new ones never change the meaning of stored rules.

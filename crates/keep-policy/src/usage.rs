@@ -21,6 +21,12 @@ pub struct Usage {
     /// The time of the last use.
     #[n(3)]
     pub last: Timestamp,
+    /// The minute of the last recorded refusal.
+    #[n(4)]
+    pub refusal_minute: u64,
+    /// Refusals in that minute.
+    #[n(5)]
+    pub refusals_in_minute: u32,
 }
 
 impl Record for Usage {
@@ -59,6 +65,24 @@ impl Usage {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// Counts one refusal at `now`; says whether it is to be recorded. A client that is refused without end must not fill
+    /// the disk: beyond [`Self::RECORDED_REFUSALS`] in a minute, refusals are answered and leave no trace.
+    pub const fn count_refusal(&mut self, now: Timestamp) -> bool {
+        let minute = now.as_secs() / 60;
+        if self.refusal_minute != minute {
+            self.refusal_minute = minute;
+            self.refusals_in_minute = 0;
+        }
+        if self.refusals_in_minute >= Self::RECORDED_REFUSALS {
+            return false;
+        }
+        self.refusals_in_minute += 1;
+        true
+    }
+
+    /// Refusals of one client that are recorded in one minute.
+    pub const RECORDED_REFUSALS: u32 = 20;
 
     /// Counts one use at `now`.
     pub const fn count(&mut self, now: Timestamp) {

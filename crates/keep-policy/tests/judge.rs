@@ -1,9 +1,11 @@
 //! What each built-in policy says to each request, and how limits end a grant.
 
-use keep_policy::{Basis, Builtin, Effect, Grant, Limits, Policy, Reason, Rule, Standing, Usage, Verdict, judge};
+use keep_policy::{
+    Basis, Builtin, Effect, Grant, Limits, Policy, Reason, Rule, Standing, Usage, Verdict, judge,
+};
 use keep_types::{
-    EndpointId, EventTemplate, Intent, JobId, KeyId, Operation, Origin, PublicKey, Record, Request, RequestId, Scheme,
-    SecretText, Timestamp,
+    EndpointId, EventTemplate, Intent, JobId, KeyId, Operation, Origin, PublicKey, Record, Request,
+    RequestId, Scheme, SecretText, Timestamp,
 };
 
 const RELAYS: &[&str] = &["wss://relay.example.com"];
@@ -100,13 +102,32 @@ fn authentication_is_signed_only_for_our_own_relays() {
 
 #[test]
 fn owners_may_and_strangers_may_not() {
-    let verdict =
-        judge(request(Intent::Export), JobId::fresh(), Standing::Owner, Basis::Fresh, Timestamp::from_secs(1));
+    let own = Request { origin: Origin::Cli, ..request(Intent::Export) };
+    let verdict = judge(own, JobId::fresh(), Standing::Owner, Basis::Fresh, Timestamp::from_secs(1));
     assert_eq!(word(&verdict), "allow");
-    let verdict =
-        judge(request(sign(1, vec![])), JobId::fresh(), Standing::Stranger, Basis::Approved, Timestamp::from_secs(1));
+    let verdict = judge(
+        request(sign(1, vec![])),
+        JobId::fresh(),
+        Standing::Stranger,
+        Basis::Approved,
+        Timestamp::from_secs(1),
+    );
     let Verdict::Deny(denied) = verdict else { panic!("a stranger was let in") };
     assert_eq!(denied.reason, Reason::NotConnected);
+}
+
+#[test]
+fn standing_and_origin_must_belong_together() {
+    let now = Timestamp::from_secs(1);
+    let verdict = judge(request(Intent::Export), JobId::fresh(), Standing::Owner, Basis::Fresh, now);
+    assert_eq!(word(&verdict), "deny", "a client is not the owner");
+    let mut other = grant(Builtin::Full.policy(), Limits::default());
+    other.endpoint = EndpointId::from_bytes([7; 16]);
+    let standing = Standing::Client { grant: &other, usage: &mut Usage::default(), relays: &[] };
+    assert_eq!(
+        word(&judge(request(sign(1, vec![])), JobId::fresh(), standing, Basis::Recorded, now)),
+        "deny"
+    );
 }
 
 #[test]

@@ -100,13 +100,30 @@ impl Keep {
         home.database().exists()
     }
 
+    /// Says so if there is no vault in `home`, before anybody is asked for a passphrase.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoVault`].
+    pub fn expect_vault(home: &Home) -> Result<(), Fault> {
+        if Self::exists(home) { Ok(()) } else { Err(no_vault(home)) }
+    }
+
+    /// Says so if there is a vault in `home` already, before anybody is asked for a passphrase. What an interrupted
+    /// [`create`](Self::create) left is no vault.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`].
+    pub fn expect_none(home: &Home) -> Result<(), Fault> {
+        if holds_vault(home)? { Err(exists(home)) } else { Ok(()) }
+    }
+
     /// Where the vault is.
     pub const fn home(&self) -> &Home {
         &self.home
     }
 
     /// What the check at opening found. With problems, keys can be listed and exported, and nothing is signed.
-    pub fn integrity(&self) -> &IntegrityReport {
+    pub fn integrity(&self) -> IntegrityReport {
         self.vault.integrity()
     }
 
@@ -138,11 +155,13 @@ impl Keep {
 
 fn missing(error: StoreError, home: &Home) -> Fault {
     match error {
-        StoreError::Missing(_) => {
-            Fault::new(ErrorCode::NoVault, format!("there is no vault in {}", home.path().display()))
-        }
+        StoreError::Missing(_) => no_vault(home),
         other => other.into(),
     }
+}
+
+fn no_vault(home: &Home) -> Fault {
+    Fault::new(ErrorCode::NoVault, format!("there is no vault in {}", home.path().display()))
 }
 
 fn exists(home: &Home) -> Fault {
@@ -173,23 +192,22 @@ fn lock_directory(directory: &Path) -> Result<Option<File>, Fault> {
 
 /// Refuses if there is a vault; clears away what an interrupted `create` left.
 fn prepare(home: &Home) -> Result<(), Fault> {
-    match SqliteStore::open(home.database()) {
-        Ok(store) => {
-            let mut vault = false;
-            store.read(&mut |tx| {
-                vault = tx.header()?.is_some();
-                Ok(())
-            })?;
-            if vault {
-                return Err(exists(home));
-            }
-        }
-        Err(StoreError::Missing(_)) => {}
-        // Something is there that is not an unfinished vault of ours: leave it alone.
-        Err(_) if is_not_empty(&home.database()) => return Err(exists(home)),
-        Err(_) => {}
-    }
+    Keep::expect_none(home)?;
     home.clear_leftovers().map_err(|error| cannot_write(home.path(), &error))
+}
+
+/// Whether a vault is in `home`, or something that is not an unfinished vault of ours and must be left alone.
+fn holds_vault(home: &Home) -> Result<bool, Fault> {
+    let mut vault = false;
+    match SqliteStore::open(home.database()) {
+        Ok(store) => store.read(&mut |tx| {
+            vault = tx.header()?.is_some();
+            Ok(())
+        })?,
+        Err(StoreError::Missing(_)) => {}
+        Err(_) => vault = is_not_empty(&home.database()),
+    }
+    Ok(vault)
 }
 
 fn is_not_empty(path: &Path) -> bool {

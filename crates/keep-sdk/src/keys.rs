@@ -83,7 +83,8 @@ impl Keys {
         };
         let public = parse_public_key(selector).map(|key| key.to_bytes());
         keys.into_iter()
-            .find(|key| key.name.as_str() == selector || Some(key.public_key) == public)
+            // What reads as a public key means that key, even if another one has such a name.
+            .find(|key| public.map_or(key.name.as_str() == selector, |public| key.public_key == public))
             .ok_or_else(|| {
                 let shown = keep_types::DisplayText::truncated(selector, 80);
                 Fault::new(ErrorCode::NotFound, format!("there is no key \"{shown}\" in the vault"))
@@ -94,17 +95,17 @@ impl Keys {
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`].
-    pub fn delete(&self, key: KeyId) -> Result<(), Fault> {
+    pub fn delete(&self, key: &KeyView) -> Result<(), Fault> {
         self.check_intact()?;
-        Ok(self.vault.delete_key(key)?)
+        Ok(self.vault.delete_key(self.id(key)?)?)
     }
 
     /// The secret key as `nsec1…` (NIP-19). Recorded before it leaves.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`]; when the record cannot be written.
-    pub fn export_nsec(&self, key: KeyId) -> Result<SecretText, Fault> {
-        let secret = self.export(key)?;
+    pub fn export_nsec(&self, key: &KeyView) -> Result<SecretText, Fault> {
+        let secret = self.export(self.id(key)?)?;
         let secret =
             nostr::SecretKey::from_slice(secret.expose()).map_err(|_| bug("the secret is no key"))?;
         secret.to_bech32().map(SecretText::new).map_err(|_| bug("the secret has no text form"))
@@ -114,8 +115,8 @@ impl Keys {
     ///
     /// # Errors
     /// As [`export_nsec`](Self::export_nsec).
-    pub fn export_ncryptsec(&self, key: KeyId, passphrase: &SecretText) -> Result<String, Fault> {
-        let secret = self.export(key)?;
+    pub fn export_ncryptsec(&self, key: &KeyView, passphrase: &SecretText) -> Result<String, Fault> {
+        let secret = self.export(self.id(key)?)?;
         // The vault cannot know whether the key was ever handled in clear elsewhere.
         let sealed = Ncryptsec::seal(&secret, passphrase, nip49::DEFAULT_LOG_N, KeySecurity::Unknown)?;
         Ok(sealed.to_text()?)
@@ -129,6 +130,10 @@ impl Keys {
                 Err(bug("an export gave something else than a secret"))
             }
         }
+    }
+
+    fn id(&self, key: &KeyView) -> Result<KeyId, Fault> {
+        Ok(self.record(Some(&key.pubkey))?.id)
     }
 
     /// Adding to or removing from a damaged vault could hide what happened to it.

@@ -23,6 +23,12 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What judges requests and what reaches secrets is not shown here; a front end cannot go around them:
+//!
+//! ```compile_fail
+//! use keep_sdk::{Permit, Signer, Vault};
+//! ```
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -30,6 +36,7 @@ mod bunker;
 mod home;
 mod keep;
 mod keys;
+mod publish;
 mod remote_signer;
 mod secret_input;
 mod sign;
@@ -40,17 +47,18 @@ pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use home::Home;
 pub use keep::{Keep, Options};
 pub use keys::Keys;
+pub use publish::publish;
 pub use remote_signer::RemoteSigner;
 pub use secret_input::SecretInput;
 pub use sign::Sign;
-pub use views::{AuditEntryView, AuditReport, BunkerView, KeyView};
+pub use views::{AuditEntryView, AuditReport, BunkerView, KeyView, PublishView};
 
 pub use keep_net::{
-    EmbeddedRelay, InboxLimits, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState, RelayStatus,
-    RelayUrl, Transport,
+    EmbeddedRelay, InboxLimits, NetError, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState,
+    RelayStatus, RelayUrl, Transport,
 };
 pub use keep_nip46::BunkerUri;
-pub use keep_policy::{Builtin, Policy, Prompt};
+pub use keep_policy::{Builtin, Limits, Policy, Prompt};
 pub use keep_signer::{Approver, Decision, Headless, Reply};
 pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, Origin, PublicKey, SecretText,

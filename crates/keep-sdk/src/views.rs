@@ -113,3 +113,14 @@ pub struct BunkerView {
     /// The policy of whoever takes the offer.
     pub policy: String,
 }
+
+/// What a relay did with a published event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublishView {
+    /// The relay.
+    pub relay: String,
+    /// Whether it took the event.
+    pub accepted: bool,
+    /// Why not.
+    pub reason: Option<DisplayText>,
+}

@@ -11,7 +11,7 @@ use crate::endpoint::{Claim, Parts};
 use crate::{Endpoint, SignerError};
 
 /// What a new endpoint is for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewEndpoint {
     /// The key that its clients may use.
     pub key: KeyId,
@@ -21,10 +21,18 @@ pub struct NewEndpoint {
     pub policy: Policy,
     /// Within which bounds.
     pub limits: Limits,
-    /// The one-time connect secret, in the characters `A-Za-z0-9_-`.
+    /// The one-time connect secret: at least 16 of the characters `A-Za-z0-9_-`.
     pub secret: String,
 }
 
+impl std::fmt::Debug for NewEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewEndpoint").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The shortest connect secret, in characters.
+const MIN_SECRET: usize = 16;
 /// The longest name of itself that a client is remembered by, in characters.
 const MAX_CLAIMS: usize = 64;
 
@@ -43,8 +51,13 @@ impl Connections {
     /// Makes an endpoint with a transport key of its own. Durable when this returns.
     ///
     /// # Errors
-    /// When the key does not exist, or the store cannot be written.
+    /// When the key does not exist, the secret is too short or has other characters, or the store cannot be written.
     pub fn create(&self, new: NewEndpoint) -> Result<Endpoint, VaultError> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if new.secret.len() < MIN_SECRET || !new.secret.chars().all(is_plain) {
+            let message = "a connect secret has at least 16 of the characters A-Za-z0-9_-";
+            return Err(VaultError::Rejected(Fault::new(ErrorCode::InvalidInput, message)));
+        }
         let id = EndpointId::random()?;
         let (endpoint, _) = self
             .vault
@@ -68,6 +81,38 @@ impl Connections {
             })
             .wait()?;
         Ok(endpoint)
+    }
+
+    /// Withdraws an endpoint: its transport key and the grants of its clients are gone when this returns. Says whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn remove(&self, id: EndpointId) -> Result<bool, VaultError> {
+        let clients: Vec<PublicKey> = self
+            .grants()?
+            .iter()
+            .filter(|grant| grant.endpoint == id)
+            .map(|grant| PublicKey::from_byte_array(grant.client))
+            .collect();
+        let (existed, _) = self
+            .vault
+            .submit(move |tx| {
+                let Some(endpoint) = tx.get::<Endpoint>(&Endpoint::place(id))? else { return Ok(false) };
+                tx.delete::<Endpoint>(&Endpoint::place(id))?;
+                Vault::delete_transport_key(tx, id)?;
+                // A grant that is made after the look above is worth nothing without its endpoint.
+                for client in &clients {
+                    let natural = Grant::natural_key(client, id);
+                    tx.delete::<Grant>(&tx.locate::<Grant>(&natural))?;
+                    tx.delete::<Usage>(&tx.locate::<Usage>(&natural))?;
+                }
+                let entry = Draft::new(Action::EndpointRemoved, Outcome::Allowed, &Origin::Cli);
+                tx.audit(entry.key(endpoint.key));
+                Ok(true)
+            })
+            .wait()?;
+        Ok(existed)
     }
 
     /// Every endpoint.

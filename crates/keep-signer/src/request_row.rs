@@ -51,7 +51,7 @@ pub struct RequestRow {
     /// Its audit entry.
     #[n(7)]
     pub audit_seq: u64,
-    /// A keyed hash of client, id, method and parameters: a repeat in a new event is the same request.
+    /// A hash of client, endpoint, id, method and parameters: a repeat in a new event is the same request.
     #[n(8)]
     pub fingerprint: Option<String>,
     #[n(9)]
@@ -88,6 +88,13 @@ impl Record for RequestRow {
 impl RequestRow {
     /// For how long a repeat of the same request in a new event counts as the same request, in seconds.
     pub const REPEAT_SECS: u64 = 600;
+    /// For how long a request may wait for a person, in seconds.
+    pub const ASK_SECS: u64 = 600;
+    /// How old a request may be that is decided for the first time, in seconds. Rows are kept for longer than this, so that
+    /// no event is decided twice.
+    pub const ACCEPT_SECS: u64 = 900;
+    /// For how long a decided request is kept, in seconds.
+    pub const KEEP_SECS: u64 = 1800;
 
     pub(crate) fn new(
         id: RequestId,

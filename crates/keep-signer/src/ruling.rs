@@ -3,9 +3,9 @@
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge};
 use keep_types::{
-    EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
+    EndpointId, ErrorCode, EventId, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
 };
-use keep_vault::{Tx, VaultError};
+use keep_vault::{KeyRecord, Tx, VaultError};
 
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
@@ -21,6 +21,9 @@ pub(crate) enum Ruling {
     /// An earlier copy waits for a person.
     InProgress,
 }
+
+/// A refused request is kept for answering after a crash up to this length, in bytes.
+const MAX_REFUSED: usize = 4096;
 
 /// On what ground the request comes this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,11 @@ pub(crate) fn rule(
     coming: Coming,
     can_ask: bool,
 ) -> Result<Ruling, VaultError> {
+    // A key that another process deleted must not sign from this one's memory.
+    let key = RecordId::from_bytes(*request.key.as_bytes());
+    if tx.get::<KeyRecord>(&key)?.is_none() {
+        return Err(VaultError::NoSuchKey);
+    }
     match request.origin {
         Origin::Cli => Ok(rule_owner(tx, request)),
         Origin::Nip46 { client, endpoint } => {
@@ -102,6 +110,10 @@ fn open_case(
             None => (own_place, None),
         },
     };
+    if row.as_ref().is_some_and(|row| row.client != client.to_bytes() || row.endpoint != endpoint.id) {
+        // Somebody else's request: nothing of it is this client's.
+        return Ok(None);
+    }
     Ok(Some(Case { request, repeat, client, endpoint, grant, usage_at, row_at, row }))
 }
 
@@ -112,7 +124,7 @@ fn earlier_copy(
 ) -> Result<Option<(RecordId, RequestRow)>, VaultError> {
     let Some(fingerprint) = repeat.and_then(|repeat| repeat.fingerprint.as_deref()) else { return Ok(None) };
     let Some((place, mut row)) = tx.find::<RequestRow>(fingerprint)? else { return Ok(None) };
-    if tx.now().since(row.asked_at).as_secs() <= RequestRow::REPEAT_SECS {
+    if tx.now().since(row.decided_at).as_secs() <= RequestRow::REPEAT_SECS {
         return Ok(Some((place, row)));
     }
     row.fingerprint = None;
@@ -126,9 +138,24 @@ fn rule_client(
     coming: Coming,
     can_ask: bool,
 ) -> Result<Ruling, VaultError> {
+    let now = tx.now();
+    if let Some(row) = &case.row {
+        // The answer is derived from the first copy's identity, so that every copy has the same answer.
+        case.request.id = row.id;
+        case.request.asked_at = row.asked_at;
+    } else if now.since(case.request.asked_at).as_secs() > RequestRow::ACCEPT_SECS {
+        let message = "the request is too old";
+        return Ok(Ruling::Refused(Fault::new(ErrorCode::InvalidInput, message).with_hint("ask anew")));
+    }
     let state = case.row.as_ref().map(|row| row.state);
+    let waited = case.row.as_ref().map_or(0, |row| now.since(row.decided_at).as_secs());
     match (state, coming) {
-        (Some(RequestState::Asking), Coming::First) => return Ok(Ruling::InProgress),
+        (Some(RequestState::Asking), Coming::Approved | Coming::Again) if waited > RequestRow::ASK_SECS => {
+            return refuse_unasked(tx, case, None);
+        }
+        (Some(RequestState::Asking), Coming::First) if waited <= RequestRow::ASK_SECS => {
+            return Ok(Ruling::InProgress);
+        }
         (Some(RequestState::Granted | RequestState::Refused | RequestState::Done), _) => {
             return repeat(tx, case);
         }
@@ -211,9 +238,6 @@ fn repeat(tx: &mut Tx<'_, '_>, mut case: Case) -> Result<Ruling, VaultError> {
         tx.cite(row.audit_seq);
         return Ok(Ruling::Refused(fault));
     }
-    // The answer is derived from the first copy's identity, so that it is the same answer.
-    case.request.id = row.id;
-    case.request.asked_at = row.asked_at;
     let mut usage = Usage::default();
     let standing = Standing::Client { grant: &case.grant, usage: &mut usage, relays: &case.endpoint.relays };
     match judge(case.request, tx.job(), standing, Basis::Recorded, tx.now()) {
@@ -242,10 +266,18 @@ fn refuse_unasked(tx: &mut Tx<'_, '_>, case: Case, prompt: Option<&Prompt>) -> R
 }
 
 fn refuse(tx: &mut Tx<'_, '_>, case: Case, outcome: Outcome, fault: Fault) -> Result<Ruling, VaultError> {
+    let mut usage = tx.get::<Usage>(&case.usage_at)?.unwrap_or_default();
+    if !usage.count_refusal(tx.now()) && case.row.is_none() {
+        return Ok(Ruling::Refused(fault));
+    }
+    tx.put(case.usage_at, &usage)?;
     let seq = tx.audit(draft(&case.request, outcome).reason(fault.message()));
     let held = Held::of(&case.request);
     let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
     row.refuse(&fault);
+    if row.received.len() > MAX_REFUSED {
+        row.received = Vec::new();
+    }
     row.audit_seq = seq;
     row.decided_at = tx.now();
     tx.put(case.row_at, &row)?;
@@ -264,8 +296,9 @@ pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
     let entry = Draft::new(action(request.intent.operation()), outcome, &request.origin).key(request.key);
     match &request.intent {
         Intent::SignEvent(event) => {
-            let entry = entry.event_kind(event.kind.as_u16());
-            event.id.map_or(entry.clone(), |id| entry.subject(id.to_bytes()))
+            // Computed from the fields that are signed, whatever id the caller wrote beside them.
+            let id = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+            entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
         }
         Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),
         Intent::GetPublicKey | Intent::Export => entry,

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Permit, Question};
 use keep_store::Scan;
-use keep_types::{Answer, ErrorCode, Fault, Operation, Origin, PublicKey, Request, RequestId, Timestamp};
+use keep_types::{
+    Answer, Blame, ErrorCode, Fault, KeyId, Operation, Origin, PublicKey, RecordId, Request, RequestId,
+    Timestamp,
+};
 use keep_vault::{Pending, Recording, Tx, Vault, VaultError};
 
 use crate::approver::{Approver, Decision, Reply};
@@ -18,7 +21,7 @@ use crate::{RequestRow, RequestState, SignerError};
 pub struct Repeatable {
     /// The decrypted request as received.
     pub received: Vec<u8>,
-    /// A hash over client, id, method and parameters in hexadecimal; `None` if the client gave no id.
+    /// A hash over client, endpoint, id, method and parameters in hexadecimal; `None` if the client gave no id.
     pub fingerprint: Option<String>,
 }
 
@@ -48,7 +51,16 @@ pub struct Unfinished {
 #[derive(Debug)]
 struct Ending {
     id: RequestId,
-    failed: Option<(Origin, Operation, String)>,
+    failed: Option<Failure>,
+}
+
+/// A use that was allowed and cannot succeed, such as decrypting a damaged payload.
+#[derive(Debug)]
+struct Failure {
+    origin: Origin,
+    key: KeyId,
+    operation: Operation,
+    fault: Fault,
 }
 
 /// Takes requests through the pipeline: judge, ask, record, sign, release.
@@ -66,6 +78,8 @@ impl std::fmt::Debug for Signer {
 
 /// How many endings one commit carries along.
 const ENDINGS_PER_COMMIT: usize = 256;
+/// How many old requests one commit forgets.
+const FORGOTTEN_PER_COMMIT: usize = 4096;
 
 impl Signer {
     /// A signer for the keys of `vault`, which asks `approver` where policy says so.
@@ -78,7 +92,8 @@ impl Signer {
         &self.vault
     }
 
-    /// Takes a request through the pipeline. `repeat` makes it repeatable; without it, each call is a request of its own.
+    /// Takes a request through the pipeline. A client's request is known by its id, and with `repeat` also after a restart
+    /// and in a new event; each call of the owner is a request of its own.
     ///
     /// # Errors
     /// [`SignerError::Refused`] with the reason; [`SignerError::InProgress`] for a copy of a request that is being decided;
@@ -125,17 +140,31 @@ impl Signer {
     /// # Errors
     /// As [`handle`](Self::handle).
     pub fn handle_blocking(&self, request: Request) -> Result<Answer, SignerError> {
+        if request.origin != Origin::Cli {
+            let fault =
+                Fault::new(ErrorCode::Bug, "only the owner's requests can be handled without waiting");
+            return Err(SignerError::Refused(fault));
+        }
         self.check_intact(&request)?;
         let (ruling, recording) = self.judge(request, None, Coming::First).wait_decided()?;
         match ruling {
-            Ruling::Allowed(permit) if permit.record_first() => {
-                let record = recording.wait()?;
-                Ok(self.vault.execute_recorded(permit, &record)?.release(&record)?)
-            }
             Ruling::Allowed(permit) => {
-                let held = self.vault.execute(permit);
-                let record = recording.wait()?;
-                Ok(held?.release(&record)?)
+                let about = About::of(&permit);
+                let outcome = if permit.record_first() {
+                    let record = recording.wait()?;
+                    self.vault.execute_recorded(permit, &record).and_then(|held| held.release(&record))
+                } else {
+                    let held = self.vault.execute(permit);
+                    let record = recording.wait()?;
+                    held.and_then(|held| held.release(&record))
+                };
+                outcome.map_err(|error| {
+                    self.failed(about, &error);
+                    let endings = Arc::clone(&self.endings);
+                    // The failure itself is what the caller must hear of.
+                    let _ = self.vault.submit(move |tx| write_endings(tx, &endings)).wait();
+                    error.into()
+                })
             }
             Ruling::Asks(..) | Ruling::InProgress => Err(SignerError::InProgress),
             Ruling::Refused(fault) => {
@@ -194,7 +223,7 @@ impl Signer {
 
     /// Signs while the commit runs, or after it where the record must come first; releases against the record.
     async fn sign(&self, permit: Permit, recording: Recording) -> Result<Answer, SignerError> {
-        let (id, origin, operation) = (*permit.request_id(), *permit.origin(), permit.intent().operation());
+        let about = About::of(&permit);
         let outcome = if permit.record_first() {
             let record = recording.committed().await?;
             self.vault.execute_recorded(permit, &record).and_then(|held| held.release(&record))
@@ -204,9 +233,20 @@ impl Signer {
             held.and_then(|held| held.release(&record))
         };
         outcome.map_err(|error| {
-            self.end(Ending { id, failed: Some((origin, operation, error.to_string())) });
+            self.failed(about, &error);
             error.into()
         })
+    }
+
+    /// Notes a failure that every repeat of the request would meet again. One of the disk or the machine is none: there a
+    /// repeat may succeed.
+    fn failed(&self, about: About, error: &VaultError) {
+        let fault = Fault::from(error.clone());
+        if matches!(fault.code().blame(), Blame::Storage | Blame::Bug) {
+            return;
+        }
+        let About { id, origin, key, operation } = about;
+        self.end(Ending { id, failed: Some(Failure { origin, key, operation, fault }) });
     }
 
     /// Says that the answer to a request has left. Written with the next commit that happens anyway.
@@ -243,21 +283,30 @@ impl Signer {
     }
 
     async fn forget(&self, before: Timestamp) -> Result<(), VaultError> {
+        while self.forget_some(before).await? {}
+        Ok(())
+    }
+
+    /// Forgets some old requests; says whether there may be more.
+    async fn forget_some(&self, before: Timestamp) -> Result<bool, VaultError> {
         let mut old = Vec::new();
         self.vault.scan::<RequestRow>(Scan::default(), &mut |place, row| {
-            if matches!(row.state, RequestState::Done | RequestState::Refused) && row.asked_at < before {
+            if matches!(row.state, RequestState::Done | RequestState::Refused)
+                && row.asked_at.max(row.decided_at) < before
+            {
                 old.push(place);
             }
-            if old.len() >= ENDINGS_PER_COMMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if old.len() >= FORGOTTEN_PER_COMMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
+        let more = old.len() >= FORGOTTEN_PER_COMMIT;
         if old.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let pending = self
             .vault
             .submit(move |tx| old.iter().try_for_each(|place| tx.delete::<RequestRow>(place).map(|_| ())));
         pending.decided().await?.1.committed().await?;
-        Ok(())
+        Ok(more)
     }
 
     /// Requests that were accepted and not answered when the process ended, the oldest first.
@@ -317,19 +366,60 @@ fn write_endings(tx: &mut Tx<'_, '_>, endings: &Mutex<Vec<Ending>>) -> Result<()
     };
     for ending in batch {
         let place = tx.locate::<RequestRow>(ending.id.as_bytes());
-        let row = tx.get::<RequestRow>(&place)?;
-        if let Some((origin, operation, why)) = ending.failed {
-            tx.audit(Draft::new(crate::ruling::action(operation), Outcome::Failed, &origin).reason(why));
-        }
-        if let Some(mut row) =
-            row.filter(|row| !row.received.is_empty() || row.state == RequestState::Granted)
-        {
-            if row.state == RequestState::Granted {
-                row.state = RequestState::Done;
+        // A row that cannot be read is the integrity check's to report, not this request's to fail for.
+        let row = tx.get::<RequestRow>(&place).ok().flatten();
+        match (row, ending.failed) {
+            (Some(row), Some(failure)) if row.state == RequestState::Granted => {
+                fail(tx, place, row, &failure)?
             }
-            row.received = Vec::new();
-            tx.put(place, &row)?;
+            (None, Some(failure)) => {
+                tx.audit(failed_draft(&failure));
+            }
+            (Some(mut row), None) if row.state == RequestState::Granted || !row.received.is_empty() => {
+                if row.state == RequestState::Granted {
+                    row.state = RequestState::Done;
+                }
+                row.received = Vec::new();
+                tx.put(place, &row)?;
+            }
+            (Some(_), _) | (None, None) => {}
         }
     }
     Ok(())
+}
+
+/// The failure becomes the result of the request: its repeats get the same, and are not tried or logged again.
+fn fail(
+    tx: &mut Tx<'_, '_>,
+    place: RecordId,
+    mut row: RequestRow,
+    failure: &Failure,
+) -> Result<(), VaultError> {
+    row.refuse(&failure.fault);
+    row.audit_seq = tx.audit(failed_draft(failure));
+    tx.put(place, &row)
+}
+
+fn failed_draft(failure: &Failure) -> Draft {
+    let action = crate::ruling::action(failure.operation);
+    Draft::new(action, Outcome::Failed, &failure.origin).key(failure.key).reason(failure.fault.message())
+}
+
+/// What a failure report needs of a permit that is gone by then.
+struct About {
+    id: RequestId,
+    origin: Origin,
+    key: KeyId,
+    operation: Operation,
+}
+
+impl About {
+    const fn of(permit: &Permit) -> Self {
+        Self {
+            id: *permit.request_id(),
+            origin: *permit.origin(),
+            key: permit.key(),
+            operation: permit.intent().operation(),
+        }
+    }
 }

@@ -74,7 +74,7 @@ impl World {
                 relays: vec!["ws://127.0.0.1:7777".into()],
                 policy: policy.policy(),
                 limits,
-                secret: "s3cret".into(),
+                secret: "s3cret-s3cret-s3cret".into(),
             })
             .unwrap();
         Self { store, vault, clock, key: key.id, author: key.nostr_key(), endpoint }
@@ -102,7 +102,10 @@ impl World {
     }
 
     async fn connected(self) -> Self {
-        self.connections().connect(client(1), self.endpoint.id, Some("s3cret".into()), None).await.unwrap();
+        self.connections()
+            .connect(client(1), self.endpoint.id, Some("s3cret-s3cret-s3cret".into()), None)
+            .await
+            .unwrap();
         self
     }
 
@@ -338,17 +341,17 @@ async fn the_connect_secret_works_once_and_again_for_its_client_only() {
     let connect = |who, secret: Option<&str>| {
         connections.connect(client(who), world.endpoint.id, secret.map(str::to_owned), Some("app".into()))
     };
-    for secret in [None, Some(""), Some("wrong"), Some("s3cret ")] {
+    for secret in [None, Some(""), Some("wrong"), Some("s3cret-s3cret-s3cret ")] {
         assert!(connect(1, secret).await.is_err());
     }
-    connect(1, Some("s3cret")).await.unwrap();
-    connect(1, Some("s3cret")).await.unwrap();
+    connect(1, Some("s3cret-s3cret-s3cret")).await.unwrap();
+    connect(1, Some("s3cret-s3cret-s3cret")).await.unwrap();
     connect(1, None).await.unwrap();
-    assert!(connect(2, Some("s3cret")).await.is_err());
+    assert!(connect(2, Some("s3cret-s3cret-s3cret")).await.is_err());
     assert_eq!(world.outcomes(Action::ClientConnected), [Outcome::Allowed]);
     // Taken away, the spent secret does not bring it back.
     connections.disconnect(client(1), world.endpoint.id, Origin::Cli).await.unwrap();
-    assert!(connect(1, Some("s3cret")).await.is_err());
+    assert!(connect(1, Some("s3cret-s3cret-s3cret")).await.is_err());
 }
 
 #[tokio::test]

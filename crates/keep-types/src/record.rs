@@ -77,9 +77,9 @@ pub trait Record: Sized + Encode<()> + for<'b> Decode<'b, ()> {
     /// # Errors
     /// [`DecodeError`] when a value cannot be encoded.
     fn to_cbor(&self) -> Result<Zeroizing<Vec<u8>>, DecodeError> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
-        minicbor::encode(self, &mut *bytes).map_err(|e| Self::error(&e.to_string()))?;
-        Ok(bytes)
+        let mut bytes = Wiping(Zeroizing::new(Vec::with_capacity(256)));
+        minicbor::encode(self, &mut bytes).map_err(|e| Self::error(&e.to_string()))?;
+        Ok(bytes.0)
     }
 
     /// Reads the CBOR bytes.
@@ -93,6 +93,24 @@ pub trait Record: Sized + Encode<()> + for<'b> Decode<'b, ()> {
     /// A decoding error of this collection.
     fn error(reason: &str) -> DecodeError {
         DecodeError { collection: Self::COLLECTION.as_str(), reason: reason.to_owned() }
+    }
+}
+
+/// A buffer that wipes what it outgrows.
+struct Wiping(Zeroizing<Vec<u8>>);
+
+impl minicbor::encode::Write for Wiping {
+    type Error = std::convert::Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 }
 

@@ -110,10 +110,12 @@ impl Batch<'_> {
             changes.records.insert((Collection::Audit.number(), AuditBatch::place(first)), put);
         }
         let mut nonces = Nonces::new(changes.records.len() + 1)?;
-        let (deletes, puts): (Vec<_>, Vec<_>) =
-            changes.records.into_iter().partition(|(_, change)| matches!(change, Change::Delete));
-        for ((collection, id), change) in deletes.into_iter().chain(puts) {
-            self.write((collection, id), change, revision, &mut nonces)?;
+        // First everything that goes or gives its name up, so that names can move between records of one batch.
+        for (place, change) in &changes.records {
+            self.take_out(*place, change)?;
+        }
+        for (place, change) in changes.records {
+            self.put_in(place, change, revision, &mut nonces)?;
         }
         self.head.revision = revision;
         self.head.max_time = self.now;
@@ -122,44 +124,49 @@ impl Batch<'_> {
         Ok((self.head, sealed))
     }
 
-    fn write(
+    /// Takes the old row out of the sums, and out of the store where it goes or its name is not kept.
+    fn take_out(&mut self, place: (u8, RecordId), change: &Change) -> Result<(), VaultError> {
+        let (collection, id) = place;
+        // Audit rows are new by construction.
+        if collection == Collection::Audit.number() {
+            return Ok(());
+        }
+        let Some(old) = self.raw.get(collection, &id)? else { return Ok(()) };
+        let aad = row_aad(self.identity.vault, self.identity.epoch, (&old).into());
+        let old_leaf = leaf(&self.keys.leaf(), &aad, &old.sealed);
+        let tally = self.head.tally(collection);
+        tally.sum.subtract(&old_leaf);
+        tally.count = tally.count.saturating_sub(1);
+        let stays = match change {
+            Change::Delete => false,
+            Change::Put { name, .. } => old.name.is_none() || old.name == *name,
+        };
+        if !stays {
+            self.raw.delete(collection, &id)?;
+            self.cache.forget(&place);
+        }
+        Ok(())
+    }
+
+    fn put_in(
         &mut self,
         place: (u8, RecordId),
         change: Change,
         revision: Revision,
         nonces: &mut Nonces,
     ) -> Result<(), VaultError> {
+        let Change::Put { plain, name } = change else { return Ok(()) };
         let (collection, id) = place;
-        let (vault, epoch) = (self.identity.vault, self.identity.epoch);
-        let mac = self.keys.leaf();
-        // Audit rows are new by construction, so there is no old one to subtract.
-        let old =
-            if collection == Collection::Audit.number() { None } else { self.raw.get(collection, &id)? };
-        if let Some(old) = old {
-            let old_leaf = leaf(&mac, &row_aad(vault, epoch, (&old).into()), &old.sealed);
-            let tally = self.head.tally(collection);
-            tally.sum.subtract(&old_leaf);
-            tally.count = tally.count.saturating_sub(1);
-        }
-        match change {
-            Change::Delete => {
-                self.raw.delete(collection, &id)?;
-                self.cache.forget(&place);
-            }
-            Change::Put { plain, name } => {
-                let key = self
-                    .keys
-                    .records(collection)
-                    .ok_or_else(|| VaultError::Head("no such collection".into()))?;
-                let aad = row_aad(vault, epoch, RowPlace { collection, id, revision, name: name.as_ref() });
-                let sealed = seal(key, nonces.next()?, &aad, &plain);
-                let tally = self.head.tally(collection);
-                tally.sum.add(&leaf(&mac, &aad, &sealed));
-                tally.count += 1;
-                self.raw.put(&Row { collection, id, revision, name, sealed })?;
-                self.cache.remember(&place, &plain);
-            }
-        }
+        let key =
+            self.keys.records(collection).ok_or_else(|| VaultError::Head("no such collection".into()))?;
+        let place_of_row = RowPlace { collection, id, revision, name: name.as_ref() };
+        let aad = row_aad(self.identity.vault, self.identity.epoch, place_of_row);
+        let sealed = seal(key, nonces.next()?, &aad, &plain);
+        let tally = self.head.tally(collection);
+        tally.sum.add(&leaf(&self.keys.leaf(), &aad, &sealed));
+        tally.count += 1;
+        self.raw.put(&Row { collection, id, revision, name, sealed })?;
+        self.cache.remember(&place, &plain);
         Ok(())
     }
 }

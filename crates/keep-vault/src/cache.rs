@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// Enough for every client of a busy bunker; beyond it the cache starts over.
 const MAX_RECORDS: usize = 8192;
 
-/// CBOR of grants, counters and endpoints by place. Never secrets or requests.
+/// CBOR of public key records, grants, counters and endpoints by place. Never secrets or requests.
 #[derive(Default)]
 pub(crate) struct Cache {
     records: HashMap<(u8, RecordId), Zeroizing<Vec<u8>>>,
@@ -40,9 +40,7 @@ impl Cache {
 
 fn is_hot(collection: u8) -> bool {
     match Collection::from_number(collection) {
-        Some(Collection::Grants | Collection::Usage | Collection::Endpoints) => true,
-        Some(Collection::Keys | Collection::Secrets | Collection::Audit | Collection::Requests) | None => {
-            false
-        }
+        Some(Collection::Keys | Collection::Grants | Collection::Usage | Collection::Endpoints) => true,
+        Some(Collection::Secrets | Collection::Audit | Collection::Requests) | None => false,
     }
 }

@@ -13,21 +13,15 @@ const FORMAT: u64 = 1;
 const MAX_STANZAS: usize = 8;
 const CHECK_LEN: usize = 8;
 
-/// How a stanza's key is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum StanzaType {
-    /// Argon2id over a passphrase.
-    #[n(1)]
-    Passphrase,
-}
+/// The stanza type of Argon2id over a passphrase. Types that this version does not know are carried along and not tried.
+const PASSPHRASE: u8 = 1;
 
 /// One way to unlock: the data key, wrapped.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Stanza {
     #[n(0)]
-    kind: StanzaType,
+    kind: u8,
     #[cbor(n(1), with = "minicbor::bytes")]
     nonce: [u8; 24],
     #[cbor(n(2), with = "minicbor::bytes")]
@@ -69,12 +63,12 @@ impl Header {
         }
         let mut nonce = [0; 24];
         getrandom::getrandom(&mut nonce)?;
-        let aad = self.stanza_aad(StanzaType::Passphrase);
+        let aad = self.stanza_aad(PASSPHRASE);
         let payload = Payload { msg: data_key.expose(), aad: &aad };
         let wrapped = cipher(kek)
             .encrypt(XNonce::from_slice(&nonce), payload)
             .map_err(|_| VaultError::Header("the data key cannot be wrapped".into()))?;
-        self.stanzas.push(Stanza { kind: StanzaType::Passphrase, nonce, wrapped });
+        self.stanzas.push(Stanza { kind: PASSPHRASE, nonce, wrapped });
         Ok(())
     }
 
@@ -84,7 +78,7 @@ impl Header {
     /// [`VaultError::WrongPassphrase`] when none opens.
     pub fn unwrap_key(&self, kek: &SecretKey32) -> Result<SecretKey32, VaultError> {
         let mut found = None;
-        for stanza in &self.stanzas {
+        for stanza in self.stanzas.iter().filter(|stanza| stanza.kind == PASSPHRASE) {
             let aad = self.stanza_aad(stanza.kind);
             let payload = Payload { msg: &stanza.wrapped, aad: &aad };
             if let Ok(plain) = cipher(kek).decrypt(XNonce::from_slice(&stanza.nonce), payload) {
@@ -135,10 +129,7 @@ impl Header {
         Sha256::digest(bytes).into()
     }
 
-    fn stanza_aad(&self, kind: StanzaType) -> Vec<u8> {
-        let kind = match kind {
-            StanzaType::Passphrase => 1_u8,
-        };
+    fn stanza_aad(&self, kind: u8) -> Vec<u8> {
         let mut aad = b"keep v1 stanza".to_vec();
         aad.extend_from_slice(self.vault.as_bytes());
         aad.extend_from_slice(&self.epoch.to_be_bytes());

@@ -44,12 +44,23 @@ impl<T> std::fmt::Debug for Held<T> {
 pub struct Committed {
     job: JobId,
     revision: Revision,
-    audit_seq: Option<u64>,
+    entry: RecordedBy,
+}
+
+/// Where the audit entry of a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordedBy {
+    /// The job wrote none.
+    Nothing,
+    /// In the job's own commit.
+    Own(u64),
+    /// In the commit of an earlier job, which decided the same request.
+    Earlier(u64),
 }
 
 impl Committed {
-    pub(crate) const fn new(job: JobId, revision: Revision, audit_seq: Option<u64>) -> Self {
-        Self { job, revision, audit_seq }
+    pub(crate) const fn new(job: JobId, revision: Revision, entry: RecordedBy) -> Self {
+        Self { job, revision, entry }
     }
 
     /// The revision of the commit; of the last one before it, if the job wrote nothing.
@@ -59,11 +70,20 @@ impl Committed {
 
     /// The number of the job's first audit entry.
     pub const fn audit_seq(&self) -> Option<u64> {
-        self.audit_seq
+        match self.entry {
+            RecordedBy::Nothing => None,
+            RecordedBy::Own(seq) | RecordedBy::Earlier(seq) => Some(seq),
+        }
     }
 
+    /// Whether this is a record of `job`.
     pub(crate) fn covers(&self, job: JobId) -> bool {
-        self.job == job && self.audit_seq.is_some()
+        self.job == job && self.entry != RecordedBy::Nothing
+    }
+
+    /// Whether this is a record of `job` that `job` itself wrote.
+    pub(crate) fn is_own_record_of(&self, job: JobId) -> bool {
+        self.job == job && matches!(self.entry, RecordedBy::Own(_))
     }
 }
 
@@ -74,9 +94,14 @@ mod tests {
     #[test]
     fn only_the_jobs_own_record_releases() {
         let (job, other) = (JobId::fresh(), JobId::fresh());
-        let record = |job, seq| Committed::new(job, Revision::new(1), seq);
-        assert_eq!(Held::new(1, job).release(&record(other, Some(1))), Err(VaultError::Unrecorded));
-        assert_eq!(Held::new(1, job).release(&record(job, None)), Err(VaultError::Unrecorded));
-        assert_eq!(Held::new(1, job).release(&record(job, Some(1))), Ok(1));
+        let record = |job, entry| Committed::new(job, Revision::new(1), entry);
+        assert_eq!(
+            Held::new(1, job).release(&record(other, RecordedBy::Own(1))),
+            Err(VaultError::Unrecorded)
+        );
+        assert_eq!(Held::new(1, job).release(&record(job, RecordedBy::Nothing)), Err(VaultError::Unrecorded));
+        assert_eq!(Held::new(1, job).release(&record(job, RecordedBy::Own(1))), Ok(1));
+        assert_eq!(Held::new(1, job).release(&record(job, RecordedBy::Earlier(1))), Ok(1));
+        assert!(!record(job, RecordedBy::Earlier(1)).is_own_record_of(job));
     }
 }

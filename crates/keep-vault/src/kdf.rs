@@ -85,7 +85,9 @@ impl KdfParams {
     /// As [`check`](Self::check), or when the memory cannot be had.
     pub fn derive(&self, passphrase: &SecretText, weak: WeakKdf) -> Result<Derived, VaultError> {
         self.check(weak)?;
-        let text: Zeroizing<String> = Zeroizing::new(passphrase.expose().nfkc().collect());
+        // Room for what normalising can add, so that no part of it is left behind by growing.
+        let mut text = Zeroizing::new(String::with_capacity(passphrase.expose().len().saturating_mul(18)));
+        text.extend(passphrase.expose().nfkc());
         let absurd = |e: argon2::Error| VaultError::AbsurdKdf(e.to_string());
         let params = Params::new(self.memory_kib, self.iterations, self.lanes, Some(64)).map_err(absurd)?;
         let mut blocks = Vec::new();

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_store::Scan;
-use keep_types::{EndpointId, KeyId, Name, Origin, PublicKey, RecordId, SecretKey32};
+use keep_types::{EndpointId, ErrorCode, Fault, KeyId, Name, Origin, PublicKey, RecordId, SecretKey32};
 use secp256k1::{Keypair, SECP256K1, SecretKey};
 
 use crate::records::{SecretKind, SecretRecord, key_place};
@@ -35,12 +35,17 @@ impl Vault {
             return Err(VaultError::KeyExists(existing.name.to_string()));
         }
         let id = KeyId::random()?;
-        let secret = SecretRecord { kind: SecretKind::Identity, secret: *secret.expose() };
+        let public = Some(PublicKey::from_byte_array(public_key).to_hex());
+        let secret = SecretRecord { kind: SecretKind::Identity, secret: *secret.expose(), public };
         let (record, _) = self
             .submit(move |tx| {
                 let record = KeyRecord { id, name, public_key, created_at: tx.now(), source };
                 tx.put(key_place(id), &record)?;
-                tx.put_any(key_place(id), &secret)?;
+                // Checked again inside the lock: another process may have imported the same key meanwhile.
+                tx.put_any(key_place(id), &secret).map_err(|error| match error {
+                    VaultError::NameTaken(public) => VaultError::KeyExists(public),
+                    other => other,
+                })?;
                 let action = match source {
                     KeySource::Generated => Action::KeyGenerated,
                     KeySource::Imported => Action::KeyImported,
@@ -92,10 +97,22 @@ impl Vault {
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn new_transport_key(tx: &mut Tx<'_, '_>, endpoint: EndpointId) -> Result<PublicKey, VaultError> {
+        let place = RecordId::from_bytes(*endpoint.as_bytes());
+        if tx.get_any::<SecretRecord>(&place)?.is_some() {
+            return Err(VaultError::Rejected(Fault::new(ErrorCode::Bug, "an endpoint's place is taken")));
+        }
         let secret = random_secret()?;
-        let record = SecretRecord { kind: SecretKind::Transport, secret: *secret.expose() };
-        tx.put_any(RecordId::from_bytes(*endpoint.as_bytes()), &record)?;
+        let record = SecretRecord { kind: SecretKind::Transport, secret: *secret.expose(), public: None };
+        tx.put_any(place, &record)?;
         public_key(&secret)
+    }
+
+    /// Deletes the secret of a bunker endpoint, in the job that deletes the endpoint's own record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn delete_transport_key(tx: &mut Tx<'_, '_>, endpoint: EndpointId) -> Result<(), VaultError> {
+        tx.delete_any::<SecretRecord>(&RecordId::from_bytes(*endpoint.as_bytes())).map(|_| ())
     }
 }
 

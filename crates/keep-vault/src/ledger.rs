@@ -9,6 +9,7 @@ use crate::batch::{Batch, Changes};
 use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::Header;
+use crate::held::RecordedBy;
 use crate::vault::Shared;
 use crate::{Committed, Tx, VaultError};
 
@@ -22,8 +23,7 @@ pub(crate) struct Job {
 /// A job that waits for the commit.
 struct Waiting {
     id: JobId,
-    /// Its first audit entry, or the earlier one that it named as its record.
-    audit_seq: Option<u64>,
+    entry: RecordedBy,
     done: Box<dyn FnOnce(Result<Committed, VaultError>) + Send>,
 }
 
@@ -52,18 +52,26 @@ impl VaultLedger {
 
     /// The head as stored; opened only when somebody else has written since.
     fn current_head(&mut self, tx: &mut dyn WriteTx, shared: &Shared) -> Result<Head, VaultError> {
-        if tx.changed_by_others()? {
+        let foreign = tx.changed_by_others()?;
+        if foreign {
             self.cache.clear();
         }
+        let seen = shared.seen();
         let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
         if let Some((known, head)) = &self.head
             && *known == sealed
         {
+            if foreign {
+                // Every commit of Keep leaves a new head, so this one was not Keep's.
+                let what = "something else wrote to the database while it was in use".to_owned();
+                shared.alarm(what.clone());
+                return Err(VaultError::Tampered(what));
+            }
             return Ok(head.clone());
         }
         self.cache.clear();
         let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
-        let head = shared.open_head(&header, &sealed)?;
+        let head = shared.open_head(&header, &sealed, seen)?;
         self.head = Some((sealed, head.clone()));
         Ok(head)
     }
@@ -79,7 +87,7 @@ impl VaultLedger {
                 return Err(error.into());
             }
         };
-        let now = shared.clock.now().max(head.max_time);
+        let now = shared.time().max(head.max_time);
         self.revision = head.revision;
         let identity = shared.identity;
         let mut batch = Batch {
@@ -99,9 +107,13 @@ impl VaultLedger {
                 continue;
             }
             let next_seq = batch.head.audit.next_seq + batch.changes.drafts.len() as u64;
-            let audit_seq = if staged.drafts.is_empty() { cited } else { Some(next_seq) };
+            let entry = match cited {
+                Some(earlier) => RecordedBy::Earlier(earlier),
+                None if staged.drafts.is_empty() => RecordedBy::Nothing,
+                None => RecordedBy::Own(next_seq),
+            };
             batch.changes.absorb(staged);
-            self.waiting.push(Waiting { id: job.id, audit_seq, done: job.done });
+            self.waiting.push(Waiting { id: job.id, entry, done: job.done });
         }
         if batch.changes.is_empty() {
             return Ok(());
@@ -145,7 +157,7 @@ impl Ledger for VaultLedger {
         }
         for waiting in self.waiting.drain(..) {
             (waiting.done)(match &outcome {
-                Ok(()) => Ok(Committed::new(waiting.id, self.revision, waiting.audit_seq)),
+                Ok(()) => Ok(Committed::new(waiting.id, self.revision, waiting.entry)),
                 Err(error) => Err(error.clone().into()),
             });
         }

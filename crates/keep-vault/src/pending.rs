@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
 use std::thread::Thread;
 
-use tokio::sync::oneshot;
+use futures_channel::oneshot;
 
 use crate::{Committed, VaultError};
 
@@ -77,9 +77,7 @@ impl Recording {
     }
 }
 
-fn failed_before_decision(
-    committed: Result<Result<Committed, VaultError>, oneshot::error::RecvError>,
-) -> VaultError {
+fn failed_before_decision(committed: Result<Result<Committed, VaultError>, oneshot::Canceled>) -> VaultError {
     match committed {
         Ok(Err(error)) => error,
         Ok(Ok(_)) | Err(_) => VaultError::Closed,

@@ -82,6 +82,9 @@ pub(crate) struct SecretRecord {
     pub kind: SecretKind,
     #[cbor(n(1), with = "minicbor::bytes")]
     pub secret: [u8; 32],
+    /// For an identity, its public key in hexadecimal: no two secrets of a vault are the same.
+    #[n(2)]
+    pub public: Option<String>,
 }
 
 impl Drop for SecretRecord {
@@ -92,6 +95,10 @@ impl Drop for SecretRecord {
 
 impl Record for SecretRecord {
     const COLLECTION: Collection = Collection::Secrets;
+
+    fn unique_name(&self) -> Option<&str> {
+        self.public.as_deref()
+    }
 }
 
 /// Where a key's records lie: under the key's own id, in both collections.

@@ -58,20 +58,25 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Unrecorded`] when the record is that of another job; otherwise as [`execute`](Self::execute).
     pub fn execute_recorded(&self, permit: Permit, record: &Committed) -> Result<Held<Answer>, VaultError> {
-        if !record.covers(permit.job()) {
+        if !record.is_own_record_of(permit.job()) {
             return Err(VaultError::Unrecorded);
         }
         self.perform(permit)
     }
 
     fn perform(&self, permit: Permit) -> Result<Held<Answer>, VaultError> {
-        let job = permit.job();
+        let (job, again) = (permit.job(), permit.is_repeat());
         let request = permit.into_request();
         let pair = self.open_pair(request.key)?;
         let answer = match request.intent {
             Intent::GetPublicKey => Answer::PublicKey(PublicKey::from(pair.0.x_only_public_key().0)),
             Intent::SignEvent(event) => {
-                Answer::Event(Box::new(sign_event(&self.shared.keys()?, &pair.0, &request.id, event)?))
+                let event = sign_event(&self.shared.keys()?, &pair.0, &request.id, event)?;
+                // Signing the same again is when a faulty computation could give a key away.
+                if again && !event.verify_signature() {
+                    return Err(VaultError::System("a signature was computed wrongly".into()));
+                }
+                Answer::Event(Box::new(event))
             }
             Intent::Encrypt { scheme, peer, plaintext } => {
                 let keys = self.shared.keys()?;

@@ -86,11 +86,13 @@ impl<'t, 'b> Tx<'t, 'b> {
         self.batch.head.audit.next_seq + before as u64
     }
 
-    /// Names an entry that the log already has as the record of this job: for a repeated request, which was recorded when
-    /// it was first decided. An entry that does not exist is no record.
+    /// Names an entry that the log has already, or gets with this commit, as the record of this job: for a repeated
+    /// request, which was recorded when it was first decided. An entry that does not exist is no record, and no citation
+    /// is enough where the record must come first (export).
     pub fn cite(&mut self, seq: u64) {
         let chain = &self.batch.head.audit;
-        self.cited = (chain.first_seq..chain.next_seq).contains(&seq).then_some(seq);
+        let end = chain.next_seq + self.batch.changes.drafts.len() as u64;
+        self.cited = (chain.first_seq..end).contains(&seq).then_some(seq);
     }
 
     pub(crate) fn get_any<R: Record>(&mut self, id: &RecordId) -> Result<Option<R>, VaultError> {
@@ -125,8 +127,10 @@ impl<'t, 'b> Tx<'t, 'b> {
             Some(Change::Delete) => false,
             None => self.batch.get(R::COLLECTION, id)?.is_some(),
         };
-        self.release_name::<R>(id, None)?;
-        self.staged.records.insert(place::<R>(id), Change::Delete);
+        if existed {
+            self.release_name::<R>(id, None)?;
+            self.staged.records.insert(place::<R>(id), Change::Delete);
+        }
         Ok(existed)
     }
 
@@ -178,11 +182,7 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
 
 const fn has_names(collection: Collection) -> bool {
     match collection {
-        Collection::Keys | Collection::Requests => true,
-        Collection::Secrets
-        | Collection::Audit
-        | Collection::Grants
-        | Collection::Usage
-        | Collection::Endpoints => false,
+        Collection::Keys | Collection::Secrets | Collection::Requests => true,
+        Collection::Audit | Collection::Grants | Collection::Usage | Collection::Endpoints => false,
     }
 }

@@ -2,15 +2,16 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_channel::oneshot;
 use keep_audit::{Action, Draft, Outcome};
 use keep_store::{Scan, Store, StoreError, Writer};
 use keep_types::{
     Clock, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp, VaultId,
 };
-use tokio::sync::oneshot;
 
 use crate::head::Head;
 use crate::header::Header;
@@ -41,7 +42,28 @@ pub(crate) struct Shared {
     seen: AtomicU64,
     /// The latest time that this process has seen in the vault, Unix seconds.
     latest: AtomicU64,
+    /// When the owner opened the vault, by the clock and by a watch that nobody can set.
+    opened: (Timestamp, Duration),
+    /// What the latest check found, and what was noticed since.
+    report: Mutex<IntegrityReport>,
 }
+
+/// Time since some point in the past, by a watch that nobody can set and that goes on while the machine sleeps.
+#[cfg(target_os = "linux")]
+fn stopwatch() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default())
+}
+
+/// Time since this was first asked.
+#[cfg(not(target_os = "linux"))]
+fn stopwatch() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+/// How far the clock may run ahead of the time that really passed since the owner opened the vault.
+const MAX_JUMP: Duration = Duration::from_secs(24 * 3600);
 
 impl Shared {
     /// The subkeys in clear, for one operation.
@@ -49,19 +71,56 @@ impl Shared {
         Ok(Subkeys::from_bytes(self.shield.open(&self.keys)?))
     }
 
-    /// Opens the head and checks it against the header and against what was seen before.
-    pub fn open_head(&self, header: &[u8], sealed: &[u8]) -> Result<Head, VaultError> {
+    /// The clock, if it can be believed: one wrong reading far in the future must not end every grant for good. Where it
+    /// is more than a day ahead of the time that passed since the owner opened the vault, that time counts instead, until
+    /// the vault is opened anew.
+    pub fn time(&self) -> Timestamp {
+        let (opened, watch) = self.opened;
+        let passed = opened.plus(stopwatch().saturating_sub(watch));
+        let clock = self.clock.now();
+        if clock > passed.plus(MAX_JUMP) { passed } else { clock }
+    }
+
+    /// The highest revision that this process has seen. Take it before reading a head.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
+    fn report(&self) -> MutexGuard<'_, IntegrityReport> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what a check found. What was noticed at run time stays until the vault is opened anew.
+    pub fn keep_report(&self, found: &IntegrityReport) {
+        let mut report = self.report();
+        let noticed = std::mem::take(&mut report.problems);
+        *report = found.clone();
+        for problem in noticed {
+            if !report.problems.contains(&problem) {
+                report.problems.push(problem);
+            }
+        }
+    }
+
+    /// Something is wrong with the vault that no scan can find any more.
+    pub fn alarm(&self, problem: String) {
+        let mut report = self.report();
+        if !report.problems.contains(&problem) {
+            report.problems.push(problem);
+        }
+    }
+
+    /// Opens the head and checks it against the header, and against the revision that was seen before it was read.
+    pub fn open_head(&self, header: &[u8], sealed: &[u8], seen: u64) -> Result<Head, VaultError> {
         check_header(self, header)?;
         let head = Head::open(&self.keys()?, self.identity.vault, self.identity.epoch, sealed)?;
         if head.header_hash != Header::hash(header) {
             return Err(VaultError::Head("the header is not the one that was recorded".into()));
         }
-        let seen = self.seen.load(Ordering::Acquire);
         if head.revision.get() < seen {
-            return Err(VaultError::Head(format!(
-                "it was put back from revision {seen} to {}",
-                head.revision
-            )));
+            let what = format!("it was put back from revision {seen} to {}", head.revision);
+            self.alarm(what.clone());
+            return Err(VaultError::Head(what));
         }
         Ok(head)
     }
@@ -79,7 +138,6 @@ pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) secrets: Secrets,
     writer: Writer<Job>,
-    integrity: IntegrityReport,
 }
 
 impl std::fmt::Debug for Vault {
@@ -222,12 +280,14 @@ impl Vault {
             keys: sealed_keys,
             seen: AtomicU64::new(0),
             latest: AtomicU64::new(0),
+            opened: (environment.clock.now(), stopwatch()),
+            report: Mutex::default(),
         });
-        let integrity = verify(&*store, &shared)?;
+        verify(&*store, &shared)?;
         let ledger = VaultLedger::new(Arc::clone(&shared));
         let writer = Writer::spawn(Arc::clone(&store), ledger)
             .map_err(|e| VaultError::System(format!("no thread for the vault: {e}")))?;
-        Ok(Self { shared, store, secrets: Secrets::default(), writer, integrity })
+        Ok(Self { shared, store, secrets: Secrets::default(), writer })
     }
 
     /// Which vault this is.
@@ -240,12 +300,12 @@ impl Vault {
         self.shared.shield.is_locked()
     }
 
-    /// What the check at opening found.
-    pub const fn integrity(&self) -> &IntegrityReport {
-        &self.integrity
+    /// What the latest check found, and what was noticed since.
+    pub fn integrity(&self) -> IntegrityReport {
+        self.shared.report().clone()
     }
 
-    /// Checks every row again.
+    /// Checks every row again. Call it every few minutes in a process that runs long.
     ///
     /// # Errors
     /// When the store or the head cannot be read.
@@ -256,7 +316,7 @@ impl Vault {
     /// The vault's time: the clock, but never earlier than what this process has seen in the vault.
     pub fn now(&self) -> Timestamp {
         let latest = Timestamp::from_secs(self.shared.latest.load(Ordering::Acquire));
-        self.shared.clock.now().max(latest)
+        self.shared.time().max(latest)
     }
 
     /// Hands a job to the write path. It runs inside the store's exclusive lock together with those that wait with it,

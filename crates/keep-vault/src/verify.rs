@@ -43,11 +43,13 @@ pub(crate) fn verify(store: &dyn Store, shared: &Shared) -> Result<IntegrityRepo
     let keys = shared.keys()?;
     let identity = shared.identity;
     let mut outcome = None;
+    let seen = shared.seen();
     store.read(&mut |tx| {
-        outcome = Some(verify_view(tx, shared, &keys, identity));
+        outcome = Some(verify_view(tx, shared, &keys, identity, seen));
         Ok(())
     })?;
     let report = outcome.unwrap_or_else(|| Err(VaultError::Head("it could not be read".into())))?;
+    shared.keep_report(&report);
     Ok(report)
 }
 
@@ -56,10 +58,11 @@ fn verify_view(
     shared: &Shared,
     keys: &Subkeys,
     identity: Identity,
+    seen: u64,
 ) -> Result<IntegrityReport, VaultError> {
     let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
     let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
-    let mut head = shared.open_head(&header, &sealed)?;
+    let mut head = shared.open_head(&header, &sealed, seen)?;
     shared.saw(head.revision, head.max_time);
     let mut problems = Vec::new();
     let found = match add_up(tx, keys, identity, &mut problems) {
@@ -219,8 +222,9 @@ impl Vault {
         let keys = self.shared.keys()?;
         let identity = self.shared.identity;
         let mut outcome = None;
+        let seen = self.shared.seen();
         self.store.read(&mut |tx| {
-            outcome = Some(verify_chain(tx, &self.shared, &keys, identity));
+            outcome = Some(verify_chain(tx, &self.shared, &keys, identity, seen));
             Ok(())
         })?;
         outcome.unwrap_or_else(|| Err(VaultError::Head("it could not be read".into())))
@@ -246,10 +250,11 @@ fn verify_chain(
     shared: &Shared,
     keys: &Subkeys,
     identity: Identity,
+    seen: u64,
 ) -> Result<AuditSummary, VaultError> {
     let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
     let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
-    let recorded = shared.open_head(&header, &sealed)?.audit;
+    let recorded = shared.open_head(&header, &sealed, seen)?.audit;
     let mut chain = Chain { next_seq: recorded.first_seq, ..Chain::start() };
     let mut last = None;
     let mut broken = None;

@@ -99,6 +99,7 @@ fn duplicated_swapped_and_older_rows_are_found() {
 
     let mut copy = secrets[0].clone();
     copy.id = keep_types::RecordId::from_bytes([0xee; 16]);
+    copy.name = None;
     tamper(&store, |tx| tx.put(&copy).unwrap());
     assert!(problems(&store).contains("1 records too many"));
     tamper(&store, |tx| assert!(tx.delete(copy.collection, &copy.id).unwrap()));

@@ -4,7 +4,7 @@ use keep_nip46::message::{Connect, Method, Reply};
 use keep_nip46::server::Ticket;
 use keep_signer::{Arrival, Repeatable, SignerError};
 use keep_types::{
-    Answer, DisplayText, ErrorCode, Fault, Intent, Origin, Request, RequestId, SecretText, Timestamp,
+    Answer, Blame, DisplayText, ErrorCode, Fault, Intent, Origin, Request, RequestId, SecretText, Timestamp,
 };
 use nostr::JsonUtil;
 use sha2::{Digest, Sha256};
@@ -69,8 +69,16 @@ pub async fn answer(
     };
     Some(outcome.unwrap_or_else(|fault| {
         refused(service, client, name, &fault);
-        Reply::failure(id, &fault)
+        Reply::failure(id, &public(fault))
     }))
+}
+
+/// What a client is told of a failure: nothing about the disk or the inside of the vault.
+fn public(fault: Fault) -> Fault {
+    match fault.code().blame() {
+        Blame::Storage | Blame::Bug => Fault::new(fault.code(), "the signer cannot answer now"),
+        Blame::Caller | Blame::Policy | Blame::Approval | Blame::Peer => fault,
+    }
 }
 
 async fn connect(service: &Service, connect: Connect, asking: &Asking<'_>) -> Result<(), Fault> {
@@ -137,7 +145,7 @@ async fn use_key(
         Err(error) => {
             let fault = Fault::from(error);
             refused(service, client, name, &fault);
-            Some(Reply::failure(id, &fault))
+            Some(Reply::failure(id, &public(fault)))
         }
     }
 }

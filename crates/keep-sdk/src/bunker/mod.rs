@@ -85,6 +85,21 @@ impl Bunker {
         view(key, &endpoint)
     }
 
+    /// Takes an offer back: its URL leads nowhere, and the clients that took it are out.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when it is not an offer of this vault; when the vault cannot be written.
+    pub fn withdraw(&self, bunker_url: &str) -> Result<(), Fault> {
+        let uri = BunkerUri::parse(bunker_url)?;
+        let endpoints = self.connections.endpoints()?;
+        let id =
+            endpoints.iter().find(|endpoint| endpoint.transport_key() == *uri.remote()).map(|found| found.id);
+        if id.map(|id| self.connections.remove(id)).transpose()?.unwrap_or(false) {
+            return Ok(());
+        }
+        Err(Fault::new(ErrorCode::NotFound, "this bunker address is not of this vault"))
+    }
+
     /// Serves every endpoint of `key` on its relays until the result is dropped. Requests that an earlier process left
     /// open are answered first.
     ///

@@ -8,7 +8,7 @@ use keep_net::{Filter, Received, RelayStatus, Relays, Subscription, Transport};
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::Reply;
 use keep_nip46::server::{Effect, Job, Limits, Publication, Server, Standing, Ticket};
-use keep_signer::{Arrival, Connections, Signer};
+use keep_signer::{Arrival, Connections, RequestRow, Signer};
 use keep_types::{
     DisplayText, EndpointId, Event, EventId, Fault, Kind, PublicKey, RequestId, Scheme, SecretText,
 };
@@ -23,10 +23,10 @@ use super::endpoints::{Endpoints, Served};
 const AT_ONCE: usize = 256;
 /// Activities that a watcher may be behind; beyond that it misses some.
 const ACTIVITIES: usize = 1024;
-/// How long a decided request is remembered, in seconds: longer than a copy of it can still arrive.
-const REMEMBER_SECS: u64 = 900;
 /// Ticks of one second between two clean-ups.
 const TIDY_EVERY: u64 = 30;
+/// Ticks of one second between two checks of the whole vault.
+const VERIFY_EVERY: u64 = 600;
 
 /// What the tasks of a bunker share.
 pub struct Service {
@@ -138,6 +138,11 @@ async fn keep_time(service: Arc<Service>) {
         {
             service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
         }
+        if ticks % VERIFY_EVERY == 0 {
+            // The signer asks the vault for what this finds, with each request.
+            let vault = Arc::clone(service.signer.vault());
+            tokio::task::spawn_blocking(move || vault.verify().map_err(|error| tracing::error!(%error)));
+        }
     }
 }
 
@@ -176,7 +181,7 @@ impl Service {
     }
 
     async fn tidy(&self) -> Result<(), Fault> {
-        let before = self.signer.vault().now().minus(Duration::from_secs(REMEMBER_SECS));
+        let before = self.signer.vault().now().minus(Duration::from_secs(RequestRow::KEEP_SECS));
         self.signer.tidy(before).await?;
         self.learn_clients()
     }

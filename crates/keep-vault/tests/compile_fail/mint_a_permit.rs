@@ -1,0 +1,11 @@
+//! A permit is made by policy, and nowhere else.
+
+fn forge(request: keep_types::Request) -> keep_policy::Permit {
+    keep_policy::Permit { request, job: keep_types::JobId::fresh(), repeat: false }
+}
+
+fn forge_by_function(request: keep_types::Request) -> keep_policy::Permit {
+    keep_policy::Permit::new(request, keep_types::JobId::fresh(), false)
+}
+
+fn main() {}
