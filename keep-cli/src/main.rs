@@ -1,1 +1,50 @@
-fn main() {}
+//! `keep`: the command line of Keep. Arguments in, [`keep_sdk`] called, views rendered.
+#![forbid(unsafe_code)]
+
+mod approver;
+mod args;
+mod commands;
+mod ending;
+mod key_view;
+mod logging;
+mod output;
+mod prompt;
+mod qr;
+mod secrets;
+mod session;
+mod style;
+mod terminal;
+mod usage;
+mod watch;
+
+use std::process::ExitCode;
+
+use crate::ending::Ending;
+use crate::output::report_panics;
+use crate::session::Session;
+
+/// The exit code of a bug.
+const BUG: u8 = 70;
+
+fn main() -> ExitCode {
+    report_panics();
+    let arguments = match usage::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    logging::start(arguments.global.verbose, arguments.global.json);
+    let session = Session::new(arguments.global);
+    let command = arguments.command;
+    let run = std::panic::AssertUnwindSafe(|| commands::run(&session, command));
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(ending)) => {
+            if let Ending::Fault(fault) = &ending {
+                session.output.fail(fault);
+            }
+            ExitCode::from(ending.exit_code())
+        }
+        // The hook has said it.
+        Err(_) => ExitCode::from(BUG),
+    }
+}

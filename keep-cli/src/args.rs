@@ -1,0 +1,257 @@
+//! The command line's grammar. Only its form is checked here; what values mean is checked where they are used.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use keep_sdk::Builtin;
+
+/// Keeps your Nostr keys on this machine, and signs with them: here, and for the applications that you allow.
+#[derive(Debug, Parser)]
+#[command(name = "keep", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    after_help = "The vault is in the directory KEEP_HOME, or in ~/.keep.\n\
+                  `keep quickstart` shows everything in one minute; `keep help exit-codes` is for scripts."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Print one JSON value on stdout (one per line where there are several), and errors as JSON on stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Which key: its name, npub or public key in hex; without it, the only key there is
+    #[arg(long, global = true, value_name = "NAME")]
+    pub key: Option<String>,
+
+    /// A file with the vault's passphrase; without it, KEEP_PASSWORD, or you are asked
+    #[arg(long, global = true, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Answer yes to questions that destroy nothing
+    #[arg(long, global = true, env = "KEEP_YES", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue)]
+    pub yes_safe: bool,
+
+    /// Say only what was asked for, and what went wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+
+    /// Say more on stderr; twice and thrice for details (RUST_LOG chooses them one by one)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Accept a vault whose key derivation was made cheap for tests
+    #[arg(long, global = true, hide = true, env = "KEEP_ALLOW_WEAK_KDF", value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue)]
+    pub allow_weak_kdf: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a vault
+    Init(Init),
+    /// Make a new key
+    Generate(Named),
+    /// Take in a key that you have: nsec1…, 64 hex digits, or ncryptsec1…
+    ///
+    /// The key is asked for, or read from stdin. It is never taken from the arguments, which other users of this machine
+    /// could read. The passphrase of an ncryptsec1… is asked for, or comes from KEEP_PASSPHRASE or --passphrase-file.
+    Import(Import),
+    /// Hand out a secret key
+    ///
+    /// In a terminal as nsec1…; with --ncryptsec also in scripts, encrypted under a passphrase of its own (NIP-49).
+    Export(Export),
+    /// List the keys
+    List,
+    /// Remove a key for good
+    Delete(Delete),
+    /// Sign a Nostr event and print it
+    SignEvent(SignEvent),
+    /// Run a bunker (NIP-46): sign for applications until you stop it
+    ///
+    /// Prints a bunker:// address whose secret works once. In a terminal you are asked about what the policy does not
+    /// cover (Y approves, N rejects, Q quits); without one, or with --headless, it is refused at once.
+    Serve(Serve),
+    /// Look at the audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// See it work: vault, key, relay, bunker and a signed event in one go, without a network
+    ///
+    /// Uses the vault in KEEP_HOME, or makes one; without a terminal and a passphrase, or with --ephemeral, a vault that
+    /// is thrown away at the end.
+    Quickstart(Quickstart),
+    /// Explain a command, or the exit codes (`keep help exit-codes`)
+    Help {
+        /// A command, or exit-codes
+        topic: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    #[command(flatten)]
+    pub kdf: Kdf,
+}
+
+/// A cheaper key derivation, for tests.
+#[derive(Debug, Args)]
+pub struct Kdf {
+    /// Memory of the key derivation in KiB
+    #[arg(long, hide = true, value_name = "KIB")]
+    pub kdf_memory_kib: Option<u32>,
+    /// Passes over it
+    #[arg(long, hide = true, value_name = "N", requires = "kdf_memory_kib")]
+    pub kdf_iterations: Option<u32>,
+    /// Lanes
+    #[arg(long, hide = true, value_name = "N", requires = "kdf_memory_kib")]
+    pub kdf_lanes: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The key's name
+    #[arg(long)]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub named: Named,
+    /// A file with the passphrase of the ncryptsec1…
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub named: Named,
+    /// Encrypted (NIP-49), under a passphrase of its own
+    #[arg(long)]
+    pub ncryptsec: bool,
+    /// A file with that passphrase; without it, KEEP_PASSPHRASE, or you are asked
+    #[arg(long, value_name = "FILE", requires = "ncryptsec")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Delete {
+    #[command(flatten)]
+    pub named: Named,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SignEvent {
+    /// The event's kind
+    #[arg(long, required_unless_present = "file", conflicts_with = "file")]
+    pub kind: Option<u16>,
+    /// Its content
+    #[arg(long, default_value = "", hide_default_value = true, conflicts_with = "file", allow_hyphen_values = true)]
+    pub content: String,
+    /// A tag: name and values with commas between; may be given several times
+    #[arg(long = "tag", value_name = "NAME,VALUE,…", conflicts_with = "file")]
+    pub tags: Vec<String>,
+    /// Its time in Unix seconds; without it, now
+    #[arg(long, value_name = "SECONDS", conflicts_with = "file")]
+    pub created_at: Option<u64>,
+    /// The event as JSON instead, from a file or from stdin (-): kind, content, tags, created_at
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Also send it to relays
+    #[arg(long, requires = "relay")]
+    pub publish: bool,
+    /// A relay to send it to; may be given several times
+    #[arg(long, value_name = "URL", requires = "publish")]
+    pub relay: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// A relay to listen on: wss://… or ws://…; may be given several times
+    #[arg(long, value_name = "URL", required = true)]
+    pub relay: Vec<String>,
+    /// What the application that connects may do without asking
+    #[arg(long, value_enum, default_value_t)]
+    pub policy: PolicyName,
+    /// Ask nobody: refuse at once what the policy does not cover
+    #[arg(long)]
+    pub headless: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// What was asked, decided and done
+    List {
+        /// The last so many entries
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+    /// Check the log and every record of the vault
+    Verify,
+}
+
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// Use a vault that is thrown away at the end
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Stop after the round trip, and print the signed event
+    #[arg(long)]
+    pub check: bool,
+    #[command(flatten)]
+    pub kdf: Kdf,
+}
+
+/// The built-in policies, by name.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum PolicyName {
+    /// Tell the public key
+    ReadOnly,
+    /// Also sign what a social application signs all day, and encrypt
+    #[default]
+    Social,
+    /// Everything but handing out the key
+    Full,
+}
+
+impl From<PolicyName> for Builtin {
+    fn from(name: PolicyName) -> Self {
+        match name {
+            PolicyName::ReadOnly => Self::ReadOnly,
+            PolicyName::Social => Self::Social,
+            PolicyName::Full => Self::Full,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn policy_names_are_those_of_the_library() {
+        for name in PolicyName::value_variants() {
+            let word = name.to_possible_value().unwrap().get_name().to_owned();
+            assert_eq!(Builtin::from(*name).as_str(), word);
+        }
+    }
+}

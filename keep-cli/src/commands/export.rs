@@ -1,0 +1,102 @@
+//! `keep export`.
+
+use std::io::{self, IsTerminal};
+
+use keep_sdk::{ErrorCode, Fault, Keep, KeyView, SecretText};
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use crate::args::Export;
+use crate::ending::Ending;
+use crate::output::View;
+use crate::secrets::Source;
+use crate::session::Session;
+use crate::style::Style;
+use crate::terminal::Terminal;
+
+/// Variables by which automation can be told from a person.
+const AUTOMATION: [&str; 8] =
+    ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "BUILDKITE", "CIRCLECI", "TF_BUILD", "TEAMCITY_VERSION"];
+
+#[derive(Serialize)]
+struct Exported<'a> {
+    name: &'a str,
+    npub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_clear")]
+    nsec: Option<SecretText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ncryptsec: Option<String>,
+}
+
+/// The one place where a secret becomes JSON: the person asked for exactly that.
+fn in_clear<S: Serializer>(secret: &Option<SecretText>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(SecretText::expose).serialize(serializer)
+}
+
+impl View for Exported<'_> {
+    fn human(&self, _: Style) -> String {
+        match (&self.nsec, &self.ncryptsec) {
+            (Some(nsec), _) => nsec.expose().to_owned(),
+            (None, ncryptsec) => ncryptsec.clone().unwrap_or_default(),
+        }
+    }
+}
+
+pub fn run(session: &Session, arguments: &Export) -> Result<(), Ending> {
+    if !arguments.ncryptsec {
+        refuse_automation()?;
+    }
+    let source = Source::ncryptsec(arguments.passphrase_file.as_deref());
+    // What is missing is better known before the vault is unlocked.
+    let given = if arguments.ncryptsec { source.given()? } else { None };
+    if arguments.ncryptsec && given.is_none() {
+        source.terminal()?;
+    }
+    let keep = session.open()?;
+    let key = keep.keys().find(Some(&arguments.named.name))?;
+    let (nsec, ncryptsec) = if arguments.ncryptsec {
+        (None, Some(encrypted(session, &keep, &key, &source, given)?))
+    } else {
+        (Some(raw(session, &keep, &key)?), None)
+    };
+    session.output.show(&Exported { name: &key.name, npub: &key.npub, nsec, ncryptsec })
+}
+
+fn encrypted(
+    session: &Session,
+    keep: &Keep,
+    key: &KeyView,
+    source: &Source<'_>,
+    given: Option<SecretText>,
+) -> Result<String, Ending> {
+    let passphrase = match given {
+        Some(passphrase) => passphrase,
+        None => source.get_new(session.yes_safe())?,
+    };
+    Ok(keep.keys().export_ncryptsec(key, &passphrase)?)
+}
+
+fn raw(session: &Session, keep: &Keep, key: &KeyView) -> Result<SecretText, Ending> {
+    let question = format!("Whoever sees it can sign as {} for ever. Print the secret key?", key.name);
+    let agreed = session.yes_safe() || Terminal::open().ok_or_else(refusal)?.ask_yes(&question)?;
+    if !agreed {
+        return Err(Fault::new(ErrorCode::RefusedByPerson, "nothing was exported")
+            .with_hint("with --ncryptsec it is encrypted under a passphrase")
+            .into());
+    }
+    Ok(keep.keys().export_nsec(key)?)
+}
+
+/// A raw key is for a person who looks at a terminal, not for logs of machines.
+fn refuse_automation() -> Result<(), Fault> {
+    let by_machine = AUTOMATION.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if by_machine || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(refusal());
+    }
+    Ok(())
+}
+
+fn refusal() -> Fault {
+    Fault::new(ErrorCode::RefusedByPolicy, "a secret key is printed in clear only on a terminal, and never in automation")
+        .with_hint("use --ncryptsec with KEEP_PASSPHRASE or --passphrase-file, or run it in a terminal")
+}

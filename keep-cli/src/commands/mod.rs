@@ -1,0 +1,34 @@
+//! The commands, one module each.
+
+mod audit;
+mod delete;
+mod export;
+mod generate;
+mod help;
+mod import;
+mod init;
+mod list;
+mod quickstart;
+mod serve;
+mod sign_event;
+
+use crate::args::Command;
+use crate::ending::Ending;
+use crate::session::Session;
+
+/// Runs a command to its end.
+pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
+    match command {
+        Command::Init(arguments) => init::run(session, &arguments),
+        Command::Generate(arguments) => generate::run(session, &arguments),
+        Command::Import(arguments) => import::run(session, &arguments),
+        Command::Export(arguments) => export::run(session, &arguments),
+        Command::List => list::run(session),
+        Command::Delete(arguments) => delete::run(session, &arguments),
+        Command::SignEvent(arguments) => sign_event::run(session, arguments),
+        Command::Serve(arguments) => serve::run(session, &arguments),
+        Command::Audit(arguments) => audit::run(session, &arguments),
+        Command::Quickstart(arguments) => quickstart::run(session, &arguments),
+        Command::Help { topic } => help::run(session, &topic),
+    }
+}

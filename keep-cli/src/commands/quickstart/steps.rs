@@ -1,0 +1,58 @@
+//! The steps of a quick start, ticked off with the time that each took.
+
+use std::time::{Duration, Instant};
+
+use crate::output::Output;
+
+/// Where steps are told.
+#[derive(Clone, Copy)]
+pub struct Steps<'a>(&'a Output);
+
+/// One step that has begun.
+pub struct Clock<'a> {
+    output: &'a Output,
+    began: Instant,
+}
+
+impl<'a> Steps<'a> {
+    pub fn new(output: &'a Output) -> Self {
+        let style = output.talk_style();
+        output.talk(&format!("{} {}\n", style.bold("Keep in one minute."), style.dim("Nothing leaves this machine.")));
+        Self(output)
+    }
+
+    /// Begins a step.
+    pub fn clock(&self) -> Clock<'a> {
+        Clock { output: self.0, began: Instant::now() }
+    }
+}
+
+impl Clock<'_> {
+    /// Ends it.
+    pub fn done(self, label: &str, text: &str) {
+        let took = took(self.began.elapsed());
+        let style = self.output.talk_style();
+        let label = style.bold(&format!("{label:9}"));
+        self.output.talk(&format!("  {} {label} {text} {}", style.tick(), style.dim(&took)));
+    }
+}
+
+fn took(time: Duration) -> String {
+    match time.as_millis() {
+        1000.. => format!("{:.1} s", time.as_secs_f64()),
+        10.. => format!("{} ms", time.as_millis()),
+        _ => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (micros, text) in [(40, "0.0 ms"), (1_250, "1.2 ms"), (48_000, "48 ms"), (1_520_000, "1.5 s")] {
+            assert_eq!(took(Duration::from_micros(micros)), text);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `keep serve`.
+
+use std::sync::Arc;
+
+use keep_sdk::{
+    Approver, BunkerOptions, BunkerView, Builtin, ErrorCode, Fault, Headless, Limits, Offer, RelayUrl,
+};
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use crate::approver::{AtTerminal, Desk, at_terminal};
+use crate::args::Serve;
+use crate::ending::Ending;
+use crate::output::{Output, View};
+use crate::qr;
+use crate::session::Session;
+use crate::style::Style;
+use crate::terminal;
+use crate::watch::{Signals, watch};
+
+/// The width of a terminal that does not tell it.
+const COLUMNS: usize = 80;
+
+/// The address on stdout; everything around it is talk.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Address<'a>(pub &'a BunkerView);
+
+impl View for Address<'_> {
+    fn human(&self, _: Style) -> String {
+        self.0.bunker_url.clone()
+    }
+}
+
+pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
+    let relays = relays(&arguments.relay)?;
+    let output = &session.output;
+    let keep = session.open()?;
+    let key = session.key(&keep)?;
+    let runtime = runtime()?;
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    let (approver, desk) = approver(output, arguments.headless);
+    let bunker = keep.bunker(approver);
+    let policy = Builtin::from(arguments.policy).policy();
+    let view = bunker.offer(&key, &Offer { relays, policy, limits: Limits::default() })?;
+    let is_asked = desk.is_some();
+    output.talk(&format!("{} {}", output.talk_style().bold(&key.name), key.npub));
+    output.talk(&format!("policy {}, relays {}", view.policy, view.relays.join(", ")));
+    runtime.block_on(async {
+        let mut signals = signals;
+        let serving = tokio::select! {
+            serving = bunker.serve(&key, BunkerOptions::default()) => serving?,
+            () = signals.received() => return Ok(()),
+        };
+        show(&view, output)?;
+        output.talk(if is_asked {
+            "Paste the address into an application; its secret works once. Y approves, N rejects, Q quits.\n"
+        } else {
+            "Paste the address into an application; its secret works once. What the policy does not cover is refused.\n"
+        });
+        watch(serving, desk, signals, output).await
+    })
+}
+
+/// The person at the terminal, or nobody.
+pub fn approver(output: &Output, headless: bool) -> (Arc<dyn Approver>, Option<Desk>) {
+    match (!headless).then(|| at_terminal(output)).flatten() {
+        Some((approver, desk)) => (Arc::<AtTerminal>::new(approver), Some(desk)),
+        None => (Arc::new(Headless), None),
+    }
+}
+
+/// Shows where the bunker can be reached.
+pub fn show(view: &BunkerView, output: &Output) -> Result<(), Ending> {
+    output.talk("");
+    output.show(&Address(view))?;
+    let style = output.talk_style();
+    if style.is_terminal() {
+        let columns = terminal::columns().unwrap_or(COLUMNS);
+        let code = qr::draw(&view.bunker_url, style, columns, 2);
+        output.talk(&code.map_or_else(
+            || style.dim("(a wider window would show a QR code here)"),
+            |code| format!("\n{code}\n"),
+        ));
+    }
+    Ok(())
+}
+
+/// Relay addresses as they were given.
+pub fn relays(given: &[String]) -> Result<Vec<RelayUrl>, Fault> {
+    given.iter().map(|relay| Ok(relay.parse().map_err(keep_sdk::NetError::from)?)).collect()
+}
+
+/// Where network commands run.
+pub fn runtime() -> Result<Runtime, Fault> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(ErrorCode::Bug, format!("cannot start the runtime: {error}")))
+}

@@ -1,0 +1,43 @@
+//! Keys as people see them.
+
+use keep_sdk::KeyView;
+use serde::Serialize;
+
+use crate::output::View;
+use crate::style::Style;
+
+/// One key, alone on its line.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct OneKey<'a>(pub &'a KeyView);
+
+impl View for OneKey<'_> {
+    fn human(&self, style: Style) -> String {
+        format!("{}  {}", style.bold(&self.0.name), self.0.npub)
+    }
+}
+
+/// All keys.
+#[derive(Serialize)]
+pub struct KeyList<'a> {
+    pub keys: &'a [KeyView],
+}
+
+impl View for KeyList<'_> {
+    fn human(&self, style: Style) -> String {
+        let width = self.keys.iter().map(|key| key.name.chars().count()).max().unwrap_or(0);
+        let line = |key: &KeyView| {
+            let name = style.bold(&format!("{:width$}", key.name));
+            format!("{name}  {}  {}", key.npub, style.dim(&format!("{} {}", key.source, &key.created_at[..10])))
+        };
+        self.keys.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The beginning and the end of a long public text.
+pub fn short(text: &str) -> String {
+    match (text.get(..8), text.get(text.len().saturating_sub(8)..)) {
+        (Some(head), Some(tail)) if text.len() > 20 => format!("{head}…{tail}"),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,162 @@
+//! Where passphrases and secret keys come from: a file, the environment, the terminal or stdin. Never the arguments.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+
+use keep_sdk::{DisplayText, ErrorCode, Fault, SecretText};
+use zeroize::Zeroizing;
+
+use crate::ending::Ending;
+use crate::output::Output;
+use crate::terminal::Terminal;
+
+/// Longest secret that is read, in bytes.
+const MAX_LEN: usize = 64 << 10;
+/// Shorter passphrases than this are questioned, in characters.
+const SHORT: usize = 10;
+
+/// Where one kind of passphrase comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// What it is, as in "the … is empty".
+    pub what: &'static str,
+    /// The environment variable.
+    pub variable: &'static str,
+    /// The flag that names a file.
+    pub flag: &'static str,
+    /// The file, if it was given.
+    pub file: Option<&'a Path>,
+}
+
+impl<'a> Source<'a> {
+    /// The passphrase of the vault.
+    pub const fn vault(file: Option<&'a Path>) -> Self {
+        Self { what: "the vault's passphrase", variable: "KEEP_PASSWORD", flag: "--password-file", file }
+    }
+
+    /// The passphrase of an `ncryptsec1…`.
+    pub const fn ncryptsec(file: Option<&'a Path>) -> Self {
+        Self { what: "the ncryptsec's passphrase", variable: "KEEP_PASSPHRASE", flag: "--passphrase-file", file }
+    }
+
+    /// The passphrase from the file or the environment, if it comes from there.
+    pub fn given(&self) -> Result<Option<SecretText>, Fault> {
+        let given = match self.file {
+            Some(file) => Some(read_file(file)?),
+            None => self.from_environment()?,
+        };
+        if given.as_ref().is_some_and(|text| text.expose().is_empty()) {
+            let place = if self.file.is_some() { self.flag } else { self.variable };
+            return Err(Fault::new(ErrorCode::InvalidInput, format!("{}, from {place}, is empty", self.what))
+                .with_hint("an empty passphrase protects nothing; choose one"));
+        }
+        Ok(given)
+    }
+
+    fn from_environment(&self) -> Result<Option<SecretText>, Fault> {
+        let Some(value) = std::env::var_os(self.variable) else { return Ok(None) };
+        let text = value
+            .into_string()
+            .map_err(|_| Fault::new(ErrorCode::InvalidInput, format!("{} is not UTF-8 text", self.variable)))?;
+        Ok(Some(SecretText::new(text)))
+    }
+
+    /// Nobody can be asked, and nothing was given.
+    fn missing(&self) -> Fault {
+        Fault::new(ErrorCode::Locked, format!("{} is needed, and there is no terminal to ask on", self.what))
+            .with_hint(format!("set {}, pass {} FILE, or run in a terminal", self.variable, self.flag))
+    }
+
+    /// The terminal to ask on.
+    pub fn terminal(&self) -> Result<Terminal, Fault> {
+        Terminal::open().ok_or_else(|| self.missing())
+    }
+
+    /// The passphrase, asked for if it was not given.
+    pub fn get(&self) -> Result<SecretText, Ending> {
+        match self.given()? {
+            Some(text) => Ok(text),
+            None => self.terminal()?.ask_hidden(&self.question()),
+        }
+    }
+
+    /// The question, when it is asked for.
+    pub fn question(&self) -> String {
+        let mut question = self.what.replacen("the ", "The ", 1);
+        question.push_str(": ");
+        question
+    }
+
+    /// A new passphrase: given, or asked for twice.
+    pub fn get_new(&self, yes_safe: bool) -> Result<SecretText, Ending> {
+        if let Some(text) = self.given()? {
+            return Ok(text);
+        }
+        let mut terminal = self.terminal()?;
+        loop {
+            let first = terminal.ask_hidden(&format!("A passphrase for {}: ", self.subject()))?;
+            let length = first.expose().chars().count();
+            if length == 0 {
+                return Err(Fault::new(ErrorCode::InvalidInput, "the passphrase is empty")
+                    .with_hint("choose a passphrase; several random words are a good one")
+                    .into());
+            }
+            let question = format!("That has only {length} characters; several random words are better. Take it?");
+            if length < SHORT && !yes_safe && !terminal.ask_yes(&question)? {
+                continue;
+            }
+            if terminal.ask_hidden("Once more: ")?.expose() == first.expose() {
+                return Ok(first);
+            }
+            return Err(Fault::new(ErrorCode::InvalidInput, "the two passphrases differ")
+                .with_hint("try again; nothing was changed")
+                .into());
+        }
+    }
+
+    fn subject(&self) -> &'static str {
+        if self.variable == "KEEP_PASSWORD" { "the vault" } else { "the ncryptsec" }
+    }
+}
+
+/// A secret key: asked for, or read from stdin where that is no terminal.
+pub fn read_key(output: &Output) -> Result<SecretText, Ending> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(read_all(stdin.lock(), "stdin")?);
+    }
+    let missing = || {
+        Fault::new(ErrorCode::InvalidKey, "no key was given")
+            .with_hint("run in a terminal to be asked, or give the key on stdin")
+    };
+    output.talk("Paste the key: nsec1…, ncryptsec1… or 64 hex digits. It is not shown.");
+    Terminal::open().ok_or_else(missing)?.ask_hidden("Key: ")
+}
+
+fn read_file(path: &Path) -> Result<SecretText, Fault> {
+    let shown = DisplayText::truncated(&path.display().to_string(), 200);
+    let file = std::fs::File::open(path).map_err(|error| unreadable(shown.as_str(), &error))?;
+    let text = read_all(file, shown.as_str())?;
+    let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
+    Ok(SecretText::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+fn read_all(from: impl Read, name: &str) -> Result<SecretText, Fault> {
+    // Has its final size from the start, so that growing leaves no copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN + 1));
+    from.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
+    if bytes.len() > MAX_LEN {
+        return Err(Fault::new(ErrorCode::InvalidInput, format!("{name} is too long for a secret")));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(SecretText::new(text.to_owned())),
+        Err(_) => Err(Fault::new(ErrorCode::InvalidInput, format!("{name} is not UTF-8 text"))),
+    }
+}
+
+/// A file that was named and cannot be read.
+pub fn unreadable(name: &str, error: &io::Error) -> Fault {
+    let code =
+        if error.kind() == io::ErrorKind::NotFound { ErrorCode::NotFound } else { ErrorCode::InvalidInput };
+    Fault::new(code, format!("cannot read {name}: {error}")).with_hint("check the file's name and permissions")
+}

@@ -1,0 +1,266 @@
+//! The terminal: questions, hidden answers, single keys.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+
+use keep_sdk::SecretText;
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp, tcgetwinsize,
+    tcsetattr,
+};
+use zeroize::Zeroizing;
+
+use crate::ending::Ending;
+
+/// Longest answer, in bytes.
+const MAX_ANSWER: usize = 4096;
+
+/// The terminal of this process, with a person in front of it.
+pub struct Terminal(File);
+
+impl Terminal {
+    /// The terminal, if somebody can be asked: stdin or stderr leads there, and this process is in its foreground.
+    pub fn open() -> Option<Self> {
+        if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
+            return None;
+        }
+        let device = File::options().read(true).write(true).open("/dev/tty").ok()?;
+        let foreground = tcgetpgrp(&device).ok()? == rustix::process::getpgrp();
+        foreground.then_some(Self(device))
+    }
+
+    /// Asks for a text that is not shown while it is typed.
+    pub fn ask_hidden(&mut self, question: &str) -> Result<SecretText, Ending> {
+        self.ask(question, false)
+    }
+
+    /// Asks for a text.
+    pub fn ask_line(&mut self, question: &str) -> Result<String, Ending> {
+        Ok(self.ask(question, true)?.expose().trim().to_owned())
+    }
+
+    /// Asks a question whose answer is yes or no; Enter alone means no.
+    pub fn ask_yes(&mut self, question: &str) -> Result<bool, Ending> {
+        let answer = self.ask_line(&format!("{question} [y/N] "))?;
+        Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    fn ask(&mut self, question: &str, shown: bool) -> Result<SecretText, Ending> {
+        let raw = RawMode::enter(&self.0, Signals::AsKeys).map_err(|_| Ending::Interrupted)?;
+        self.write(question);
+        let mut line = Line::default();
+        let mut byte = [0];
+        let ended = loop {
+            match self.0.read(&mut byte) {
+                Ok(1) => {}
+                Ok(_) => break Err(Ending::Interrupted),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break Err(Ending::Interrupted),
+            }
+            match line.take(byte[0]) {
+                Typed::More(echo) if shown => self.write(echo.as_str()),
+                Typed::More(_) => {}
+                Typed::Done => break Ok(()),
+                Typed::Interrupted => break Err(Ending::Interrupted),
+            }
+        };
+        self.write("\r\n");
+        drop(raw);
+        ended?;
+        line.into_text()
+    }
+
+    fn write(&mut self, text: &str) {
+        // A terminal that cannot be written to cannot be read from either.
+        let _ = self.0.write_all(text.as_bytes()).and_then(|()| self.0.flush());
+    }
+
+    /// Reads single keys until the result is dropped. Ctrl-C and the like still are signals.
+    pub fn keys(&self) -> io::Result<Keys> {
+        let device = self.0.try_clone()?;
+        Ok(Keys { _raw: RawMode::enter(&device, Signals::Delivered)?, device })
+    }
+}
+
+/// Columns of the terminal that stderr leads to.
+pub fn columns() -> Option<usize> {
+    tcgetwinsize(io::stderr()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Single keys from the terminal.
+pub struct Keys {
+    _raw: RawMode,
+    device: File,
+}
+
+impl Keys {
+    /// Forgets what was typed and not yet read, so that a key that was meant for something else answers nothing.
+    pub fn forget_typed(&self) {
+        let _ = tcflush(&self.device, QueueSelector::IFlush);
+    }
+
+    /// Starts a thread that hands each key to `take` until that says stop or the terminal is gone.
+    pub fn spawn(&self, mut take: impl FnMut(u8) -> bool + Send + 'static) -> io::Result<()> {
+        let mut device = self.device.try_clone()?;
+        std::thread::Builder::new().name("keys".into()).spawn(move || {
+            let mut byte = [0];
+            while device.read(&mut byte).is_ok_and(|read| read == 1) {
+                if !take(byte[0]) {
+                    return;
+                }
+            }
+        })?;
+        Ok(())
+    }
+}
+
+/// What Ctrl-C does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signals {
+    Delivered,
+    AsKeys,
+}
+
+/// The terminal without line editing and echo, until this is dropped.
+struct RawMode {
+    device: File,
+    before: Termios,
+}
+
+impl RawMode {
+    fn enter(device: &File, signals: Signals) -> io::Result<Self> {
+        let device = device.try_clone()?;
+        let before = tcgetattr(&device)?;
+        let mut raw = before.clone();
+        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL);
+        if signals == Signals::AsKeys {
+            raw.local_modes.remove(LocalModes::ISIG);
+        }
+        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
+        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(&device, OptionalActions::Flush, &raw)?;
+        Ok(Self { device, before })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.device, OptionalActions::Drain, &self.before);
+    }
+}
+
+/// A line being typed.
+struct Line(Zeroizing<Vec<u8>>);
+
+impl Default for Line {
+    fn default() -> Self {
+        // Never grows, so that no copy of a passphrase stays behind.
+        Self(Zeroizing::new(Vec::with_capacity(MAX_ANSWER)))
+    }
+}
+
+/// What a byte did to the line.
+#[derive(Debug, PartialEq, Eq)]
+enum Typed {
+    More(Echo),
+    Done,
+    Interrupted,
+}
+
+/// What to show for it.
+#[derive(Debug, PartialEq, Eq)]
+struct Echo(String);
+
+impl Echo {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Line {
+    fn take(&mut self, byte: u8) -> Typed {
+        const CTRL_C: u8 = 0x03;
+        const CTRL_D: u8 = 0x04;
+        const BACKSPACE: u8 = 0x08;
+        const CTRL_U: u8 = 0x15;
+        const CTRL_BACKSLASH: u8 = 0x1c;
+        const DELETE: u8 = 0x7f;
+        match byte {
+            b'\r' | b'\n' => Typed::Done,
+            CTRL_C | CTRL_BACKSLASH => Typed::Interrupted,
+            CTRL_D if self.0.is_empty() => Typed::Interrupted,
+            CTRL_D => Typed::Done,
+            BACKSPACE | DELETE => self.rub_out(1),
+            CTRL_U => self.rub_out(usize::MAX),
+            0..0x20 => Typed::More(Echo(String::new())),
+            _ if self.0.len() == MAX_ANSWER => Typed::More(Echo("\x07".into())),
+            _ => {
+                self.0.push(byte);
+                // Bytes of one character are echoed together, once it is whole.
+                let start = self.0.iter().rposition(|b| b & 0xc0 != 0x80).unwrap_or(0);
+                Typed::More(Echo(std::str::from_utf8(&self.0[start..]).unwrap_or_default().to_owned()))
+            }
+        }
+    }
+
+    fn rub_out(&mut self, characters: usize) -> Typed {
+        let mut gone = 0;
+        while gone < characters && !self.0.is_empty() {
+            while self.0.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            gone += 1;
+        }
+        Typed::More(Echo("\x08 \x08".repeat(gone)))
+    }
+
+    fn into_text(mut self) -> Result<SecretText, Ending> {
+        match String::from_utf8(std::mem::take(&mut *self.0)) {
+            Ok(text) => Ok(SecretText::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                Err(keep_sdk::Fault::new(keep_sdk::ErrorCode::InvalidInput, "what was typed is not UTF-8 text").into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(keys: &[u8]) -> (String, Option<Typed>) {
+        let mut line = Line::default();
+        let last = keys.iter().map(|key| line.take(*key)).last();
+        (line.into_text().unwrap().expose().to_owned(), last)
+    }
+
+    #[test]
+    fn lines_can_be_corrected() {
+        assert_eq!(typed("pä\x7fass\x1b\r".as_bytes()), ("pass".into(), Some(Typed::Done)));
+        assert_eq!(typed(b"wrong\x15right\n").0, "right");
+        assert_eq!(typed(b"\x7f\x7fa").0, "a");
+    }
+
+    #[test]
+    fn control_keys_end_it() {
+        assert_eq!(typed(b"x\x03").1, Some(Typed::Interrupted));
+        assert_eq!(typed(b"\x04").1, Some(Typed::Interrupted));
+        assert_eq!(typed(b"x\x04"), ("x".into(), Some(Typed::Done)));
+    }
+
+    #[test]
+    fn characters_are_echoed_whole() {
+        let mut line = Line::default();
+        assert_eq!(line.take("ž".as_bytes()[0]), Typed::More(Echo(String::new())));
+        assert_eq!(line.take("ž".as_bytes()[1]), Typed::More(Echo("ž".into())));
+    }
+
+    #[test]
+    fn the_buffer_of_a_secret_never_moves() {
+        let mut line = Line::default();
+        let place = line.0.as_ptr();
+        for _ in 0..2 * MAX_ANSWER {
+            line.take(b'x');
+        }
+        assert_eq!((line.0.len(), line.0.as_ptr()), (MAX_ANSWER, place));
+    }
+}

@@ -1,0 +1,43 @@
+//! Reading the command line, and saying what is wrong with it in the form that was asked for.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use keep_sdk::{DisplayText, ErrorCode, Fault};
+
+use crate::args::Arguments;
+use crate::output::Output;
+
+/// Reads the arguments. Where there is nothing more to do (help was asked for, or they are wrong), the exit code.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, ExitCode> {
+    let arguments: Vec<OsString> = arguments.collect();
+    Arguments::try_parse_from(&arguments).map_err(|error| {
+        let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        let json = arguments.iter().any(|argument| argument == "--json");
+        if json && !asked_for {
+            Output::new(true, false).fail(&fault(&error));
+        } else {
+            // If nobody reads it, nobody misses it.
+            let _ = error.print();
+        }
+        ExitCode::from(if asked_for { 0 } else { ErrorCode::Usage.exit_code() })
+    })
+}
+
+/// The first sentence of clap's message, without its decoration.
+fn fault(error: &clap::Error) -> Fault {
+    let text = error.render().to_string();
+    let sentence = text.split("\n\n").next().unwrap_or_default();
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(sentence);
+    let sentence: Vec<&str> = sentence.split_whitespace().collect();
+    let fault = Fault::new(ErrorCode::Usage, DisplayText::truncated(&sentence.join(" "), 300).as_str());
+    match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => {
+            let usage = usage.to_string();
+            fault.with_hint(usage.trim_start_matches("Usage: ").trim().to_owned() + "; see `keep help`")
+        }
+        _ => fault,
+    }
+}
