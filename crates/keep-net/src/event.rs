@@ -41,7 +41,7 @@ pub enum EventError {
 /// An event whose fields are only *claims*: no relay is trusted to have checked id or signature.
 ///
 /// The accessors tell what the event claims, which is good for sorting and for throwing away. [`RawEvent::verify`]
-/// turns it into an [`Event`], and is the only way to do so.
+/// turns it into an [`Event`] that can be relied on.
 #[derive(Clone)]
 pub struct RawEvent {
     id: [u8; 32],
@@ -153,6 +153,20 @@ impl RawEvent {
     /// tag.
     pub fn verify(self) -> Result<Event, EventError> {
         self.check()?;
+        self.into_claim()
+    }
+
+    /// Whether this process has verified id and signature before, as its own embedded relay does.
+    pub const fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// The event as it is claimed, without a look at id or signature: for those who throw most of them away by cheaper
+    /// checks first, and verify what is left themselves.
+    ///
+    /// # Errors
+    /// [`EventError::Malformed`] for an empty tag; [`EventError::Signature`] for one that cannot be any.
+    pub fn into_claim(self) -> Result<Event, EventError> {
         let tags = self
             .tags
             .into_iter()

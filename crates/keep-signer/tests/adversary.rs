@@ -1,4 +1,4 @@
-//! Review probes: each test states the property that should hold; a failing one is a finding.
+//! What somebody who means harm would try: each test states the property that must hold.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

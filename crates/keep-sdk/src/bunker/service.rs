@@ -189,14 +189,18 @@ impl Service {
     /// One event from a relay, from the first gate to its answer.
     async fn take(self: Arc<Self>, received: Received, place: OwnedSemaphorePermit) {
         let Some(served) = self.endpoints.addressed(received.event.tags()).cloned() else { return };
-        let Ok(event) = received.event.verify() else { return };
+        let verified = received.event.is_verified();
+        let Ok(event) = received.event.into_claim() else { return };
         let endpoint = served.record.id;
         let standing =
             if self.is_known(event.pubkey, endpoint) { Standing::Known } else { Standing::Stranger };
         let now = self.signer.vault().now();
         let Ok(admission) = self.machine().admit(&event, endpoint, standing, now) else { return };
-        let message = match envelope::open(&event, &served.transport) {
-            Ok(opened) => opened.assume_verified(),
+        // The cheap check first: junk costs no signature check. Nothing is done before both.
+        let opened = envelope::open(&event, &served.transport)
+            .and_then(|opened| if verified { Ok(opened.assume_verified()) } else { opened.verify() });
+        let message = match opened {
+            Ok(message) => message,
             Err(error) => {
                 self.machine().dropped((&error).into());
                 return;
