@@ -25,6 +25,10 @@ pub struct Measure {
 impl Measure {
     /// Work of microseconds on one core: 31 rounds of 500.
     pub const CPU: Self = Self { time: Time::Cpu, rounds: 31, iterations: 500 };
+    /// Work that waits for the disk: 31 rounds of 10.
+    pub const DISK: Self = Self { time: Time::Wall, rounds: Self::DISK_ROUNDS, iterations: 10 };
+    /// The rounds of [`Self::DISK`].
+    pub const DISK_ROUNDS: u32 = 31;
     /// Work that takes long by itself: five rounds of one.
     pub const SLOW: Self = Self { time: Time::Wall, rounds: 5, iterations: 1 };
 
@@ -67,7 +71,8 @@ impl Measure {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The middle one.
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -27,7 +27,8 @@ pub fn rows() -> Result<Vec<Row>> {
     Ok(vec![Row::new(what, us, "argon2 (Debian)", them)])
 }
 
-fn ours() -> Result<[u8; 32]> {
+/// The hash, by the crate that the vault uses.
+pub(super) fn ours() -> Result<[u8; 32]> {
     let params = Params::new(KIB, PASSES, LANES, Some(32)).map_err(|e| anyhow!("{e}"))?;
     let mut hash = [0; 32];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

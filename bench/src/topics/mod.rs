@@ -2,6 +2,8 @@
 
 mod argon2;
 mod bip340;
+mod nip44;
+mod vault;
 
 use anyhow::Result;
 
@@ -16,5 +18,9 @@ pub struct Topic {
 }
 
 /// Every topic, in the order of the table.
-pub const TOPICS: &[Topic] =
-    &[Topic { name: "bip340", rows: bip340::rows }, Topic { name: "argon2", rows: argon2::rows }];
+pub const TOPICS: &[Topic] = &[
+    Topic { name: "bip340", rows: bip340::rows },
+    Topic { name: "nip44", rows: nip44::rows },
+    Topic { name: "argon2", rows: argon2::rows },
+    Topic { name: "vault", rows: vault::rows },
+];
