@@ -1,26 +1,25 @@
 //! Foreign clients talk to `keep` over a foreign relay. The scenarios are in `e2e/`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::context::Job;
 use crate::install::{self, Installed};
 use crate::tally::Tally;
+use crate::workspace::cargo;
 
 /// Everything that a scenario needs from outside.
 struct Tools {
-    relay: std::path::PathBuf,
-    modules: std::path::PathBuf,
+    relay: PathBuf,
+    modules: PathBuf,
 }
 
 pub fn run(job: &Job<'_>) -> Result<Tally> {
     let source = job.root().join("e2e");
-    let Some(keep) = job.artifacts()?.binary("keep") else {
-        bail!("the build made no `keep`; cargo builds it for the integration tests of keep-cli");
-    };
+    let keep = keep(job)?;
     let scenarios = scenarios(&source.join("scenarios"))?;
     let tools = match install(job, &source) {
         Ok(tools) => tools,
@@ -39,7 +38,7 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
         command
             .arg(tools.modules.join("scenarios").join(&name))
             .current_dir(&tools.modules)
-            .env("KEEP_BIN", keep)
+            .env("KEEP_BIN", &keep)
             .env("NOSTR_RELAY_BIN", &tools.relay);
         let finished = job.run(&mut command)?;
         let mut of_one = Tally::from_tap(&whose, &finished.output);
@@ -49,6 +48,17 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
         tally.add(of_one);
     }
     Ok(tally)
+}
+
+/// The program under test. Cargo has built it already where keep-cli has integration tests.
+fn keep(job: &Job<'_>) -> Result<PathBuf> {
+    if let Some(built) = job.artifacts()?.binary("keep") {
+        return Ok(built.to_owned());
+    }
+    let build =
+        job.run(cargo().args(["build", "--package", "keep-cli", "--bin", "keep"]).current_dir(job.root()))?;
+    ensure!(build.end.success(), "keep does not build: {}", build.end);
+    Ok(job.context.workspace.target().join("debug").join("keep"))
 }
 
 /// The file names of the scenarios, in order.
