@@ -14,11 +14,11 @@ const ANSWER_MS = 10_000;
 /** How long a headless bunker may take to refuse: nobody is asked. */
 const REFUSAL_MS = 5_000;
 
-/** A client with a fresh key, not connected yet. `change` may alter what the URL says. */
-export async function client(bunkerUrl, change = {}) {
+/** A client, not connected yet; with a fresh key, unless one is given. `change` may alter what the URL says. */
+export async function client(bunkerUrl, change = {}, key = generateSecretKey()) {
   const pointer = await parseBunkerInput(bunkerUrl);
   assert.ok(pointer, `nostr-tools does not read ${bunkerUrl}`);
-  return BunkerSigner.fromBunker(generateSecretKey(), { ...pointer, ...change });
+  return BunkerSigner.fromBunker(key, { ...pointer, ...change });
 }
 
 /** What the bunker answers, in time. */

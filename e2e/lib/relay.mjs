@@ -2,21 +2,39 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { directory, freePort, listening, start } from './processes.mjs';
+import { directory, freePort, kill, listening, start } from './processes.mjs';
 
 /** Starts a relay; answers with its URL when it listens. */
 export async function startRelay() {
-  const home = directory();
-  const port = await freePort();
-  const config = join(home, 'relay.yaml');
-  writeFileSync(config, configuration(port, join(home, 'relay.sqlite3')));
-  const child = start(process.env.NOSTR_RELAY_BIN, ['-c', config, 'serve'], { cwd: home });
-  let talk = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (talk += data));
-  await listening(port, child).catch((error) => {
-    throw new Error(`nostr-relay: ${error.message}\n${talk}`);
-  });
-  return `ws://127.0.0.1:${port}`;
+  return (await Relay.start()).url;
+}
+
+/** A relay that can go away and come back at the same address. */
+export class Relay {
+  static async start() {
+    const relay = new Relay();
+    relay.home = directory();
+    relay.port = await freePort();
+    relay.url = `ws://127.0.0.1:${relay.port}`;
+    await relay.comeBack();
+    return relay;
+  }
+
+  async goAway() {
+    kill(this.child.pid, 'SIGKILL');
+    await this.child.ended;
+  }
+
+  async comeBack() {
+    const config = join(this.home, 'relay.yaml');
+    writeFileSync(config, configuration(this.port, join(this.home, 'relay.sqlite3')));
+    this.child = start(process.env.NOSTR_RELAY_BIN, ['-c', config, 'serve'], { cwd: this.home });
+    let talk = '';
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (data) => (talk += data));
+    await listening(this.port, this.child).catch((error) => {
+      throw new Error(`nostr-relay: ${error.message}\n${talk}`);
+    });
+  }
 }
 
 function configuration(port, database) {
