@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bitcoin::ScriptBuf;
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, Xpub};
 use bitcoin::key::XOnlyPublicKey;
-use bitcoin::secp256k1::SECP256K1;
+use bitcoin::secp256k1::{PublicKey, SECP256K1};
 use miniscript::descriptor::{DescriptorPublicKey, Wildcard, checksum};
 use miniscript::{Descriptor, ForEachKey};
 
@@ -182,14 +182,12 @@ impl Account {
     /// The key and script at `index` of `branch`.
     pub(crate) fn output(&self, branch: Branch, index: u32) -> Result<OwnOutput, BitcoinError> {
         let node = &self.branches[branch.step() as usize];
-        Ok(OwnOutput::bip86(node.child_key(index)?.x_only_public_key().0))
+        Ok(OwnOutput::of_child(node.child_key(index)?))
     }
 
     /// The key at any unhardened path below the account.
-    pub(crate) fn key_below(&self, steps: &[u32]) -> Result<XOnlyPublicKey, BitcoinError> {
-        let Some((last, parents)) = steps.split_last() else {
-            return Ok(self.xpub.public_key.x_only_public_key().0);
-        };
+    pub(crate) fn key_below(&self, steps: &[u32]) -> Result<PublicKey, BitcoinError> {
+        let Some((last, parents)) = steps.split_last() else { return Ok(self.xpub.public_key) };
         let (mut node, parents) = match parents.split_first() {
             Some((step @ (0 | 1), rest)) => (self.branches[*step as usize].clone(), rest),
             _ => (self.root.clone(), parents),
@@ -197,7 +195,7 @@ impl Account {
         for step in parents {
             node = node.child(*step)?;
         }
-        Ok(node.child_key(*last)?.x_only_public_key().0)
+        node.child_key(*last)
     }
 
     /// The full path from the root of the key tree.
@@ -210,16 +208,23 @@ impl Account {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnOutput {
     pub(crate) internal_key: XOnlyPublicKey,
+    /// The whole derived key; absent for a key that is known by its X only, as the identity key is.
+    pub(crate) derived: Option<PublicKey>,
     pub(crate) output_key: XOnlyPublicKey,
     pub(crate) script: ScriptBuf,
 }
 
 impl OwnOutput {
+    /// The output `tr(key)` of a derived key (BIP-86).
+    pub(crate) fn of_child(key: PublicKey) -> Self {
+        Self { derived: Some(key), ..Self::bip86(key.x_only_public_key().0) }
+    }
+
     /// The output `tr(internal_key)`: tweaked, without scripts (BIP-86).
     pub(crate) fn bip86(internal_key: XOnlyPublicKey) -> Self {
         use bitcoin::key::TapTweak;
         let (tweaked, _) = internal_key.tap_tweak(SECP256K1, None);
         let script = ScriptBuf::new_p2tr_tweaked(tweaked);
-        Self { internal_key, output_key: tweaked.to_x_only_public_key(), script }
+        Self { internal_key, derived: None, output_key: tweaked.to_x_only_public_key(), script }
     }
 }

@@ -14,6 +14,9 @@ use crate::{Account, BitcoinError, Branch, Network, OwnAddress};
 /// Paths with more steps below an account than this are not looked at.
 const MAX_STEPS: usize = 8;
 
+/// How many different keys one PSBT may claim to be ours: more than a block has inputs, and a few seconds of work.
+const MAX_CLAIMS: usize = 50_000;
+
 /// Everything that belongs to one key of the vault. Public data only: inspection needs nothing else.
 #[derive(Debug, Clone)]
 pub struct Wallet {
@@ -179,6 +182,8 @@ pub(crate) enum Claim {
     OtherNetwork,
     /// The path is in an account of ours, and another key is there.
     Lie,
+    /// The PSBT has more claims than are checked.
+    TooMany,
     /// The key is ours.
     Proven(Rc<Derived>),
 }
@@ -187,11 +192,13 @@ pub(crate) enum Claim {
 pub(crate) struct Prover<'w> {
     wallet: &'w Wallet,
     derived: HashMap<(usize, Vec<u32>), Rc<Derived>>,
+    /// How many claims may still be checked by a derivation of their own.
+    left: usize,
 }
 
 impl<'w> Prover<'w> {
     pub(crate) fn new(wallet: &'w Wallet) -> Self {
-        Self { wallet, derived: HashMap::new() }
+        Self { wallet, derived: HashMap::new(), left: MAX_CLAIMS }
     }
 
     pub(crate) const fn wallet(&self) -> &'w Wallet {
@@ -201,7 +208,7 @@ impl<'w> Prover<'w> {
     /// Our key whose BIP-86 output `script` is, if it is within the lookahead.
     pub(crate) fn known(&mut self, script: &Script) -> Option<Rc<Derived>> {
         let (account, branch, index) = *self.wallet.known.get(script)?;
-        self.derive(account, vec![branch.step(), index]).ok()
+        self.derive((account, vec![branch.step(), index])).ok()
     }
 
     /// Whether `fingerprint` is that of one of our key trees.
@@ -222,7 +229,12 @@ impl<'w> Prover<'w> {
                 Claim::OtherAccount
             };
         };
-        match self.derive(account, steps) {
+        let place = (account, steps);
+        if !self.derived.contains_key(&place) {
+            let Some(left) = self.left.checked_sub(1) else { return Claim::TooMany };
+            self.left = left;
+        }
+        match self.derive(place) {
             Ok(derived) if derived.output.internal_key == key => Claim::Proven(derived),
             Ok(_) | Err(_) => Claim::Lie,
         }
@@ -244,16 +256,15 @@ impl<'w> Prover<'w> {
         })
     }
 
-    fn derive(&mut self, account: usize, steps: Vec<u32>) -> Result<Rc<Derived>, BitcoinError> {
-        let place = (account, steps);
+    fn derive(&mut self, place: (usize, Vec<u32>)) -> Result<Rc<Derived>, BitcoinError> {
         if let Some(found) = self.derived.get(&place) {
             return Ok(Rc::clone(found));
         }
-        let owner = self.wallet.accounts.get(account).ok_or(BitcoinError::Derivation("no such account"))?;
+        let owner = self.wallet.accounts.get(place.0).ok_or(BitcoinError::Derivation("no such account"))?;
         let steps = &place.1;
         let derived = Rc::new(Derived {
             location: KeyLocation::Child { fingerprint: owner.fingerprint(), path: owner.full_path(steps) },
-            output: OwnOutput::bip86(owner.key_below(steps)?),
+            output: OwnOutput::of_child(owner.key_below(steps)?),
             place: match steps.as_slice() {
                 [branch, index] => Branch::from_step(*branch).map(|branch| (branch, *index)),
                 _ => None,

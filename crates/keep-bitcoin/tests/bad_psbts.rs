@@ -272,6 +272,10 @@ fn change_is_proved_not_claimed() {
     let mut psbt = stolen(address.script().into());
     claim_output(&mut psbt, 1, &address);
     expect("network", psbt, WarningCode::WrongNetwork, Place::Output(1));
+    // An extended key of another network.
+    let mut psbt = simple();
+    psbt.xpub.insert(*mainnet.xpub(), (mainnet.fingerprint(), mainnet.path().clone()));
+    expect("xpub", psbt, WarningCode::WrongNetwork, Place::Transaction);
     // A key of ours that pays to `rawtr`, where a restored wallet does not look.
     let raw =
         keep_bitcoin::bitcoin::key::TweakedPublicKey::dangerous_assume_tweaked(change(0).internal_key());
@@ -347,20 +351,18 @@ fn locks_are_shown() {
 #[test]
 fn ten_thousand_outputs() {
     let ours = receive(0);
+    let own: Vec<_> = (0..50).map(change).collect();
+    let theirs: Vec<_> = (0..200).map(stranger).collect();
     let outputs: Vec<_> = (0..10_000_u32)
-        .map(|number| {
-            let key = change(number % 50);
-            if number % 2 == 0 {
-                (key.script().into(), 1_000)
-            } else {
-                (stranger((number % 200) as u8), 1_000)
-            }
+        .map(|number| match number as usize {
+            even if even % 2 == 0 => (own[even % 50].script().into(), 1_000),
+            odd => (theirs[odd % 200].clone(), 1_000),
         })
         .collect();
     let mut psbt = psbt(&[(ours.script().into(), 11_000_000)], &outputs);
     claim_input(&mut psbt, 0, &ours);
     for index in (0..10_000).step_by(2) {
-        claim_output(&mut psbt, index, &change(index as u32 % 50));
+        claim_output(&mut psbt, index, &own[index % 50]);
     }
     let file = PsbtFile::read(&PsbtFile::new(psbt).unwrap().write()).unwrap();
     let inspection = Inspection::new(file, &wallet(), &InspectOptions::default());
@@ -371,7 +373,8 @@ fn ten_thousand_outputs() {
 
 #[test]
 fn a_block_is_the_limit() {
-    let outputs: Vec<_> = (0..25_000_u32).map(|number| (stranger((number % 7) as u8), 1_000)).collect();
+    let theirs = stranger(1);
+    let outputs: Vec<_> = (0..25_000).map(|_| (theirs.clone(), 1_000)).collect();
     let file = PsbtFile::new(psbt(&[], &outputs)).unwrap().write();
     assert!(matches!(PsbtFile::read(&file), Err(BitcoinError::PsbtTooLarge { .. })));
 }

@@ -36,6 +36,7 @@ fn job(
         sighash: TapSighash::from_byte_array(sighash),
         location: KeyLocation::Identity,
         tweak,
+        untweaked: None,
         public_key,
         sighash_type,
         leaf_hash: None,

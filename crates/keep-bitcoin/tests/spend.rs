@@ -325,6 +325,10 @@ fn signatures_of_others_are_verified() {
     let signatures = signer().sign_taproot(&two().jobs().unwrap()).unwrap();
     assert_eq!(two().attach(&signatures).unwrap().signatures, 2);
     assert_eq!(two().attach(&signatures[..1]).unwrap_err(), SignerError::Count.into());
+    // A hint that lies is noticed.
+    let mut jobs = two().jobs().unwrap();
+    jobs[0].untweaked = jobs[1].untweaked;
+    assert_eq!(signer().sign_taproot(&jobs).unwrap_err(), SignerError::KeyMismatch(0));
     // A signer of another vault.
     let wrong = keep_bitcoin::Seed::from_bytes(&[9; 32]).unwrap().master().unwrap();
     let error = two().sign(&LocalSigner::new(wrong, [0; 32])).unwrap_err();

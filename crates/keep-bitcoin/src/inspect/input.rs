@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bitcoin::key::{TapTweak, TweakedPublicKey, XOnlyPublicKey};
 use bitcoin::psbt::Input;
-use bitcoin::secp256k1::SECP256K1;
+use bitcoin::secp256k1::{PublicKey, SECP256K1};
 use bitcoin::taproot::{ControlBlock, LeafVersion, TapLeafHash};
 use bitcoin::{Psbt, Script, ScriptBuf, TapSighashType, TxOut};
 
@@ -17,6 +17,8 @@ use crate::wallet::{Claim, Derived, KeyLocation, Prover};
 
 /// How many origins with our fingerprint are looked at in one input or output.
 pub(crate) const MAX_ORIGINS: usize = 64;
+/// What is said about inputs and outputs with more.
+pub(crate) const TOO_MANY: &str = "it names more keys of ours than Keep looks at";
 /// How many scripts of one input are looked at.
 const MAX_LEAVES: usize = 256;
 
@@ -41,7 +43,7 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
     /// With the output key.
-    Key { location: KeyLocation, output_key: XOnlyPublicKey, tweak: KeyTweak },
+    Key { location: KeyLocation, untweaked: Option<PublicKey>, output_key: XOnlyPublicKey, tweak: KeyTweak },
     /// With a script.
     Leaf { location: KeyLocation, key: XOnlyPublicKey, control: ControlBlock, leaf_hash: TapLeafHash },
 }
@@ -162,6 +164,9 @@ impl<'s> Search<'s, '_> {
                 return vec![way];
             }
         }
+        if claims.is_empty() {
+            return Vec::new();
+        }
         let leaves = self.leaves();
         let mut ways = Vec::new();
         for (derived, leaf_hashes) in &claims {
@@ -188,7 +193,7 @@ impl<'s> Search<'s, '_> {
             return None;
         };
         self.check_internal_key(&identity.tweaked.internal_key);
-        Some(Way::Key { location: KeyLocation::Identity, output_key, tweak })
+        Some(Way::Key { location: KeyLocation::Identity, untweaked: None, output_key, tweak })
     }
 
     /// Every origin that proves to be ours, with the scripts it is said to take part in.
@@ -200,14 +205,13 @@ impl<'s> Search<'s, '_> {
                 continue;
             }
             looked_at += 1;
-            if looked_at > MAX_ORIGINS {
-                self.warn(
-                    WarningCode::TooManyOrigins,
-                    "it names more keys of ours than any wallet has in one output",
-                );
-                break;
-            }
-            match self.prover.judge(*key, source) {
+            let claim =
+                if looked_at > MAX_ORIGINS { Claim::TooMany } else { self.prover.judge(*key, source) };
+            match claim {
+                Claim::TooMany => {
+                    self.warn(WarningCode::TooManyOrigins, TOO_MANY);
+                    break;
+                }
                 Claim::Proven(derived) => proven.push((derived, leaf_hashes.clone())),
                 Claim::Lie => {
                     self.warn(
@@ -244,7 +248,8 @@ impl<'s> Search<'s, '_> {
             (tweaked.to_x_only_public_key(), KeyTweak::Taproot(Some(root)))
         };
         self.check_internal_key(&key);
-        Some(Way::Key { location: derived.location.clone(), output_key, tweak })
+        let untweaked = derived.output.derived;
+        Some(Way::Key { location: derived.location.clone(), untweaked, output_key, tweak })
     }
 
     fn check_internal_key(&mut self, ours: &XOnlyPublicKey) {

@@ -7,7 +7,7 @@ use bitcoin::taproot::TapLeafHash;
 use bitcoin::{Psbt, ScriptBuf};
 use keep_types::DisplayText;
 
-use super::input::{MAX_ORIGINS, taproot_key};
+use super::input::{MAX_ORIGINS, TOO_MANY, taproot_key};
 use super::script::data_text;
 use super::{InspectOptions, OutputRole, Place, ScriptKind, Warning, WarningCode};
 use crate::wallet::{Claim, Derived, Prover};
@@ -67,14 +67,13 @@ impl Search<'_, '_> {
                 continue;
             }
             looked_at += 1;
-            if looked_at > MAX_ORIGINS {
-                self.warn(
-                    WarningCode::TooManyOrigins,
-                    "it names more keys of ours than any wallet has in one output",
-                );
-                break;
-            }
-            match self.prover.judge(*key, source) {
+            let claim =
+                if looked_at > MAX_ORIGINS { Claim::TooMany } else { self.prover.judge(*key, source) };
+            match claim {
+                Claim::TooMany => {
+                    self.warn(WarningCode::TooManyOrigins, TOO_MANY);
+                    break;
+                }
                 Claim::Proven(derived) if derived.output.script == *self.script => {
                     if let Some(ours) = ours(&derived) {
                         return Some(ours);

@@ -32,7 +32,7 @@ pub(crate) fn view(
     for warning in warnings.iter_mut().filter(|warning| warning.code == WarningCode::UnusualSighash) {
         *warning = warning.clone().allowed_if(options.allow_unusual_sighash);
     }
-    check_form(psbt, &mut warnings);
+    check_form(psbt, network, &mut warnings);
     check_reuse(psbt, options, findings, &mut warnings);
     let facts = facts(psbt, network, findings, &roles, &mut warnings);
     check_fee(&facts, options, &mut warnings);
@@ -59,8 +59,12 @@ pub(crate) fn view(
     }
 }
 
-fn check_form(psbt: &Psbt, warnings: &mut Vec<Warning>) {
+fn check_form(psbt: &Psbt, network: Network, warnings: &mut Vec<Warning>) {
     let tx = &psbt.unsigned_tx;
+    if psbt.xpub.keys().any(|xpub| xpub.network != network.kind()) {
+        let text = "it names an extended key of another network";
+        warnings.push(Warning::new(WarningCode::WrongNetwork, Place::Transaction, text));
+    }
     if tx.input.is_empty() || tx.output.is_empty() {
         let text = "the transaction has no inputs or no outputs";
         warnings.push(Warning::new(WarningCode::Empty, Place::Transaction, text));

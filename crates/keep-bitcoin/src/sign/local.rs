@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint};
 use bitcoin::key::TapTweak;
 use bitcoin::secp256k1::schnorr::Signature;
-use bitcoin::secp256k1::{Keypair, Message, SECP256K1, SecretKey};
+use bitcoin::secp256k1::{Keypair, Message, Parity, PublicKey, SECP256K1, SecretKey};
+use bitcoin::taproot::{TapNodeHash, TapTweakHash};
 use keep_types::SecretKey32;
 
 use super::{KeyTweak, SignJob, SignerError, TaprootSigner};
@@ -50,7 +51,12 @@ impl Drop for LocalSigner {
 
 impl TaprootSigner for LocalSigner {
     fn sign_taproot(&self, jobs: &[SignJob]) -> Result<Vec<Signature>, SignerError> {
-        let mut keys = Keys { signer: self, parents: HashMap::new(), ready: HashMap::new() };
+        // Sized beforehand, so that no copy of a key is left behind by growing.
+        let mut keys = Keys {
+            signer: self,
+            parents: HashMap::with_capacity(jobs.len()),
+            ready: HashMap::with_capacity(jobs.len()),
+        };
         jobs.iter()
             .map(|job| {
                 let keypair = keys.get(job)?;
@@ -95,13 +101,11 @@ impl<'j> Keys<'_, 'j> {
             }
             KeyLocation::Child { .. } => return Err(SignerError::UnknownKey(job.input)),
         };
-        let mut untweaked = Keypair::from_secret_key(SECP256K1, &secret);
-        secret.non_secure_erase();
         let ready = match job.tweak {
-            KeyTweak::None => untweaked,
-            KeyTweak::Taproot(root) => untweaked.tap_tweak(SECP256K1, root).to_keypair(),
+            KeyTweak::None => Keypair::from_secret_key(SECP256K1, &secret),
+            KeyTweak::Taproot(root) => tweaked(&secret, root, job.untweaked),
         };
-        untweaked.non_secure_erase();
+        secret.non_secure_erase();
         Ok(ready)
     }
 
@@ -116,6 +120,29 @@ impl<'j> Keys<'_, 'j> {
         let node = self.parents.get(parent).ok_or(BitcoinError::Derivation("no such key"))?;
         Ok(*node.child_unlinked(*last)?.secp_key())
     }
+}
+
+/// The key pair of `secret` as internal key (BIP-341, `taproot_tweak_seckey`).
+///
+/// With the public key at hand, which tells the sign and the tweak, only the result's own public key is computed.
+fn tweaked(secret: &SecretKey, root: Option<TapNodeHash>, untweaked: Option<PublicKey>) -> Keypair {
+    let with_hint = untweaked.and_then(|public| {
+        let (internal, parity) = public.x_only_public_key();
+        let mut even = if parity == Parity::Odd { secret.negate() } else { *secret };
+        let tweak = TapTweakHash::from_key_and_tweak(internal, root).to_scalar();
+        let sum = even.add_tweak(&tweak);
+        even.non_secure_erase();
+        let mut sum = sum.ok()?;
+        let ready = Keypair::from_secret_key(SECP256K1, &sum);
+        sum.non_secure_erase();
+        Some(ready)
+    });
+    with_hint.unwrap_or_else(|| {
+        let mut pair = Keypair::from_secret_key(SECP256K1, secret);
+        let ready = pair.tap_tweak(SECP256K1, root).to_keypair();
+        pair.non_secure_erase();
+        ready
+    })
 }
 
 impl Drop for Keys<'_, '_> {

@@ -112,13 +112,14 @@ fn job(
     // With every prevout at hand and SIGHASH_SINGLE checked before, the hash exists.
     let no_hash = |_| BitcoinError::Psbt(format!("input {input} cannot be hashed"));
     Ok(match way {
-        Way::Key { location, output_key, tweak } => SignJob {
+        Way::Key { location, untweaked, output_key, tweak } => SignJob {
             input,
             sighash: cache
                 .taproot_key_spend_signature_hash(input, prevouts, sighash_type)
                 .map_err(no_hash)?,
             location: location.clone(),
             tweak: *tweak,
+            untweaked: *untweaked,
             public_key: *output_key,
             sighash_type,
             leaf_hash: None,
@@ -130,6 +131,7 @@ fn job(
                 .map_err(no_hash)?,
             location: location.clone(),
             tweak: KeyTweak::None,
+            untweaked: None,
             public_key: *key,
             sighash_type,
             leaf_hash: Some(*leaf_hash),

@@ -1,6 +1,7 @@
 //! Who signs: the one place where a secret is used.
 
 use bitcoin::key::XOnlyPublicKey;
+use bitcoin::secp256k1::PublicKey;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::taproot::{TapLeafHash, TapNodeHash};
 use bitcoin::{TapSighash, TapSighashType};
@@ -27,6 +28,9 @@ pub struct SignJob {
     pub location: KeyLocation,
     /// How the key is tweaked.
     pub tweak: KeyTweak,
+    /// The key before the tweak, where inspection has derived it. It spares a signer the computation; a wrong one
+    /// leads to another key than [`SignJob::public_key`], which the signer notices.
+    pub untweaked: Option<PublicKey>,
     /// The key under which the signature must verify. The signer compares it with the one that it holds.
     pub public_key: XOnlyPublicKey,
     /// The signature type.
