@@ -9,6 +9,8 @@ use rustix::time::{ClockId, clock_gettime};
 pub enum Time {
     /// What this thread computed: for work on one core, untouched by what else the machine does.
     Cpu,
+    /// What all threads of this process computed: for work that is handed from thread to thread.
+    Process,
     /// What a clock on the wall shows: for disks, sockets, other processes and several threads.
     Wall,
 }
@@ -25,10 +27,12 @@ pub struct Measure {
 impl Measure {
     /// Work of microseconds on one core: 31 rounds of 500.
     pub const CPU: Self = Self { time: Time::Cpu, rounds: 31, iterations: 500 };
-    /// Work that waits for the disk: 31 rounds of 10.
-    pub const DISK: Self = Self { time: Time::Wall, rounds: Self::DISK_ROUNDS, iterations: 10 };
-    /// The rounds of [`Self::DISK`].
-    pub const DISK_ROUNDS: u32 = 31;
+    /// Work of milliseconds on one core: seven rounds of one.
+    pub const LONG: Self = Self { time: Time::Cpu, rounds: 7, iterations: 1 };
+    /// Work of several threads, by what they compute: 15 rounds of 20.
+    pub const PROCESS: Self = Self { time: Time::Process, rounds: 15, iterations: 20 };
+    /// Work that waits for the disk: 101 rounds of one.
+    pub const DISK: Self = Self { time: Time::Wall, rounds: 101, iterations: 1 };
     /// Work that takes long by itself: five rounds of one.
     pub const SLOW: Self = Self { time: Time::Wall, rounds: 5, iterations: 1 };
 
@@ -58,17 +62,25 @@ impl Measure {
 
     fn now(self) -> Duration {
         match self.time {
-            Time::Cpu => {
-                let time = clock_gettime(ClockId::ThreadCPUTime);
-                let (secs, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
-                Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
-            }
+            Time::Cpu => by_clock(ClockId::ThreadCPUTime),
+            Time::Process => by_clock(ClockId::ProcessCPUTime),
             Time::Wall => {
                 static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
                 START.elapsed()
             }
         }
     }
+}
+
+fn by_clock(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    let (secs, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
+}
+
+/// What all threads of this process have computed so far.
+pub fn process_time() -> Duration {
+    by_clock(ClockId::ProcessCPUTime)
 }
 
 /// The middle one.

@@ -1,9 +1,15 @@
 //! The topics, a file each. A new one is a line here and a function that gives rows.
 
-mod argon2;
 mod bip340;
-mod nip44;
-mod vault;
+mod bunker;
+mod cipher;
+mod fixture;
+mod flight;
+mod integrity;
+mod list;
+mod sign;
+mod size;
+mod unlock;
 
 use anyhow::Result;
 
@@ -20,7 +26,12 @@ pub struct Topic {
 /// Every topic, in the order of the table.
 pub const TOPICS: &[Topic] = &[
     Topic { name: "bip340", rows: bip340::rows },
-    Topic { name: "nip44", rows: nip44::rows },
-    Topic { name: "argon2", rows: argon2::rows },
-    Topic { name: "vault", rows: vault::rows },
+    Topic { name: "cipher", rows: cipher::rows },
+    Topic { name: "unlock", rows: unlock::rows },
+    Topic { name: "list", rows: list::rows },
+    Topic { name: "sign", rows: sign::rows },
+    Topic { name: "flight", rows: flight::rows },
+    Topic { name: "bunker", rows: bunker::rows },
+    Topic { name: "integrity", rows: integrity::rows },
+    Topic { name: "size", rows: size::rows },
 ];

@@ -1,11 +1,13 @@
-//! Argon2id at the vault's cost (256 MiB, four passes, four lanes) against Debian's `argon2`.
+//! Unlocking a vault at its cost (Argon2id, 256 MiB, four passes, four lanes) against Debian's `argon2`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use argon2::{Algorithm, Argon2, Params, Version};
+use keep_sdk::{Keep, Options};
 
+use super::fixture::{Place, passphrase};
 use crate::measure::Measure;
 use crate::table::Row;
 
@@ -16,19 +18,30 @@ const PASSWORD: &[u8] = b"correct horse battery staple";
 const SALT: &str = "0123456789abcdef";
 
 pub fn rows() -> Result<Vec<Row>> {
-    let what = "Argon2id, 256 MiB, t=4, p=4";
-    let ours = ours()?;
+    let place = Place::new()?;
+    let home = place.home("standard")?;
+    drop(Keep::create(home.clone(), &passphrase(), &Options::default())?);
+    let unlock = || drop(Keep::open(home.clone(), &passphrase(), &Options::default()));
+    let derive = || drop(ours());
+    let (hash, opening) = ("Argon2id, 256 MiB, t=4, p=4", "unlock a vault");
     if let Err(error) = reference() {
-        let time = Measure::SLOW.of(|| drop(self::ours()));
-        return Ok(vec![Row::alone(what, time, format!("{error:#}"))]);
+        let (opened, derived) = Measure::SLOW.both(unlock, derive);
+        return Ok(vec![
+            Row::alone(hash, derived, format!("{error:#}")),
+            Row::new(opening, opened, "Argon2id alone", derived),
+        ]);
     }
-    ensure!(reference()? == ours, "the reference computes another hash");
-    let (us, them) = Measure::SLOW.both(|| drop(self::ours()), || drop(reference()));
-    Ok(vec![Row::new(what, us, "argon2 (Debian)", them)])
+    ensure!(reference()? == ours()?, "the reference computes another hash");
+    let (derived, theirs) = Measure::SLOW.both(derive, || drop(reference()));
+    let (opened, theirs_again) = Measure::SLOW.both(unlock, || drop(reference()));
+    Ok(vec![
+        Row::new(hash, derived, "argon2 (Debian)", theirs),
+        Row::new(opening, opened, "argon2 (Debian)", theirs_again),
+    ])
 }
 
 /// The hash, by the crate that the vault uses.
-pub(super) fn ours() -> Result<[u8; 32]> {
+fn ours() -> Result<[u8; 32]> {
     let params = Params::new(KIB, PASSES, LANES, Some(32)).map_err(|e| anyhow!("{e}"))?;
     let mut hash = [0; 32];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
