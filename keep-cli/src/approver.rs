@@ -104,7 +104,11 @@ impl Desk {
             more => format!("   {more} more waiting"),
         };
         output.ask(&prompt::render(&question.prompt, self.style));
-        output.ask(&format!("  {}  {}", self.style.bold("[Y] approve  [N] reject  [Q] quit"), self.style.dim(&more)));
+        output.ask(&format!(
+            "  {}  {}",
+            self.style.bold("[Y] approve  [N] reject  [Q] quit"),
+            self.style.dim(&more)
+        ));
         self.shown = true;
         // A key that was pressed before the question was there does not answer it.
         self.keys.forget_typed();

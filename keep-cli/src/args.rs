@@ -9,10 +9,8 @@ use keep_sdk::Builtin;
 /// Keeps your Nostr keys on this machine, and signs with them: here, and for the applications that you allow.
 #[derive(Debug, Parser)]
 #[command(name = "keep", version, disable_help_subcommand = true, max_term_width = 100)]
-#[command(
-    after_help = "The vault is in the directory KEEP_HOME, or in ~/.keep.\n\
-                  `keep quickstart` shows everything in one minute; `keep help exit-codes` is for scripts."
-)]
+#[command(after_help = "The vault is in the directory KEEP_HOME, or in ~/.keep.\n\
+                  `keep quickstart` shows everything in one minute; `keep help exit-codes` is for scripts.")]
 pub struct Arguments {
     #[command(flatten)]
     pub global: Global,
@@ -159,7 +157,13 @@ pub struct SignEvent {
     #[arg(long, required_unless_present = "file", conflicts_with = "file")]
     pub kind: Option<u16>,
     /// Its content
-    #[arg(long, default_value = "", hide_default_value = true, conflicts_with = "file", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "file",
+        allow_hyphen_values = true
+    )]
     pub content: String,
     /// A tag: name and values with commas between; may be given several times
     #[arg(long = "tag", value_name = "NAME,VALUE,…", conflicts_with = "file")]
@@ -245,6 +249,62 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// The lines that other people's scripts have, as far as the commands exist.
+    #[test]
+    fn lines_that_must_work_as_written_do() {
+        for line in [
+            "keep init",
+            "keep generate --name main",
+            "keep list",
+            "keep import --name n",
+            "keep export --name n",
+            "keep delete --name n",
+            "keep serve --relay wss://relay.example",
+            "keep audit list --limit 50",
+            "keep audit verify",
+            "keep --json list",
+            "keep sign-event --kind 1 --content hello",
+            "keep --json serve --headless --relay wss://relay.example",
+            "keep quickstart --check",
+            "keep quickstart --ephemeral",
+            "keep help exit-codes",
+        ] {
+            let parsed = Arguments::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    /// No argument takes a secret. One that is new has to be looked at here.
+    #[test]
+    fn arguments_take_no_secrets() {
+        let harmless = [
+            "name",
+            "key",
+            "password_file",
+            "passphrase_file",
+            "kind",
+            "content",
+            "tags",
+            "created_at",
+            "file",
+            "relay",
+            "policy",
+            "limit",
+            "topic",
+            "kdf_memory_kib",
+            "kdf_iterations",
+            "kdf_lanes",
+        ];
+        let mut commands = vec![Arguments::command()];
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+                let id = argument.get_id().as_str();
+                assert!(harmless.contains(&id), "{} {id}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -28,7 +28,11 @@ impl View for KeyList<'_> {
         let width = self.keys.iter().map(|key| key.name.chars().count()).max().unwrap_or(0);
         let line = |key: &KeyView| {
             let name = style.bold(&format!("{:width$}", key.name));
-            format!("{name}  {}  {}", key.npub, style.dim(&format!("{} {}", key.source, &key.created_at[..10])))
+            format!(
+                "{name}  {}  {}",
+                key.npub,
+                style.dim(&format!("{} {}", key.source, &key.created_at[..10]))
+            )
         };
         self.keys.iter().map(line).collect::<Vec<_>>().join("\n")
     }

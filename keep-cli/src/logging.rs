@@ -33,7 +33,9 @@ pub fn start(verbose: u8, json: bool) {
     let _ = if detailed {
         tracing_subscriber::registry().with(lines.with_filter(targets)).try_init()
     } else {
-        tracing_subscriber::registry().with(lines.without_time().with_target(false).with_filter(targets)).try_init()
+        tracing_subscriber::registry()
+            .with(lines.without_time().with_target(false).with_filter(targets))
+            .try_init()
     };
     if let Some(Err(error)) = chosen.as_deref().map(Targets::from_str) {
         tracing::event!(Level::WARN, "{VARIABLE} is ignored: {error}");

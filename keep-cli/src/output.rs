@@ -126,8 +126,12 @@ struct ErrorView<'a> {
 impl<'a> From<&'a Fault> for Failed<'a> {
     fn from(fault: &'a Fault) -> Self {
         let code = fault.code();
-        let error =
-            ErrorView { code: code.as_str(), blame: code.blame(), message: fault.message(), hint: fault.hint() };
+        let error = ErrorView {
+            code: code.as_str(),
+            blame: code.blame(),
+            message: fault.message(),
+            hint: fault.hint(),
+        };
         Self { error }
     }
 }
@@ -149,9 +153,9 @@ fn print(text: &str) -> Result<(), Ending> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Ending::Closed,
-        io::ErrorKind::StorageFull => {
-            Fault::new(ErrorCode::StorageFull, "stdout is full").with_hint("free some space for the output").into()
-        }
+        io::ErrorKind::StorageFull => Fault::new(ErrorCode::StorageFull, "stdout is full")
+            .with_hint("free some space for the output")
+            .into(),
         _ => Fault::new(ErrorCode::Storage, format!("cannot write to stdout: {error}"))
             .with_hint("see where the output goes")
             .into(),

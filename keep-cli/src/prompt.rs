@@ -15,7 +15,8 @@ const MAX_TAG: usize = 200;
 /// The question, as lines.
 pub fn render(prompt: &Prompt, style: Style) -> String {
     let mut lines = vec![String::new(), format!("{} {}", style.yellow("?"), style.bold(&headline(prompt)))];
-    let mut row = |label: &str, text: &str| lines.push(format!("  {} {text}", style.dim(&format!("{label:8}"))));
+    let mut row =
+        |label: &str, text: &str| lines.push(format!("  {} {text}", style.dim(&format!("{label:8}"))));
     if let Some(peer) = &prompt.peer {
         row("with", &peer.to_string());
     }
@@ -51,7 +52,11 @@ fn asker(prompt: &Prompt) -> String {
 
 /// A client: what it calls itself, in quotes because nobody vouches for that, and its key.
 pub fn named(claims: &DisplayText, key: &str) -> String {
-    if claims.is_empty() { short(key) } else { format!("\"{}\" ({})", DisplayText::truncated(claims.as_str(), 40), short(key)) }
+    if claims.is_empty() {
+        short(key)
+    } else {
+        format!("\"{}\" ({})", DisplayText::truncated(claims.as_str(), 40), short(key))
+    }
 }
 
 fn cut(text: &str, max: usize) -> String {

@@ -23,17 +23,18 @@ pub fn draw(text: &str, style: Style, columns: usize, indent: usize) -> Option<S
         }
     };
     let lines = (0..side).step_by(2).map(|row| {
-        let modules: String =
-            (0..side).map(|column| glyph(is_dark(row, column), row + 1 < side && is_dark(row + 1, column), style)).collect();
-        let line = " ".repeat(indent) + &paint(&modules, style);
-        line
+        let modules: String = (0..side)
+            .map(|column| glyph(is_dark(row, column), row + 1 < side && is_dark(row + 1, column), style))
+            .collect();
+        " ".repeat(indent) + &paint(&modules, style)
     });
     Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Black on white where there are colours. Without them the light modules are drawn, for terminals are dark mostly.
 fn glyph(upper_dark: bool, lower_dark: bool, style: Style) -> char {
-    let (upper, lower) = if style.has_colour() { (upper_dark, lower_dark) } else { (!upper_dark, !lower_dark) };
+    let (upper, lower) =
+        if style.has_colour() { (upper_dark, lower_dark) } else { (!upper_dark, !lower_dark) };
     match (upper, lower) {
         (true, true) => '█',
         (true, false) => '▀',

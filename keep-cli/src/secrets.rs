@@ -36,28 +36,36 @@ impl<'a> Source<'a> {
 
     /// The passphrase of an `ncryptsec1…`.
     pub const fn ncryptsec(file: Option<&'a Path>) -> Self {
-        Self { what: "the ncryptsec's passphrase", variable: "KEEP_PASSPHRASE", flag: "--passphrase-file", file }
+        Self {
+            what: "the ncryptsec's passphrase",
+            variable: "KEEP_PASSPHRASE",
+            flag: "--passphrase-file",
+            file,
+        }
     }
 
     /// The passphrase from the file or the environment, if it comes from there.
     pub fn given(&self) -> Result<Option<SecretText>, Fault> {
         let given = match self.file {
             Some(file) => Some(read_file(file)?),
-            None => self.from_environment()?,
+            None => self.in_environment()?,
         };
         if given.as_ref().is_some_and(|text| text.expose().is_empty()) {
             let place = if self.file.is_some() { self.flag } else { self.variable };
-            return Err(Fault::new(ErrorCode::InvalidInput, format!("{}, from {place}, is empty", self.what))
-                .with_hint("an empty passphrase protects nothing; choose one"));
+            return Err(Fault::new(
+                ErrorCode::InvalidInput,
+                format!("{}, from {place}, is empty", self.what),
+            )
+            .with_hint("an empty passphrase protects nothing; choose one"));
         }
         Ok(given)
     }
 
-    fn from_environment(&self) -> Result<Option<SecretText>, Fault> {
+    fn in_environment(&self) -> Result<Option<SecretText>, Fault> {
         let Some(value) = std::env::var_os(self.variable) else { return Ok(None) };
-        let text = value
-            .into_string()
-            .map_err(|_| Fault::new(ErrorCode::InvalidInput, format!("{} is not UTF-8 text", self.variable)))?;
+        let text = value.into_string().map_err(|_| {
+            Fault::new(ErrorCode::InvalidInput, format!("{} is not UTF-8 text", self.variable))
+        })?;
         Ok(Some(SecretText::new(text)))
     }
 
@@ -101,7 +109,8 @@ impl<'a> Source<'a> {
                     .with_hint("choose a passphrase; several random words are a good one")
                     .into());
             }
-            let question = format!("That has only {length} characters; several random words are better. Take it?");
+            let question =
+                format!("That has only {length} characters; several random words are better. Take it?");
             if length < SHORT && !yes_safe && !terminal.ask_yes(&question)? {
                 continue;
             }
@@ -158,5 +167,6 @@ fn read_all(from: impl Read, name: &str) -> Result<SecretText, Fault> {
 pub fn unreadable(name: &str, error: &io::Error) -> Fault {
     let code =
         if error.kind() == io::ErrorKind::NotFound { ErrorCode::NotFound } else { ErrorCode::InvalidInput };
-    Fault::new(code, format!("cannot read {name}: {error}")).with_hint("check the file's name and permissions")
+    Fault::new(code, format!("cannot read {name}: {error}"))
+        .with_hint("check the file's name and permissions")
 }

@@ -1,6 +1,6 @@
 //! What every command starts from: the flags, the vault's place, the unlocked vault.
 
-use keep_sdk::{ErrorCode, Fault, Home, Keep, KeyView, KdfCost, Name, Options, SecretText};
+use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, SecretText};
 
 use crate::args::{Global, Kdf};
 use crate::ending::Ending;
@@ -89,7 +89,8 @@ impl Session {
         if !keep.integrity().is_intact() {
             let found = keep.integrity().problems.join("; ");
             let message = format!("the vault was changed by something that is not Keep: {found}");
-            let hint = "keys can still be listed and exported; nothing else is done until a backup is restored";
+            let hint =
+                "keys can still be listed and exported; nothing else is done until a backup is restored";
             self.output.warn(ErrorCode::Integrity, &message, hint);
         }
     }
@@ -108,6 +109,7 @@ impl Session {
 /// A name as it was given.
 pub fn name(text: &str) -> Result<Name, Fault> {
     Name::new(text).map_err(|error| {
-        Fault::new(ErrorCode::InvalidInput, error.to_string()).with_hint("choose another name, for example main")
+        Fault::new(ErrorCode::InvalidInput, error.to_string())
+            .with_hint("choose another name, for example main")
     })
 }

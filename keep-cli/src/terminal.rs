@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Read, Write};
 
 use keep_sdk::SecretText;
 use rustix::termios::{
-    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp, tcgetwinsize,
-    tcsetattr,
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp,
+    tcgetwinsize, tcsetattr,
 };
 use zeroize::Zeroizing;
 
@@ -217,7 +217,11 @@ impl Line {
             Ok(text) => Ok(SecretText::new(text)),
             Err(error) => {
                 drop(Zeroizing::new(error.into_bytes()));
-                Err(keep_sdk::Fault::new(keep_sdk::ErrorCode::InvalidInput, "what was typed is not UTF-8 text").into())
+                Err(keep_sdk::Fault::new(
+                    keep_sdk::ErrorCode::InvalidInput,
+                    "what was typed is not UTF-8 text",
+                )
+                .into())
             }
         }
     }

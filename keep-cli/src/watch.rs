@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use keep_sdk::{Activity, Clock, DisplayText, ErrorCode, Fault, RelayState, RelayStatus, Serving, SystemClock};
+use keep_sdk::{
+    Activity, Clock, DisplayText, ErrorCode, Fault, RelayState, RelayStatus, Serving, SystemClock,
+};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,7 +27,8 @@ impl Signals {
     /// Takes them over. Needs the runtime.
     pub fn new() -> Result<Self, Fault> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Fault::new(ErrorCode::Bug, format!("cannot listen to signals: {error}")))
+            signal(kind)
+                .map_err(|error| Fault::new(ErrorCode::Bug, format!("cannot listen to signals: {error}")))
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -49,9 +52,9 @@ pub async fn watch(
     mut serving: Serving,
     mut desk: Option<Desk>,
     mut signals: Signals,
+    mut relays: Relays,
     output: &Output,
 ) -> Result<(), Ending> {
-    let mut relays = Relays::default();
     let mut look = tokio::time::interval(LOOK);
     let ended = loop {
         tokio::select! {
@@ -123,7 +126,12 @@ fn tell(activity: &Activity, output: &Output) -> Result<(), Ending> {
             format!("{} logged out", named(&"".into(), &client.to_string())),
         ),
         Activity::Answered { client, method, kind } => (
-            Line { client: Some(client.to_string()), method: Some(method), kind: *kind, ..Line::new("answered") },
+            Line {
+                client: Some(client.to_string()),
+                method: Some(method),
+                kind: *kind,
+                ..Line::new("answered")
+            },
             style.tick(),
             format!("{method}{} for {}", of_kind(*kind), named(&"".into(), &client.to_string())),
         ),
@@ -165,9 +173,14 @@ fn report(line: &Line<'_>, mark: &str, text: &str, output: &Output) -> Result<()
 
 /// What was last told about each relay.
 #[derive(Default)]
-struct Relays(Vec<(String, RelayState)>);
+pub struct Relays(Vec<(String, RelayState)>);
 
 impl Relays {
+    /// As if everything about the relays had been told.
+    pub fn known(statuses: &[RelayStatus]) -> Self {
+        Self(statuses.iter().map(|status| (status.relay.to_string(), status.state.clone())).collect())
+    }
+
     fn look(&mut self, statuses: &[RelayStatus], output: &Output) -> Result<(), Ending> {
         for status in statuses {
             // Being on the way is no news.
@@ -191,14 +204,22 @@ fn tell_relay(status: &RelayStatus, output: &Output) -> Result<(), Ending> {
     let (state, reason, mark, text) = match &status.state {
         RelayState::Connected => ("connected", None, style.tick(), "connected".to_owned()),
         RelayState::Connecting => ("connecting", None, style.yellow("!"), "connecting".to_owned()),
-        RelayState::AuthRequired => {
-            ("auth_required", None, style.yellow("!"), "wants an authentication that it did not accept".to_owned())
-        }
+        RelayState::AuthRequired => (
+            "auth_required",
+            None,
+            style.yellow("!"),
+            "wants an authentication that it did not accept".to_owned(),
+        ),
         RelayState::Failed { reason } => {
             ("failed", Some(reason), style.yellow("!"), format!("{reason}; tried again by itself"))
         }
     };
     let relay = status.relay.to_string();
     let text = format!("{relay}: {text}");
-    report(&Line { relay: Some(relay), state: Some(state), reason, ..Line::new("relay") }, &mark, &text, output)
+    report(
+        &Line { relay: Some(relay), state: Some(state), reason, ..Line::new("relay") },
+        &mark,
+        &text,
+        output,
+    )
 }

@@ -75,11 +75,14 @@ impl Keep {
         make_directory(home.path())?;
         let guard = lock_directory(home.path())?;
         prepare(&home)?;
-        let salt = Vault::create_reserve(home.path())?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
-        let vault = Vault::create(store, passphrase, salt, options.cost, &options.environment())?;
+        let made = make(&home, passphrase, options);
+        // Half a vault is none, and may fill a disk that is full already. Without the lock the files could be those of
+        // another process; then the next attempt clears them away, as it does what cannot be removed now.
+        if made.is_err() && guard.is_some() {
+            let _ = home.clear_leftovers();
+        }
         drop(guard);
-        Ok(Self { vault: Arc::new(vault), home })
+        Ok(Self { vault: Arc::new(made?), home })
     }
 
     /// Opens the vault in `home` with its passphrase.
@@ -151,6 +154,12 @@ impl Keep {
     fn owner(&self) -> Arc<Signer> {
         Arc::new(Signer::new(Arc::clone(&self.vault), Arc::new(Headless)))
     }
+}
+
+fn make(home: &Home, passphrase: &SecretText, options: &Options) -> Result<Vault, Fault> {
+    let salt = Vault::create_reserve(home.path())?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
+    Ok(Vault::create(store, passphrase, salt, options.cost, &options.environment())?)
 }
 
 fn missing(error: StoreError, home: &Home) -> Fault {

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use crate::args::Audit;
 use crate::ending::Ending;
-use crate::key_view::short;
 use crate::output::View;
 use crate::session::Session;
 use crate::style::Style;
@@ -22,8 +21,8 @@ impl View for Entries {
     }
 }
 
-/// One entry on one line: number, time, what, how it ended, and the details.
-pub fn line(entry: &AuditEntryView, width: usize, style: Style) -> String {
+/// One entry on one line: number, time (UTC), what, how it ended, and the details.
+fn line(entry: &AuditEntryView, width: usize, style: Style) -> String {
     let outcome = format!("{:9}", entry.outcome);
     let outcome = match entry.outcome {
         "allowed" | "approved" => style.green(&outcome),
@@ -31,25 +30,24 @@ pub fn line(entry: &AuditEntryView, width: usize, style: Style) -> String {
         "failed" | "abandoned" => style.red(&outcome),
         _ => outcome,
     };
-    let mut details = Vec::new();
-    if let Some(key) = &entry.key {
-        details.push(format!("key {key}"));
-    }
-    if let Some(kind) = entry.kind {
-        details.push(format!("kind {kind}"));
-    }
-    if let Some(subject) = &entry.subject {
-        details.push(short(subject));
-    }
-    match &entry.client {
-        Some(client) => details.push(format!("for client {}", short(client))),
-        None => details.push(format!("by {}", entry.origin)),
-    }
-    if let Some(reason) = &entry.reason {
-        details.push(reason.to_string());
-    }
-    let (seq, time) = (style.dim(&format!("{:>5}", entry.seq)), style.dim(&entry.time));
+    let kind = entry.kind.map(|kind| format!("kind {kind}"));
+    let subject = entry.subject.as_deref().map(head);
+    let client = entry.client.as_deref().map(|client| format!("for {}", head(client)));
+    let reason =
+        entry.reason.as_ref().map(ToString::to_string).filter(|reason| entry.key.as_ref() != Some(reason));
+    // A key that is no longer there is named by its identifier.
+    let is_id = |key: &str| key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let key = entry.key.as_deref().map(|key| if is_id(key) { head(key) } else { key.to_owned() });
+    let details = [key, kind, subject, client, reason];
+    let details: Vec<String> = details.into_iter().flatten().collect();
+    let time = entry.time.replace('T', " ");
+    let (seq, time) = (style.dim(&format!("{:>5}", entry.seq)), style.dim(time.trim_end_matches('Z')));
     format!("{seq}  {time}  {:width$}  {outcome}  {}", entry.action, details.join(style.dim(" · ").as_str()))
+}
+
+/// The beginning of a long public text: enough to tell it from others in a list.
+fn head(text: &str) -> String {
+    text.get(..8).map_or_else(|| text.to_owned(), |head| format!("{head}…"))
 }
 
 #[derive(Serialize)]

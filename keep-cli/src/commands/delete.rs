@@ -42,7 +42,10 @@ pub fn run(session: &Session, arguments: &Delete) -> Result<(), Ending> {
 
 fn terminal() -> Result<Terminal, Fault> {
     Terminal::open().ok_or_else(|| {
-        Fault::new(ErrorCode::ApprovalUnavailable, "deleting a key needs a yes, and there is no terminal to ask on")
-            .with_hint("pass --yes if you mean it")
+        Fault::new(
+            ErrorCode::ApprovalUnavailable,
+            "deleting a key needs a yes, and there is no terminal to ask on",
+        )
+        .with_hint("pass --yes if you mean it")
     })
 }

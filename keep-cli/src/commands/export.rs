@@ -15,8 +15,16 @@ use crate::style::Style;
 use crate::terminal::Terminal;
 
 /// Variables by which automation can be told from a person.
-const AUTOMATION: [&str; 8] =
-    ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "BUILDKITE", "CIRCLECI", "TF_BUILD", "TEAMCITY_VERSION"];
+const AUTOMATION: [&str; 8] = [
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "JENKINS_URL",
+    "BUILDKITE",
+    "CIRCLECI",
+    "TF_BUILD",
+    "TEAMCITY_VERSION",
+];
 
 #[derive(Serialize)]
 struct Exported<'a> {
@@ -89,7 +97,8 @@ fn raw(session: &Session, keep: &Keep, key: &KeyView) -> Result<SecretText, Endi
 
 /// A raw key is for a person who looks at a terminal, not for logs of machines.
 fn refuse_automation() -> Result<(), Fault> {
-    let by_machine = AUTOMATION.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let by_machine =
+        AUTOMATION.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if by_machine || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(refusal());
     }
@@ -97,6 +106,9 @@ fn refuse_automation() -> Result<(), Fault> {
 }
 
 fn refusal() -> Fault {
-    Fault::new(ErrorCode::RefusedByPolicy, "a secret key is printed in clear only on a terminal, and never in automation")
-        .with_hint("use --ncryptsec with KEEP_PASSPHRASE or --passphrase-file, or run it in a terminal")
+    Fault::new(
+        ErrorCode::RefusedByPolicy,
+        "a secret key is printed in clear only on a terminal, and never in automation",
+    )
+    .with_hint("use --ncryptsec with KEEP_PASSPHRASE or --passphrase-file, or run it in a terminal")
 }

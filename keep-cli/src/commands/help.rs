@@ -42,7 +42,9 @@ impl View for ExitCodes {
     fn human(&self, style: Style) -> String {
         let line = |view: &ExitCodeView| {
             let codes = view.codes.join(", ");
-            format!("{:>4}  {}\n      {}", view.exit_code, view.meaning, style.dim(&codes)).trim_end().to_owned()
+            format!("{:>4}  {}\n      {}", view.exit_code, view.meaning, style.dim(&codes))
+                .trim_end()
+                .to_owned()
         };
         self.exit_codes.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -69,7 +71,8 @@ pub fn run(session: &Session, topic: &[String]) -> Result<(), Ending> {
         })?;
     }
     let help = chosen.render_long_help();
-    let text = if session.output.stdout_style().has_colour() { help.ansi().to_string() } else { help.to_string() };
+    let text =
+        if session.output.stdout_style().has_colour() { help.ansi().to_string() } else { help.to_string() };
     // As with every printed text: if the reader has gone, that was enough.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keep_sdk::{
-    Approver, BunkerOptions, BunkerView, Builtin, ErrorCode, Fault, Headless, Limits, Offer, RelayUrl,
+    Approver, Builtin, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Limits, Offer, RelayUrl,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -16,7 +16,7 @@ use crate::qr;
 use crate::session::Session;
 use crate::style::Style;
 use crate::terminal;
-use crate::watch::{Signals, watch};
+use crate::watch::{Relays, Signals, watch};
 
 /// The width of a terminal that does not tell it.
 const COLUMNS: usize = 80;
@@ -61,7 +61,7 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
         } else {
             "Paste the address into an application; its secret works once. What the policy does not cover is refused.\n"
         });
-        watch(serving, desk, signals, output).await
+        watch(serving, desk, signals, Relays::default(), output).await
     })
 }
 
@@ -83,7 +83,7 @@ pub fn show(view: &BunkerView, output: &Output) -> Result<(), Ending> {
         let code = qr::draw(&view.bunker_url, style, columns, 2);
         output.talk(&code.map_or_else(
             || style.dim("(a wider window would show a QR code here)"),
-            |code| format!("\n{code}\n"),
+            |code| format!("\n{code}"),
         ));
     }
     Ok(())

@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use keep_sdk::{Clock, ErrorCode, Event, EventTemplate, Fault, PoolOptions, PublishView, RelayUrl, SystemClock};
+use keep_sdk::{
+    Clock, ErrorCode, Event, EventTemplate, Fault, PoolOptions, PublishView, RelayUrl, SystemClock,
+};
 use serde::{Deserialize, Serialize};
 
 use super::serve::relays;
@@ -72,7 +74,10 @@ fn read(file: &Path) -> Result<String, Fault> {
         ("stdin".to_owned(), std::io::stdin().lock().take(MAX_TEMPLATE).read_to_string(&mut json))
     } else {
         let opened = std::fs::File::open(file);
-        (file.display().to_string(), opened.and_then(|open| open.take(MAX_TEMPLATE).read_to_string(&mut json)))
+        (
+            file.display().to_string(),
+            opened.and_then(|open| open.take(MAX_TEMPLATE).read_to_string(&mut json)),
+        )
     };
     outcome.map_err(|error| unreadable(&name, &error))?;
     Ok(json)
@@ -89,7 +94,11 @@ fn send(session: &Session, event: &Event, relays: &[RelayUrl]) -> Result<(), End
     let refused: Vec<&PublishView> = reports.iter().filter(|report| !report.accepted).collect();
     if refused.len() < reports.len() {
         for report in refused {
-            session.output.warn(ErrorCode::RelayUnreachable, &because(report), "the other relays have the event");
+            session.output.warn(
+                ErrorCode::RelayUnreachable,
+                &because(report),
+                "the other relays have the event",
+            );
         }
         return Ok(());
     }

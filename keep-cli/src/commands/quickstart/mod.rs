@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
-    Bunker, BunkerOptions, BunkerUri, BunkerView, Builtin, Clock, EmbeddedRelay, ErrorCode, Event, EventTemplate,
-    Fault, Headless, InboxLimits, Keep, KeyView, Limits, Offer, PoolOptions, RelayOptions, RelayPolicy, RelayPool,
-    RemoteSigner, Serving, SystemClock,
+    Builtin, Bunker, BunkerOptions, BunkerUri, BunkerView, Clock, EmbeddedRelay, ErrorCode, Event,
+    EventTemplate, Fault, Headless, InboxLimits, Keep, KeyView, Limits, Offer, PoolOptions, RelayOptions,
+    RelayPolicy, RelayPool, RemoteSigner, Serving, SystemClock,
 };
+use tokio::time::timeout;
 
 use self::place::Place;
 use self::steps::Steps;
@@ -20,7 +21,7 @@ use crate::args::Quickstart;
 use crate::ending::Ending;
 use crate::key_view::short;
 use crate::session::{Session, name};
-use crate::watch::{Signals, watch};
+use crate::watch::{Relays, Signals, watch};
 
 /// What the note says.
 const CONTENT: &str = "Hello from Keep.";
@@ -56,7 +57,7 @@ fn key(session: &Session, keep: &Keep, steps: &Steps<'_>) -> Result<KeyView, End
     } else {
         (session.key(keep)?, "there already")
     };
-    clock.done("key", &format!("{}, {how}: {}", key.name, key.npub));
+    clock.done("key", &format!("{}, {}, {how}", key.name, short(&key.npub)));
     Ok(key)
 }
 
@@ -86,7 +87,7 @@ impl Tour<'_> {
         let probe = self.offer(&bunker, &relay, probe)?;
         let offer = self.offer(&bunker, &relay, Limits::default())?;
         let transport = Arc::new(relay.local(InboxLimits::default()));
-        let serving = bunker.serve_over(self.key, transport, BunkerOptions::default()).await?;
+        let mut serving = bunker.serve_over(self.key, transport, BunkerOptions::default()).await?;
         clock.done("bunker", &format!("listens there, policy {}", offer.policy));
 
         let event = tokio::select! {
@@ -99,6 +100,8 @@ impl Tour<'_> {
         if check {
             return Ok(serving.stop().await?);
         }
+        // What the round trip did was told above.
+        while let Ok(Some(_)) = timeout(Duration::ZERO, serving.activity()).await {}
         self.serve(serving, &offer, desk, signals).await
     }
 
@@ -131,7 +134,8 @@ impl Tour<'_> {
         let id = event.id.to_string();
         let entries = self.keep.audit().list(16)?;
         let entry = entries.iter().find(|entry| entry.subject.as_deref() == Some(&id));
-        let entry = entry.ok_or_else(|| Fault::new(ErrorCode::Bug, "the signature is not in the audit log"))?;
+        let entry =
+            entry.ok_or_else(|| Fault::new(ErrorCode::Bug, "the signature is not in the audit log"))?;
         let client = entry.client.as_deref().map(short).unwrap_or_default();
         let what = format!("{} {} for client {client}", entry.action, entry.outcome);
         clock.done("recorded", &format!("entry {} of the audit log: {what}", entry.seq));
@@ -150,11 +154,13 @@ impl Tour<'_> {
         serve::show(offer, output)?;
         let style = output.talk_style();
         if desk.is_some() {
-            output.talk("You are asked about what the policy does not cover: Y approves, N rejects, Q quits.");
+            output
+                .talk("You are asked about what the policy does not cover: Y approves, N rejects, Q quits.");
         }
         output.talk(&self.place.farewell());
-        output.talk(&style.dim("For every day: keep init, keep generate --name main, keep serve --relay wss://…\n"));
-        watch(serving, desk, signals, output).await
+        output.talk(&format!("{}\n", style.dim(self.place.next())));
+        let relays = Relays::known(&serving.relays());
+        watch(serving, desk, signals, relays, output).await
     }
 
     fn clear(&self) -> Result<(), Fault> {

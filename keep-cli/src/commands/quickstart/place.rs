@@ -61,9 +61,22 @@ impl Place {
     pub fn farewell(&self) -> String {
         match self {
             Self::Home(home) => {
-                format!("Ctrl-C ends it, and the address with it; the vault in {} stays.", home.path().display())
+                format!(
+                    "Ctrl-C ends it, and the address with it; the vault in {} stays.",
+                    home.path().display()
+                )
             }
             Self::Scratch(_) => "Ctrl-C ends it, and throws the vault away.".to_owned(),
+        }
+    }
+
+    /// What to do after it.
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Home(_) => "For every day: keep serve --relay wss://…",
+            Self::Scratch(_) => {
+                "For every day: keep init, keep generate --name main, keep serve --relay wss://…"
+            }
         }
     }
 }
@@ -97,8 +110,9 @@ fn random_passphrase() -> Result<SecretText, Fault> {
 
 fn random<const N: usize>() -> Result<[u8; N], Fault> {
     let mut bytes = [0; N];
-    getrandom::getrandom(&mut bytes)
-        .map_err(|error| Fault::new(ErrorCode::Storage, format!("the system gives no random bytes: {error}")))?;
+    getrandom::getrandom(&mut bytes).map_err(|error| {
+        Fault::new(ErrorCode::Storage, format!("the system gives no random bytes: {error}"))
+    })?;
     Ok(bytes)
 }
 

@@ -17,7 +17,11 @@ pub struct Clock<'a> {
 impl<'a> Steps<'a> {
     pub fn new(output: &'a Output) -> Self {
         let style = output.talk_style();
-        output.talk(&format!("{} {}\n", style.bold("Keep in one minute."), style.dim("Nothing leaves this machine.")));
+        output.talk(&format!(
+            "{} {}\n",
+            style.bold("Keep in one minute."),
+            style.dim("Nothing leaves this machine.")
+        ));
         Self(output)
     }
 
@@ -30,7 +34,7 @@ impl<'a> Steps<'a> {
 impl Clock<'_> {
     /// Ends it.
     pub fn done(self, label: &str, text: &str) {
-        let took = took(self.began.elapsed());
+        let took = format!("({})", took(self.began.elapsed()));
         let style = self.output.talk_style();
         let label = style.bold(&format!("{label:9}"));
         self.output.talk(&format!("  {} {label} {text} {}", style.tick(), style.dim(&took)));
@@ -41,7 +45,8 @@ fn took(time: Duration) -> String {
     match time.as_millis() {
         1000.. => format!("{:.1} s", time.as_secs_f64()),
         10.. => format!("{} ms", time.as_millis()),
-        _ => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+        1.. => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+        _ => format!("{} µs", time.as_micros()),
     }
 }
 
@@ -51,7 +56,7 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        for (micros, text) in [(40, "0.0 ms"), (1_250, "1.2 ms"), (48_000, "48 ms"), (1_520_000, "1.5 s")] {
+        for (micros, text) in [(40, "40 µs"), (1_250, "1.2 ms"), (48_000, "48 ms"), (1_520_000, "1.5 s")] {
             assert_eq!(took(Duration::from_micros(micros)), text);
         }
     }

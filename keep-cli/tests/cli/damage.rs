@@ -1,0 +1,150 @@
+//! Vaults that something else has changed, cannot be written, or were made too cheap.
+
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::world::{PUBKEY, World};
+
+fn database(world: &World) -> rusqlite::Connection {
+    rusqlite::Connection::open(world.vault_file("keep.db")).unwrap()
+}
+
+fn header(world: &World) -> Vec<u8> {
+    database(world).query_row("SELECT value FROM meta WHERE key = 1", [], |row| row.get(0)).unwrap()
+}
+
+/// Replaces a sequence of bytes of the header, which must occur once, and makes its check bytes fit again.
+fn change_header(world: &World, from: &[u8], to: &[u8]) {
+    let mut before = header(world);
+    before.truncate(before.len() - 8);
+    let places: Vec<usize> = (0..before.len()).filter(|at| before[*at..].starts_with(from)).collect();
+    assert_eq!(places.len(), 1, "{from:x?} in {before:x?}");
+    let mut after = [&before[..places[0]], to, &before[places[0] + from.len()..]].concat();
+    let check = Sha256::digest(&after);
+    after.extend_from_slice(&check[..8]);
+    database(world).execute("UPDATE meta SET value = ?1 WHERE key = 1", [after]).unwrap();
+}
+
+#[test]
+fn absurd_costs_are_refused_at_once() {
+    let world = World::with_key();
+    // 64 KiB, 1 pass, 1 lane, then the salt: as written with the cheap derivation of these tests.
+    let cheap = [0x00, 0x18, 0x40, 0x01, 0x01, 0x02, 0x01, 0x03, 0x58, 0x20];
+    let absurd = [0x00, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x01, 0x01, 0x02, 0x01, 0x03, 0x58, 0x20];
+    change_header(&world, &cheap, &absurd);
+    let ran = world.run(&["list"]);
+    assert_eq!(ran.code, Some(7), "{ran:?}");
+    assert!(ran.stderr.contains("impossible key derivation (4294967295 KiB"), "{ran:?}");
+}
+
+#[test]
+fn a_cut_database_is_named() {
+    for length in [0, 100, 4096, 9000] {
+        let world = World::with_key();
+        std::fs::File::options()
+            .write(true)
+            .open(world.vault_file("keep.db"))
+            .unwrap()
+            .set_len(length)
+            .unwrap();
+        let ran = world.run(&["--json", "list"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""), "{length}: {ran:?}");
+        assert_eq!(ran.error()["error"]["code"], "integrity", "{length}: {ran:?}");
+    }
+}
+
+#[test]
+fn what_is_no_vault_is_left_alone() {
+    let world = World::new();
+    std::fs::create_dir(world.path().join("vault")).unwrap();
+    std::fs::write(world.vault_file("keep.db"), "my diary\n".repeat(1000)).unwrap();
+    assert_eq!(world.run(&["list"]).code, Some(7));
+    assert_eq!(world.run(&["init"]).code, Some(5));
+    assert!(std::fs::read_to_string(world.vault_file("keep.db")).unwrap().starts_with("my diary"));
+}
+
+#[test]
+fn with_a_removed_row_keys_are_listed_and_nothing_is_signed() {
+    let world = World::with_key();
+    world.done(&["sign-event", "--kind", "1"]);
+    // The collection of the audit log.
+    let removed =
+        database(&world).execute("DELETE FROM rows WHERE rev = (SELECT max(rev) FROM rows)", []).unwrap();
+    assert!(removed > 0);
+
+    let list = world.done(&["list"]);
+    assert!(list.stdout.starts_with("main  npub1"), "{list:?}");
+    assert!(list.stderr.contains("warning: the vault was changed by something that is not Keep"), "{list:?}");
+    let list = world.done(&["--json", "list"]);
+    assert_eq!(list.json()["keys"][0]["pubkey"], PUBKEY);
+    assert_eq!(list.error()["warning"]["code"], "integrity");
+
+    for arguments in [
+        &["audit", "verify"][..],
+        &["generate", "--name", "another"],
+        &["delete", "--name", "main", "--yes"],
+        &["sign-event", "--kind", "1"],
+    ] {
+        let ran = world.run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_release_build_wants_to_be_told_about_cheap_vaults() {
+    let world = World::with_key();
+    let ran = world.run_with(&["list"], "", |command| {
+        command.env_remove("KEEP_ALLOW_WEAK_KDF");
+    });
+    if cfg!(debug_assertions) {
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        return;
+    }
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.stderr.contains("--allow-weak-kdf"), "{ran:?}");
+    world.done(&["--allow-weak-kdf", "list"]);
+}
+
+/// Runs a script with a directory of this size (in KiB) at `$DIR`, if this machine lets us.
+fn on_a_small_disk(world: &World, kib: u32, script: &str) -> Option<std::process::Output> {
+    let disk = world.path().join("disk");
+    std::fs::create_dir_all(&disk).unwrap();
+    let mount = format!("mount -t tmpfs -o size={kib}k tmpfs \"$DIR\" || exit 99\n{script}");
+    let keep = world.command(&[]);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]).env_clear();
+    command.envs(keep.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("DIR", &disk).env("KEEP_HOME", disk.join("vault")).env("KEEP", keep.get_program());
+    let output = command.output().ok()?;
+    (output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare")).then_some(output)
+}
+
+#[test]
+fn a_full_disk_is_said_and_nothing_is_lost() {
+    let world = World::new();
+    let cheap = crate::world::CHEAP.join(" ");
+    // Too small for the reserve; then just enough for a vault, and filled by something else.
+    let script = format!(
+        "\"$KEEP\" --json init {cheap}; echo \"init $?\"; ls \"$DIR\"/vault\n\
+         mount -o remount,size=17500k \"$DIR\"\n\
+         \"$KEEP\" --quiet init {cheap} && \"$KEEP\" --quiet generate --name main || exit 1\n\
+         dd if=/dev/zero of=\"$DIR\"/fill bs=1024 count=20000 2>/dev/null\n\
+         n=0; while \"$KEEP\" --quiet generate --name k$n >/dev/null 2>&1; do n=$((n+1)); done\n\
+         \"$KEEP\" --json generate --name more; echo \"generate $?\"; rm \"$DIR\"/fill\n\
+         \"$KEEP\" --quiet generate --name after >/dev/null && \"$KEEP\" --quiet audit verify >/dev/null && \"$KEEP\" list"
+    );
+    let Some(output) = on_a_small_disk(&world, 4096, &script) else {
+        eprintln!("skipped: this machine does not let us mount a small disk");
+        return;
+    };
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(stdout.starts_with("init 7\nok a vault"), "something was left behind:\n{stdout}{stderr}");
+    assert!(stdout.contains("generate 7\n"), "{stdout}{stderr}");
+    assert_eq!(stderr.matches(r#""code":"storage_full""#).count(), 2, "{stderr}");
+    assert!(
+        output.status.success() && stdout.contains("\nmain ") && stdout.contains("\nafter "),
+        "{stdout}{stderr}"
+    );
+}

@@ -1,0 +1,263 @@
+//! What a person at a terminal sees and types. The terminal is that of `script` (util-linux).
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::serving::{Net, PATIENCE, template};
+use crate::world::{CHEAP, NSEC, PASSPHRASE, World};
+
+/// A command with a terminal of its own.
+struct Dialogue {
+    child: Child,
+    keyboard: ChildStdin,
+    screen: Arc<Mutex<String>>,
+    /// How much of the screen has been read.
+    seen: usize,
+}
+
+impl Dialogue {
+    fn start(world: &World, arguments: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let line = format!("exec {} {arguments}", env!("CARGO_BIN_EXE_keep"));
+        let keep = world.command(&[]);
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]).env_clear();
+        command.envs(keep.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .env_remove("KEEP_PASSWORD")
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1")
+            .current_dir(world.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let (keyboard, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let screen = Arc::new(Mutex::new(String::new()));
+        let shown = Arc::clone(&screen);
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                bytes.extend_from_slice(&buffer[..read]);
+                *shown.lock().unwrap() = String::from_utf8_lossy(&bytes).into_owned();
+            }
+        });
+        Self { child, keyboard, screen, seen: 0 }
+    }
+
+    fn screen(&self) -> String {
+        self.screen.lock().unwrap().clone()
+    }
+
+    /// Waits until this is on the screen, after what was waited for before.
+    fn sees(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let screen = self.screen();
+            if let Some(at) = screen.get(self.seen..).and_then(|new| new.find(text)) {
+                self.seen += at + text.len();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("never saw {text:?} in\n{}", self.screen());
+    }
+
+    fn types(&mut self, keys: &str) {
+        // A moment, for the question is shown just before its answer is waited for.
+        std::thread::sleep(Duration::from_millis(100));
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    fn ends(mut self, code: i32) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // The last words may still be on their way.
+                std::thread::sleep(Duration::from_millis(100));
+                assert_eq!(status.code(), Some(code), "{}", self.screen());
+                return self.screen();
+            }
+            assert!(Instant::now() < until, "still there:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Whether there are terminals to be had.
+fn can() -> bool {
+    let can = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !can {
+        eprintln!("skipped: `script` of util-linux is not installed");
+    }
+    can
+}
+
+#[test]
+fn a_vault_is_made_and_opened_by_typing() {
+    if !can() {
+        return;
+    }
+    let world = World::new();
+    let mut init = Dialogue::start(&world, &format!("init {}", CHEAP.join(" ")), |_| {});
+    init.sees("A passphrase for the vault: ");
+    init.types("short\r");
+    init.sees("That has only 5 characters; several random words are better. Take it? [y/N] ");
+    init.types("n\r");
+    init.sees("A passphrase for the vault: ");
+    init.types(&format!("x\x7f{PASSPHRASE}\r"));
+    init.sees("Once more: ");
+    init.types(&format!("{PASSPHRASE}\r"));
+    init.sees("a vault in");
+    let screen = init.ends(0);
+    assert!(!screen.contains(PASSPHRASE) && !screen.contains("short"), "{screen}");
+
+    let mut list = Dialogue::start(&world, "list", |_| {});
+    list.sees("The vault's passphrase: ");
+    list.types("wrong\r");
+    list.sees("That passphrase does not open the vault. Try again.");
+    list.sees("The vault's passphrase: ");
+    list.types(&format!("{PASSPHRASE}\r"));
+    list.sees("no key yet");
+    list.ends(0);
+}
+
+#[test]
+fn different_passphrases_make_no_vault() {
+    if !can() {
+        return;
+    }
+    let world = World::new();
+    let mut init = Dialogue::start(&world, &format!("init {}", CHEAP.join(" ")), |_| {});
+    init.sees("A passphrase for the vault: ");
+    init.types("one long passphrase\r");
+    init.sees("Once more: ");
+    init.types("another passphrase\r");
+    init.sees("error: the two passphrases differ");
+    init.ends(5);
+    assert_eq!(world.run(&["list"]).code, Some(3));
+}
+
+#[test]
+fn ctrl_c_at_a_question_ends_it() {
+    if !can() {
+        return;
+    }
+    let world = World::with_key();
+    let mut list = Dialogue::start(&world, "list", |_| {});
+    list.sees("The vault's passphrase: ");
+    list.types("abc\x03");
+    list.ends(130);
+}
+
+#[test]
+fn a_key_is_typed_in_and_shown_and_deleted() {
+    if !can() {
+        return;
+    }
+    let world = World::with_vault();
+    let unlocked = |command: &mut Command| {
+        command.env("KEEP_PASSWORD", PASSPHRASE);
+    };
+    let mut import = Dialogue::start(&world, "import --name main", unlocked);
+    import.sees("Key: ");
+    import.types(&format!("{NSEC}\r"));
+    import.sees("main  npub1");
+    assert!(!import.ends(0).contains(NSEC));
+
+    let export = Dialogue::start(&world, "export --name main", |command| {
+        unlocked(command);
+        command.env("CI", "true");
+    });
+    assert!(!export.ends(1).contains(NSEC));
+    let mut export = Dialogue::start(&world, "export --name main", unlocked);
+    export.sees("Print the secret key? [y/N] ");
+    export.types("\r");
+    export.sees("nothing was exported");
+    export.ends(1);
+    let mut export = Dialogue::start(&world, "export --name main", unlocked);
+    export.sees("Print the secret key? [y/N] ");
+    export.types("y\r");
+    export.sees(NSEC);
+    export.ends(0);
+
+    let mut delete = Dialogue::start(&world, "delete --name main", unlocked);
+    delete.sees("Type the key's name to delete it: ");
+    delete.types("mian\r");
+    delete.sees("nothing was deleted");
+    delete.ends(1);
+    let mut delete = Dialogue::start(&world, "delete --name main", unlocked);
+    delete.sees("Type the key's name to delete it: ");
+    delete.types("main\r");
+    delete.sees("deleted main");
+    delete.ends(0);
+}
+
+#[test]
+fn a_person_decides_and_nobody_else_waits() {
+    if !can() {
+        return;
+    }
+    let (world, net) = (World::with_key(), Net::new());
+    let mut serve = Dialogue::start(&world, &format!("serve --relay {}", net.url()), |command| {
+        command.env("KEEP_PASSWORD", PASSPHRASE);
+    });
+    serve.sees("bunker://");
+    serve.sees("Y approves, N rejects, Q quits.");
+    let screen = serve.screen();
+    let address = screen.split_whitespace().find(|word| word.starts_with("bunker://")).unwrap();
+    let client = net.connect(address).unwrap();
+    serve.sees("\"test application\" (");
+
+    let decided = |serve: &mut Dialogue, key: &str| {
+        net.runtime.block_on(async {
+            let profile = client.sign_event(template(0, "{\"name\":\"zoe\u{202e}\"}"));
+            let meanwhile = async {
+                tokio::task::block_in_place(|| {
+                    serve.sees("asks to sign an event of kind 0 (replaces your profile)");
+                    serve.sees("content  {\"name\":\"zoe\\u{202e}\"}");
+                    serve.sees("[Y] approve  [N] reject  [Q] quit");
+                });
+                // Somebody thinks; others are served meanwhile.
+                client.sign_event(template(1, "meanwhile")).await.unwrap();
+                tokio::task::block_in_place(|| serve.types(key));
+            };
+            tokio::join!(profile, meanwhile).0
+        })
+    };
+    decided(&mut serve, "y").unwrap().verify().unwrap();
+    serve.sees("approved");
+    assert!(decided(&mut serve, "N").is_err());
+    serve.sees("rejected");
+    serve.types("q");
+    serve.sees("Stopping.");
+    serve.ends(0);
+
+    let log = world.done(&["--json", "audit", "list"]).json();
+    let outcomes: Vec<&str> =
+        log["entries"].as_array().unwrap().iter().filter_map(|entry| entry["outcome"].as_str()).collect();
+    assert!(outcomes.contains(&"approved") && outcomes.contains(&"declined"), "{outcomes:?}");
+}
+
+#[test]
+fn a_first_minute_on_a_terminal() {
+    if !can() {
+        return;
+    }
+    let world = World::new();
+    let mut quickstart = Dialogue::start(&world, &format!("quickstart {}", CHEAP.join(" ")), |_| {});
+    quickstart.sees("First a vault of your own");
+    quickstart.sees("A passphrase for the vault: ");
+    quickstart.types(&format!("{PASSPHRASE}\r"));
+    quickstart.sees("Once more: ");
+    quickstart.types(&format!("{PASSPHRASE}\r"));
+    quickstart.sees("✓ recorded");
+    quickstart.sees("bunker://");
+    quickstart.sees("Ctrl-C ends it");
+    quickstart.types("\x03");
+    quickstart.sees("Stopping.");
+    quickstart.ends(0);
+    world.done(&["audit", "verify"]);
+}

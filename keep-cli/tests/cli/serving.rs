@@ -1,0 +1,248 @@
+//! `keep serve` as applications and other processes meet it.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use keep_sdk::{
+    BunkerUri, EmbeddedRelay, Event, EventTemplate, Fault, PoolOptions, RelayOptions, RelayPolicy, RelayPool,
+    RemoteSigner,
+};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::world::{PUBKEY, Ran, World};
+
+/// Longer than anything here takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A relay on this machine, and a runtime for it and for clients.
+pub struct Net {
+    pub runtime: Runtime,
+    relay: EmbeddedRelay,
+}
+
+impl Net {
+    pub fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let relay = runtime.block_on(EmbeddedRelay::bind(address, RelayOptions::default())).unwrap();
+        Self { runtime, relay }
+    }
+
+    pub fn url(&self) -> String {
+        self.relay.url().to_string()
+    }
+
+    /// An application that connects with this address.
+    pub fn connect(&self, bunker_url: &str) -> Result<RemoteSigner, Fault> {
+        self.runtime.block_on(async {
+            let pool = RelayPool::new(PoolOptions::default())?;
+            pool.add(self.relay.url().clone(), RelayPolicy::OWNER);
+            RemoteSigner::connect(&BunkerUri::parse(bunker_url)?, Arc::new(pool), "test application").await
+        })
+    }
+
+    pub fn sign(&self, client: &RemoteSigner, kind: u16, content: &str) -> Result<Event, Fault> {
+        self.runtime.block_on(client.sign_event(template(kind, content)))
+    }
+}
+
+pub fn template(kind: u16, content: &str) -> EventTemplate {
+    EventTemplate::new(kind, content, vec![vec!["t".into(), "keep".into()]], 1_700_000_000)
+}
+
+/// A running `keep serve` whose stdout is read line by line.
+struct Serving {
+    child: Child,
+    lines: Receiver<Value>,
+}
+
+impl Serving {
+    fn start(world: &World, arguments: &[&str]) -> Self {
+        Self::of(world.command(&[&["--json", "serve", "--headless"], arguments].concat()))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line));
+                let _ = send.send(value);
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn next(&self) -> Value {
+        self.lines.recv_timeout(PATIENCE).expect("another line")
+    }
+
+    /// The next line about this.
+    fn next_about(&self, activity: &str) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < until, "no line about {activity}");
+            let line = self.next();
+            if line["activity"] == activity {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    fn stop(self) -> Ran {
+        self.signal(rustix::process::Signal::TERM);
+        let output = self.child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        Ran { stdout: String::new(), stderr, code: output.status.code() }
+    }
+}
+
+#[test]
+fn the_first_line_is_what_scripts_rely_on() {
+    let (world, net) = (World::with_key(), Net::new());
+    let serving = Serving::start(&world, &["--relay", &net.url()]);
+    let first = serving.next();
+    let fields: Vec<&String> = first.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["bunker_url", "npub", "policy", "pubkey", "relays"]);
+    assert_eq!((&first["pubkey"], &first["relays"][0]), (&PUBKEY.into(), &net.url().into()));
+    assert!(!first["bunker_url"].as_str().unwrap().contains(PUBKEY), "the identity is not the transport key");
+
+    // Nobody has taken the offer: the next run makes the same one.
+    assert_eq!(serving.stop().code, Some(0));
+    let again = Serving::start(&world, &["--relay", &net.url()]);
+    assert_eq!(again.next(), first);
+    assert_eq!(again.stop().code, Some(0));
+}
+
+#[test]
+fn applications_sign_while_other_processes_use_the_vault() {
+    let (world, net) = (World::with_key(), Net::new());
+    let serving = Serving::start(&world, &["--relay", &net.url()]);
+    let first = serving.next();
+    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
+    assert_eq!(serving.next_about("connected")["claims"], "test application");
+
+    std::thread::scope(|scope| {
+        let generating = scope.spawn(|| {
+            for number in 0..5 {
+                world.done(&["generate", "--name", &format!("key {number}")]);
+                world.done(&["--key", "main", "sign-event", "--kind", "1"]);
+            }
+        });
+        let looking = scope.spawn(|| {
+            for _ in 0..5 {
+                world.done(&["list"]);
+                world.done(&["audit", "verify"]);
+            }
+        });
+        for number in 0..50 {
+            net.sign(&client, 1, &format!("note {number}")).unwrap().verify().unwrap();
+        }
+        generating.join().unwrap();
+        looking.join().unwrap();
+    });
+    let answered = serving.next_about("answered");
+    assert!(answered["time"].is_string() && answered["client"].is_string());
+
+    // Kind 0 is to be asked about, and nobody is there.
+    let refused = net.sign(&client, 0, "{}").unwrap_err();
+    assert_eq!(refused.code().exit_code(), 6, "{refused}");
+    assert_eq!(serving.next_about("refused")["method"], "sign_event");
+    // The secret is spent.
+    assert!(net.connect(first["bunker_url"].as_str().unwrap()).is_err());
+
+    assert_eq!(serving.stop().code, Some(0));
+    world.done(&["audit", "verify"]);
+    assert_eq!(world.done(&["--json", "list"]).json()["keys"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn clients_go_on_after_a_crash() {
+    let (world, net) = (World::with_key(), Net::new());
+    let mut serving = Serving::start(&world, &["--relay", &net.url(), "--policy", "full"]);
+    let first = serving.next();
+    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
+    net.sign(&client, 0, "{}").unwrap();
+    serving.signal(rustix::process::Signal::KILL);
+    serving.child.wait().unwrap();
+
+    let serving = Serving::start(&world, &["--relay", &net.url()]);
+    assert_ne!(serving.next()["bunker_url"], first["bunker_url"]);
+    net.sign(&client, 0, "{}").unwrap();
+    assert_eq!(serving.stop().code, Some(0));
+}
+
+#[test]
+fn a_relay_that_is_down_is_named_and_tried_again() {
+    let world = World::with_key();
+    // A port that was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{address}");
+    let serving = Serving::start(&world, &["--relay", &url]);
+    assert_eq!(serving.next()["relays"][0], url.as_str());
+    let line = serving.next_about("relay");
+    assert_eq!((&line["relay"], &line["state"]), (&url.as_str().into(), &"failed".into()));
+    assert!(line["reason"].as_str().unwrap().contains("refused"), "{line}");
+
+    let runtime = Runtime::new().unwrap();
+    let relay = runtime.block_on(EmbeddedRelay::bind(address, RelayOptions::default())).unwrap();
+    assert_eq!(serving.next_about("relay")["state"], "connected");
+    assert_eq!(serving.stop().code, Some(0));
+    drop(relay);
+}
+
+#[test]
+fn people_without_a_terminal_get_the_address_alone_on_stdout() {
+    let (world, net) = (World::with_key(), Net::new());
+    let serving = Serving::of(world.command(&["serve", "--relay", &net.url()]));
+    let Value::String(address) = serving.next() else { panic!("not a line of text") };
+    assert!(address.starts_with("bunker://") && address.contains("secret="));
+    std::thread::sleep(Duration::from_secs(1));
+    let ran = serving.stop();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("{}: connected", net.url())), "{ran:?}");
+    assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains("secret="), "{ran:?}");
+}
+
+#[test]
+fn it_ends_when_nobody_reads_it_any_more() {
+    let (world, net) = (World::with_key(), Net::new());
+    let mut child = world.command(&["--json", "serve", "--relay", &net.url()]).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    // The reader is gone; the next thing that happens cannot be told.
+    let _client = net.connect(first["bunker_url"].as_str().unwrap());
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(0));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    panic!("still there");
+}
+
+#[test]
+fn an_event_is_published_where_it_is_wanted() {
+    let (world, net) = (World::with_key(), Net::new());
+    let down = "ws://127.0.0.1:9";
+    let ran = world.done(&["sign-event", "--kind", "1", "--publish", "--relay", &net.url(), "--relay", down]);
+    let event: Event = serde_json::from_str(&ran.stdout).unwrap();
+    event.verify().unwrap();
+    assert!(ran.stderr.contains(&format!("ok {} took it", net.url())), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("warning: {down}: ")), "{ran:?}");
+}
