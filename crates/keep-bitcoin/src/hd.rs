@@ -13,6 +13,11 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{BitcoinError, Mnemonic, Network};
 
 /// The seed of a key tree: 64 bytes from a mnemonic, or any 16 to 64 bytes. Wiped on drop, never shown.
+///
+/// ```compile_fail
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<keep_bitcoin::Seed>();
+/// ```
 pub struct Seed(Zeroizing<Vec<u8>>);
 
 impl Seed {
@@ -70,6 +75,15 @@ fn split(engine: HmacEngine<sha512::Hash>) -> (Zeroizing<[u8; 32]>, Zeroizing<[u
 }
 
 /// A secret key with its chain code, somewhere in a key tree. Wiped on drop; no `Debug`, no `Clone`, no `Serialize`.
+///
+/// ```compile_fail
+/// fn copied<T: Clone>() {}
+/// copied::<keep_bitcoin::SecretNode>();
+/// ```
+/// ```compile_fail
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<keep_bitcoin::SecretNode>();
+/// ```
 pub struct SecretNode {
     key: SecretKey,
     chain_code: Zeroizing<[u8; 32]>,

@@ -116,6 +116,20 @@ fn lengths_are_bounded_before_allocating() {
     assert!(PsbtFile::read(&raw).is_err());
 }
 
+/// A field of version 2 that occurs twice would say two things.
+#[test]
+fn fields_of_version_2_occur_once() {
+    let case = cases("bip370")
+        .into_iter()
+        .find(|case| case["case"].as_str().unwrap().contains("required fields only"));
+    let raw = bytes(&case.unwrap());
+    let at = raw.windows(3).position(|pair| pair == [0x01, 0x0e, 0x20]).unwrap();
+    let doubled = [&raw[..at], &raw[at..at + 35], &raw[at..]].concat();
+    assert!(PsbtFile::read(&raw).is_ok());
+    let error = PsbtFile::read(&doubled).unwrap_err();
+    assert_eq!(error.to_string(), "not a valid PSBT: a key occurs twice in one map");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

@@ -14,6 +14,11 @@ use crate::{BitcoinError, KeyLocation, SecretNode};
 
 /// A key tree and, if there is one, the identity key, held for the length of an operation. Wiped on drop; no `Debug`,
 /// no `Clone`, no `Serialize`.
+///
+/// ```compile_fail
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<keep_bitcoin::LocalSigner>();
+/// ```
 pub struct LocalSigner {
     master: SecretNode,
     fingerprint: Fingerprint,
