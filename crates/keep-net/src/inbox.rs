@@ -181,6 +181,8 @@ impl Inbox {
 
     /// The next event; `None` once closed and empty.
     pub async fn pop(&self) -> Option<Received> {
+        // A queue that never runs empty must not keep its thread for ever.
+        tokio::task::coop::consume_budget().await;
         loop {
             let arrival = self.arrived.notified();
             if let Some(event) = self.try_pop() {

@@ -2,6 +2,7 @@
 //! while the other side does not take what we write.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -89,6 +90,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let _ = self.socket.close(None).await;
         while let Some(Ok(_)) = self.socket.next().await {}
     }
+}
+
+/// Has the task polled again after others had their turn and the runtime has looked at its sockets. A task that woke
+/// itself in the ordinary way would keep a busy runtime from its sockets for dozens of turns.
+pub(crate) fn yield_turn(cx: &mut Context<'_>) {
+    let turn = std::pin::pin!(tokio::task::yield_now());
+    let _ = turn.poll(cx);
 }
 
 /// Why a connection ended, in words for people.

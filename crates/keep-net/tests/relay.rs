@@ -287,11 +287,9 @@ async fn dead_and_stuck_clients_are_left() {
     let relay = relay_with(options).await;
     // Says nothing at all.
     let _silent = TcpStream::connect(relay.address()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(400)).await;
     // Says hello, then never reads nor writes.
-    let dead = Raw::connect(relay.url()).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    let mut alive = Raw::connect(relay.url()).await;
+    let dead = Raw::wait_for_place(relay.url()).await;
+    let mut alive = Raw::wait_for_place(relay.url()).await;
     for _ in 0..10 {
         // Reading answers the pings.
         let _ = tokio::time::timeout(Duration::from_millis(60), futures_util::StreamExt::next(&mut alive.0))

@@ -19,7 +19,7 @@ use crate::backoff::Backoff;
 use crate::dial::{Socket, dial};
 use crate::rng::SplitMix;
 use crate::subscription::Stage;
-use crate::wire::{Inbound, Wire, describe};
+use crate::wire::{Inbound, Wire, describe, yield_turn};
 use crate::{AuthChallenge, RelayState};
 
 /// Messages that are read before others get their turn on this thread.
@@ -189,47 +189,39 @@ impl Driver {
         ended
     }
 
-    fn poll_link(
-        &mut self,
-        link: &mut Link,
-        mut timer: Pin<&mut Sleep>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    /// One turn: read, act, then write all at once.
+    fn poll_link(&mut self, link: &mut Link, timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Ended> {
         self.relay.jobs.register(cx);
-        loop {
-            let now = Instant::now();
-            self.take_work(link, now, cx);
-            let written = match link.wire.poll_send(cx, &mut self.session.out) {
-                Poll::Ready(Err(e)) => return lost(describe(&e)),
-                Poll::Ready(Ok(())) => true,
-                Poll::Pending => false,
-            };
-            link.blocked = if written { None } else { link.blocked.or(Some(now)) };
-            if let Some(since) = link.closing
-                && (now >= since + FAREWELL || (written && self.relay.jobs.is_empty()))
-            {
-                return Poll::Ready(Ended::Shutdown);
-            }
-            let reading = match self.read(link, now, cx) {
-                Ok(reading) => reading,
-                Err(reason) => return Poll::Ready(Ended::Lost(reason)),
-            };
-            self.session.tick(now, &"not connected".into());
-            if let Some(reason) = self.keep_alive(link, now) {
-                return lost(reason);
-            }
-            self.show_auth();
-            let waiting = !(self.session.out.is_empty() && self.relay.jobs.is_empty());
-            if (written && waiting) || (link.signing.is_none() && self.session.has_auth_query()) {
-                continue;
-            }
-            if reading {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            wait_until(timer.as_mut(), self.next_deadline(link), cx);
-            return Poll::Pending;
+        let now = Instant::now();
+        let more = match self.read(link, now, cx) {
+            Ok(more) => more,
+            Err(reason) => return Poll::Ready(Ended::Lost(reason)),
+        };
+        self.session.tick(now, &"not connected".into());
+        self.take_work(link, now, cx);
+        self.show_auth();
+        if let Some(reason) = self.keep_alive(link, now) {
+            return lost(reason);
         }
+        let written = match link.wire.poll_send(cx, &mut self.session.out) {
+            Poll::Ready(Err(e)) => return lost(describe(&e)),
+            Poll::Ready(Ok(())) => true,
+            Poll::Pending => false,
+        };
+        link.blocked = if written { None } else { link.blocked.or(Some(now)) };
+        let idle = self.relay.jobs.is_empty();
+        if let Some(since) = link.closing
+            && (now >= since + FAREWELL || (written && idle))
+        {
+            return Poll::Ready(Ended::Shutdown);
+        }
+        let unasked = link.signing.is_none() && self.session.has_auth_query();
+        if more || (written && !idle) || unasked {
+            yield_turn(cx);
+        } else {
+            wait_until(timer, self.next_deadline(link), cx);
+        }
+        Poll::Pending
     }
 
     /// Takes what the pool and the signer have for this relay.

@@ -12,6 +12,9 @@ use crate::publication::Ticket;
 /// How often an event is sent again because the relay first wanted an authentication.
 const AUTH_RETRIES: u8 = 2;
 
+/// How many who wait for the same event are told of its fate; beyond that those who came first are given up.
+const MAX_TICKETS: usize = 32;
+
 /// One event for one relay.
 pub(crate) struct Job {
     pub id: [u8; 32],
@@ -31,8 +34,10 @@ enum Progress {
 
 struct Entry {
     message: Utf8Bytes,
-    tickets: Vec<Ticket>,
+    tickets: VecDeque<Ticket>,
     deadline: Instant,
+    /// Its place in the order; older places of the same event are void.
+    place: u64,
     progress: Progress,
     /// Over any connection: the relay may have it.
     ever_sent: bool,
@@ -48,21 +53,32 @@ impl Entry {
 /// Bounded: beyond the limit the oldest is given up.
 pub(crate) struct Outstanding {
     entries: HashMap<[u8; 32], Entry>,
-    order: VecDeque<[u8; 32]>,
+    /// All have the same time limit, so this is the order of deadlines too.
+    order: VecDeque<([u8; 32], u64)>,
+    places: u64,
     limit: usize,
 }
 
 impl Outstanding {
     pub fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), order: VecDeque::new(), limit }
+        Self { entries: HashMap::new(), order: VecDeque::new(), places: 0, limit }
     }
 
     /// Takes a job in, as unsent. The same event again joins the one that waits, and is sent again.
     pub fn add(&mut self, job: Job) {
+        self.places += 1;
+        self.order.push_back((job.id, self.places));
         if let Some(entry) = self.entries.get_mut(&job.id) {
-            entry.tickets.push(job.ticket);
-            entry.deadline = entry.deadline.max(job.deadline);
+            entry.place = self.places;
+            entry.deadline = job.deadline;
             entry.progress = Progress::Unsent;
+            entry.tickets.push_back(job.ticket);
+            if entry.tickets.len() > MAX_TICKETS
+                && let Some(first) = entry.tickets.pop_front()
+            {
+                first.tell(Outcome::NoAnswer);
+            }
+            self.compact();
             return;
         }
         if self.entries.len() >= self.limit {
@@ -70,23 +86,38 @@ impl Outstanding {
         }
         let entry = Entry {
             message: job.message,
-            tickets: vec![job.ticket],
+            tickets: VecDeque::from([job.ticket]),
             deadline: job.deadline,
+            place: self.places,
             progress: Progress::Unsent,
             ever_sent: false,
             auth_retries: 0,
         };
-        self.order.push_back(job.id);
         self.entries.insert(job.id, entry);
     }
 
     fn give_up_oldest(&mut self) {
-        while let Some(id) = self.order.pop_front() {
-            if let Some(entry) = self.entries.remove(&id) {
-                let outcome = overdue(&entry, &"too many events wait for this relay".into());
-                entry.tell(&outcome);
-                return;
-            }
+        self.compact();
+        if let Some((id, _)) = self.order.pop_front()
+            && let Some(entry) = self.entries.remove(&id)
+        {
+            let outcome = overdue(&entry, &"too many events wait for this relay".into());
+            entry.tell(&outcome);
+        }
+    }
+
+    fn is_current(&self, id: &[u8; 32], place: u64) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.place == place)
+    }
+
+    /// Drops void places: those at the front, so that the first is a real one, and all when they are the greater part.
+    fn compact(&mut self) {
+        while self.order.front().is_some_and(|(id, place)| !self.is_current(id, *place)) {
+            self.order.pop_front();
+        }
+        if self.order.len() > 2 * self.entries.len() + 64 {
+            let entries = &self.entries;
+            self.order.retain(|(id, place)| entries.get(id).is_some_and(|entry| entry.place == *place));
         }
     }
 
@@ -100,7 +131,7 @@ impl Outstanding {
 
     /// Marks all as sent and gives the messages of those that were not, oldest first.
     pub fn send_all(&mut self) -> Vec<Utf8Bytes> {
-        let ids: Vec<_> = self.order.iter().copied().collect();
+        let ids: Vec<_> = self.order.iter().map(|(id, _)| *id).collect();
         ids.iter().filter_map(|id| self.send(id)).collect()
     }
 
@@ -109,14 +140,7 @@ impl Outstanding {
         if let Some(entry) = self.entries.remove(id) {
             entry.tell(outcome);
         }
-        // Answers mostly come in the order of sending, which keeps the queue short.
-        while self.order.front().is_some_and(|id| !self.entries.contains_key(id)) {
-            self.order.pop_front();
-        }
-        if self.order.len() > 2 * self.entries.len() + 64 {
-            let entries = &self.entries;
-            self.order.retain(|id| entries.contains_key(id));
-        }
+        self.compact();
     }
 
     /// The relay wants an authentication first. False when that was tried often enough.
@@ -160,25 +184,23 @@ impl Outstanding {
 
     /// Reports what is overdue; `failure` is why the relay is not connected, if it is not.
     pub fn expire(&mut self, now: Instant, failure: &DisplayText) {
-        // All have the same time limit, so the order of arrival is the order of deadlines; a joined event's later
-        // deadline only makes those behind it wait a little longer.
-        while let Some(id) = self.order.front().copied() {
-            match self.entries.get(&id) {
-                Some(entry) if entry.deadline > now => return,
-                Some(_) => {
-                    if let Some(entry) = self.entries.remove(&id) {
-                        let outcome = overdue(&entry, failure);
-                        entry.tell(&outcome);
-                    }
-                }
-                None => {}
+        self.compact();
+        while let Some((id, _)) = self.order.front().copied() {
+            if self.entries.get(&id).is_some_and(|entry| entry.deadline > now) {
+                return;
             }
-            self.order.pop_front();
+            if let Some(entry) = self.entries.remove(&id) {
+                let outcome = overdue(&entry, failure);
+                entry.tell(&outcome);
+            }
+            self.compact();
         }
     }
 
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.order.iter().find_map(|id| self.entries.get(id)).map(|entry| entry.deadline)
+        self.order.iter().find_map(|(id, place)| {
+            self.entries.get(id).filter(|entry| entry.place == *place).map(|entry| entry.deadline)
+        })
     }
 
     /// Nothing more will be sent: reports all that is left.
@@ -286,6 +308,26 @@ mod tests {
         }
         waiting.send_all();
         assert!(!waiting.await_auth(&[0; 32]));
+    }
+
+    #[tokio::test]
+    async fn repeating_an_event_for_ever_holds_up_nobody_and_costs_bounded_memory() {
+        let (begun, mut waiting) = (Instant::now(), Outstanding::new(10));
+        let (first, j) = job(1, begun + Duration::from_secs(10));
+        waiting.add(j);
+        let mut repeats = Vec::new();
+        for secs in 0..100 {
+            let (publication, j) = job(0, begun + Duration::from_secs(secs + 10));
+            waiting.add(j);
+            waiting.send(&[0; 32]);
+            waiting.expire(begun + Duration::from_secs(secs), &"down".into());
+            repeats.push(publication);
+        }
+        assert!(matches!(outcome(first).await, Outcome::NotSent(_)));
+        assert_eq!(outcome(repeats.swap_remove(0)).await, Outcome::NoAnswer);
+        assert!(waiting.entries.len() == 1 && waiting.entries[&[0; 32]].tickets.len() == MAX_TICKETS);
+        assert!(waiting.order.len() < 70);
+        assert_eq!(waiting.next_deadline(), Some(begun + Duration::from_secs(109)));
     }
 
     #[test]

@@ -13,10 +13,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use super::client::Client;
 use super::hub::Hub;
 use crate::mailbox::Mailbox;
-use crate::wire::{Inbound, Wire};
+use crate::wire::{Inbound, Wire, yield_turn};
 
-/// Messages that are read before others get their turn: each may cost a verification.
-const READS_PER_TURN: usize = 16;
+/// Messages that are read before others get their turn: each may cost a verification, and the runtime looks at its
+/// sockets only between turns.
+const READS_PER_TURN: usize = 8;
 
 /// Messages that may wait to be written before nothing more is read or forwarded to this client.
 const MAX_UNWRITTEN: usize = 512;
@@ -47,49 +48,39 @@ pub(super) async fn serve(hub: Arc<Hub>, wire: Wire<TcpStream>) {
 }
 
 impl Connection {
-    /// Ready when the connection is to end.
+    /// One turn: read, then write all at once. Ready when the connection is to end.
     fn poll(&mut self, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
         self.mailbox.register(cx);
-        loop {
-            let now = Instant::now();
-            if self.mailbox.is_closed() {
-                return Poll::Ready(());
-            }
-            let forwarded = self.take_forwards();
-            match self.wire.poll_send(cx, &mut self.client.out) {
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(())) => self.blocked = None,
-                Poll::Pending => self.blocked = self.blocked.or(Some(now)),
-            }
-            let Ok(more) = self.read(now, cx) else { return Poll::Ready(()) };
-            if !self.is_alive(now) {
-                return Poll::Ready(());
-            }
-            if self.blocked.is_none() && (forwarded || !self.client.out.is_empty()) {
-                continue;
-            }
-            if more {
-                // Others get their turn, then we go on.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            timer.as_mut().reset(self.next_deadline().into());
-            if timer.as_mut().poll(cx).is_ready() {
-                cx.waker().wake_by_ref();
-            }
+        let now = Instant::now();
+        if self.mailbox.is_closed() {
+            return Poll::Ready(());
+        }
+        let Ok(more) = self.read(now, cx) else { return Poll::Ready(()) };
+        if !self.is_alive(now) {
+            return Poll::Ready(());
+        }
+        self.take_forwards();
+        match self.wire.poll_send(cx, &mut self.client.out) {
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(())) => self.blocked = None,
+            Poll::Pending => self.blocked = self.blocked.or(Some(now)),
+        }
+        if more || (self.blocked.is_none() && !self.mailbox.is_empty()) {
+            yield_turn(cx);
             return Poll::Pending;
         }
+        timer.as_mut().reset(self.next_deadline().into());
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
-    /// Moves forwarded events to what is written next. True if there were any.
-    fn take_forwards(&mut self) -> bool {
-        if self.client.out.len() >= MAX_UNWRITTEN {
-            return false;
+    /// Moves forwarded events to what is written next.
+    fn take_forwards(&mut self) {
+        if self.client.out.len() < MAX_UNWRITTEN {
+            self.client.out.extend(self.mailbox.drain(MAX_UNWRITTEN).into_iter().map(Message::Text));
         }
-        let forwards = self.mailbox.drain(MAX_UNWRITTEN);
-        let any = !forwards.is_empty();
-        self.client.out.extend(forwards.into_iter().map(Message::Text));
-        any
     }
 
     /// Reads what is there, up to a limit. True if there may be more; an error ends the connection. A client that does

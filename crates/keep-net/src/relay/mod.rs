@@ -48,7 +48,10 @@ impl EmbeddedRelay {
         let failed = |e: std::io::Error| NetError::Bind { address, reason: e.to_string() };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let url: RelayUrl = format!("ws://{address}").parse()?;
+        let url = match &options.public_url {
+            Some(url) => url.clone(),
+            None => format!("ws://{address}").parse()?,
+        };
         let places = Arc::new(Semaphore::new(options.max_connections));
         let hub = Arc::new(Hub::new(url, options));
         let listener = tokio::spawn(listener::listen(listener, hub.clone(), places.clone()));

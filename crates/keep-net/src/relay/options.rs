@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use keep_types::{Clock, SystemClock};
 
+use crate::RelayUrl;
+
 /// Bounds and habits of an [`crate::EmbeddedRelay`].
 #[derive(Clone)]
 pub struct RelayOptions {
     /// What the relay calls itself (NIP-11).
     pub name: String,
+    /// The address that clients use, if it is not the one it listens on (NIP-42 is judged by it).
+    pub public_url: Option<RelayUrl>,
     /// Connections at once; further ones are closed at once.
     pub max_connections: usize,
     /// Largest message that is read, in bytes.
@@ -49,6 +53,7 @@ impl Default for RelayOptions {
     fn default() -> Self {
         Self {
             name: "Keep relay".to_owned(),
+            public_url: None,
             max_connections: 1024,
             max_message: 1 << 20,
             max_subscriptions: 128,

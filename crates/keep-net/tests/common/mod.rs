@@ -113,10 +113,28 @@ pub struct Raw(pub WebSocketStream<TcpStream>);
 
 impl Raw {
     pub async fn connect(url: &RelayUrl) -> Self {
+        Self::try_connect(url).await.unwrap()
+    }
+
+    pub async fn try_connect(url: &RelayUrl) -> Option<Self> {
         let address = url.as_str().trim_start_matches("ws://").to_owned();
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self(client_async(url.as_str(), stream).await.unwrap().0)
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self(client_async(url.as_str(), stream).await.ok()?.0))
+    }
+
+    /// As soon as the relay has a place.
+    pub async fn wait_for_place(url: &RelayUrl) -> Self {
+        timeout(LONG, async {
+            loop {
+                match Self::try_connect(url).await {
+                    Some(raw) => return raw,
+                    None => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        })
+        .await
+        .expect("a place in time")
     }
 
     pub async fn say(&mut self, text: impl Into<String>) {
