@@ -3,7 +3,7 @@
 //! Everything that looks needs only a [`Wallet`], which is public data; a secret is used in one place, behind
 //! [`TaprootSigner`]. Nothing here does input or output.
 //!
-//! - keys: [`Mnemonic`], [`Seed`], [`SecretNode`] (BIP-32, BIP-39), [`derive`] (NIP-06, BIP-85)
+//! - keys: [`Mnemonic`], [`Seed`], [`SecretNode`] (BIP-32, BIP-39), [`mod@derive`] (NIP-06, BIP-85)
 //! - what is ours: [`Account`] (BIP-86, descriptors), [`OwnAddress`], [`Wallet`]
 //! - transactions: [`PsbtFile`] (BIP-174, BIP-370, BIP-371), [`Inspection`], [`TransactionView`], [`SpendFacts`],
 //!   [`Signed`]
