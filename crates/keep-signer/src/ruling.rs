@@ -11,6 +11,7 @@ use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
 /// What the write lock decided about a request.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it lives for one step, and boxing each permit would cost more")]
 pub(crate) enum Ruling {
     /// Allowed, counted and recorded with this commit (or with an earlier one).
     Allowed(Permit),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keep_store::{Ledger, StoreError, WriteTx};
+use keep_store::{Ledger, ReadTx, StoreError, WriteTx};
 use keep_types::{Fault, JobId, Revision};
 
 use crate::batch::{Batch, Changes};
@@ -11,6 +11,7 @@ use crate::head::Head;
 use crate::header::Header;
 use crate::held::RecordedBy;
 use crate::vault::Shared;
+use crate::verify::verify_view;
 use crate::{Committed, Tx, VaultError};
 
 /// A job: what it does inside the lock (and whether its changes count), and whom to tell after the commit.
@@ -62,10 +63,9 @@ impl VaultLedger {
             && *known == sealed
         {
             if foreign {
-                // Every commit of Keep leaves a new head, so this one was not Keep's.
-                let what = "something else wrote to the database while it was in use".to_owned();
-                shared.alarm(what.clone());
-                return Err(VaultError::Tampered(what));
+                // Every commit of Keep leaves a new head, so this one was not Keep's, or was none: SQLite also says so after
+                // a commit of another process that failed. A look at every row tells which.
+                check_rows(tx, shared, seen)?;
             }
             return Ok(head.clone());
         }
@@ -164,7 +164,8 @@ impl Ledger for VaultLedger {
     }
 }
 
-fn into_store_error(error: VaultError) -> StoreError {
+/// What gives a transaction up, in the store's words.
+pub(crate) fn into_store_error(error: VaultError) -> StoreError {
     match error {
         VaultError::Store(store) => store,
         other => StoreError::Aborted(Fault::from(other)),
@@ -175,6 +176,13 @@ impl Drop for VaultLedger {
     fn drop(&mut self) {
         self.cache.clear();
     }
+}
+
+/// Checks every row inside the lock, and refuses to go on with rows that were changed.
+fn check_rows(tx: &dyn ReadTx, shared: &Shared, seen: u64) -> Result<(), VaultError> {
+    let report = verify_view(tx, shared, &shared.keys()?, shared.identity, seen)?;
+    shared.keep_report(&report);
+    if report.is_intact() { Ok(()) } else { Err(VaultError::Tampered(report.problems.join("; "))) }
 }
 
 /// The header's part in opening the head: the same vault, the same generation of the data key, the very same bytes.

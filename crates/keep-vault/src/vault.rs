@@ -13,10 +13,12 @@ use keep_types::{
     Clock, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp, VaultId,
 };
 
+use crate::batch::{Batch, Changes};
+use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::Header;
 use crate::kdf::Derived;
-use crate::ledger::{Job, VaultLedger, check_header};
+use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
 use crate::seal::open_row;
 use crate::secrets::Secrets;
@@ -228,24 +230,22 @@ impl Vault {
         let header_bytes = header.to_bytes()?;
         let head = Head::new(header.epoch, Header::hash(&header_bytes));
         let keys = Subkeys::derive(&data_key, header.vault, header.epoch);
-        let mut nonce = [0; 24];
-        getrandom::getrandom(&mut nonce)?;
-        let sealed = head.seal(&keys, header.vault, nonce)?;
+        let identity = Identity { vault: header.vault, epoch: header.epoch };
+        let now = environment.clock.now();
+        // One transaction: a vault without the record of its making is never seen.
         store.write(&mut |tx| {
             if tx.header()?.is_some() {
                 return Err(StoreError::Exists(std::path::PathBuf::new()));
             }
             tx.set_header(&header_bytes)?;
-            tx.set_head(&sealed)
+            let mut cache = Cache::default();
+            let made = Draft::new(Action::VaultCreated, Outcome::Allowed, &Origin::Cli);
+            let changes = Changes { drafts: vec![made], ..Changes::default() };
+            let head = head.clone();
+            let batch = Batch { raw: tx, keys: &keys, identity, head, now, cache: &mut cache, changes };
+            batch.flush().map(drop).map_err(into_store_error)
         })?;
-        let vault = Self::with_keys(store, &header, &keys, environment)?;
-        vault
-            .submit(|tx| {
-                tx.audit(Draft::new(Action::VaultCreated, Outcome::Allowed, &Origin::Cli));
-                Ok(())
-            })
-            .wait()?;
-        Ok(vault)
+        Self::with_keys(store, &header, &keys, environment)
     }
 
     /// Opens a vault with a passphrase. Runs Argon2id once, then checks every row against the sealed sums.

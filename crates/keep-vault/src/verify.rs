@@ -53,7 +53,7 @@ pub(crate) fn verify(store: &dyn Store, shared: &Shared) -> Result<IntegrityRepo
     Ok(report)
 }
 
-fn verify_view(
+pub(crate) fn verify_view(
     tx: &dyn ReadTx,
     shared: &Shared,
     keys: &Subkeys,

@@ -71,7 +71,7 @@ impl Serving {
     /// When the vault cannot be written. Nothing is lost then: what was decided is in the vault already.
     pub async fn stop(mut self) -> Result<(), Fault> {
         self.tasks.drain(..).for_each(|task| task.abort());
-        Ok(self.service.tidy().await?)
+        self.service.tidy().await
     }
 }
 
