@@ -199,10 +199,12 @@ unsafe extern "C" fn open(
         (*file).pMethods = std::ptr::null();
         (disk(vfs), path(name), inner(file))
     };
+    // Held from here on, so that of two threads that open a new file only one makes it.
+    let mut recorder = locked(&disk.recorder);
     let mut exists: c_int = 0;
     pass_vfs!(vfs, xAccess, name, ffi::SQLITE_ACCESS_EXISTS, &raw mut exists);
-    let creates = exists == 0 && flags & SQLITE_OPEN_CREATE != 0;
-    let mut recorder = locked(&disk.recorder);
+    // The default VFS calls an empty file absent.
+    let creates = exists == 0 && recorder.known(&path).is_none() && flags & SQLITE_OPEN_CREATE != 0;
     if creates && recorder.failure().is_some() {
         return SQLITE_CANTOPEN;
     }
@@ -221,7 +223,8 @@ unsafe extern "C" fn open(
             }
         },
     };
-    let syncs_directory = creates && flags & SQLITE_OPEN_MAIN_DB == 0;
+    // As SQLite's own: whoever may have made it syncs its name, whether or not another opening was first.
+    let syncs_directory = flags & SQLITE_OPEN_CREATE != 0 && flags & SQLITE_OPEN_MAIN_DB == 0;
     let tap = Box::new(Tap { recorder: disk.recorder.clone(), file: id, syncs_directory });
     // SAFETY: the memory begins with a `Tapped`; from here on `close` is called for it.
     unsafe {
