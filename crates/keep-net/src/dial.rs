@@ -31,10 +31,10 @@ pub(crate) async fn dial(
     tls: &Arc<ClientConfig>,
     max_message: usize,
 ) -> Result<Wire<Socket>, String> {
-    let target = relay.target().map_err(|e| e.to_string())?;
-    let tcp = connect(&target.host, target.port, policy).await?;
-    let socket = if target.secure {
-        let stream = TlsConnector::from(tls.clone()).connect(server_name(&target.host)?, tcp).await;
+    let (host, port) = relay.host_and_port().map_err(|e| e.to_string())?;
+    let tcp = connect(&host, port, policy).await?;
+    let socket = if relay.is_encrypted() {
+        let stream = TlsConnector::from(tls.clone()).connect(server_name(&host)?, tcp).await;
         Socket::Tls(Box::new(stream.map_err(|e| describe_tls(&e))?))
     } else {
         Socket::Plain(tcp)

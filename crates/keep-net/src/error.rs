@@ -2,14 +2,14 @@
 
 use keep_types::{DisplayText, ErrorCode, Fault};
 
-use crate::{EventError, RelayUrl, UrlError};
+use crate::{EventError, RelayUrl, RelayUrlError};
 
 /// A failure of the network, in words for people. Nothing here holds message contents or keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
     /// A relay's address is not one.
     #[error(transparent)]
-    Url(#[from] UrlError),
+    Url(#[from] RelayUrlError),
     /// Bytes that are not a valid event.
     #[error(transparent)]
     Event(#[from] EventError),

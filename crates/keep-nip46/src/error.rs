@@ -34,12 +34,6 @@ impl From<UriError> for Fault {
     }
 }
 
-impl From<RelayUrlError> for Fault {
-    fn from(error: RelayUrlError) -> Self {
-        Self::new(ErrorCode::InvalidUri, error.to_string())
-    }
-}
-
 impl From<PermissionError> for Fault {
     fn from(error: PermissionError) -> Self {
         Self::new(ErrorCode::InvalidInput, error.to_string())

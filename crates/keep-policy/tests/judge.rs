@@ -1,4 +1,5 @@
 //! What each built-in policy says to each request, and how limits end a grant.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use keep_policy::{
     Basis, Builtin, Effect, Grant, Limits, Policy, Reason, Rule, Standing, Usage, Verdict, judge,

@@ -1,4 +1,5 @@
 //! The bunker end to end: a client over a websocket to an embedded relay, and the bunker behind it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -87,7 +87,7 @@ impl MemoryNetwork {
     ///
     /// # Errors
     /// Never in practice: the built-in address is parsed.
-    pub fn new(seed: u64, faults: Faults) -> Result<Self, crate::UrlError> {
+    pub fn new(seed: u64, faults: Faults) -> Result<Self, crate::RelayUrlError> {
         let state = State {
             rng: SplitMix::seeded(seed),
             faults,

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keep_net::{NetError, RelayUrl};
 use keep_nip46::TransportKey;
 use keep_signer::Endpoint;
-use keep_types::{EndpointId, Fault, PublicKey};
+use keep_types::{EndpointId, Fault, PublicKey, RelayUrl};
 use keep_vault::Vault;
 
 /// An endpoint and its transport key.
@@ -30,11 +29,8 @@ impl Endpoints {
         let mut endpoints = Self::default();
         for record in records {
             let transport = TransportKey::new(&vault.transport_key(record.id)?)?;
-            let relays = record
-                .relays
-                .iter()
-                .map(|relay| relay.parse().map_err(NetError::from))
-                .collect::<Result<Vec<RelayUrl>, _>>()?;
+            let relays =
+                record.relays.iter().map(|relay| RelayUrl::parse(relay)).collect::<Result<Vec<_>, _>>()?;
             let id = record.id;
             let served = Arc::new(Served { record, transport, relays });
             endpoints.by_key.insert(*served.transport.public_key(), Arc::clone(&served));

@@ -163,11 +163,7 @@ fn fresh_secret() -> Result<String, Fault> {
 }
 
 fn view(key: &KeyView, endpoint: &Endpoint) -> Result<BunkerView, Fault> {
-    let relays = endpoint
-        .relays
-        .iter()
-        .map(|relay| keep_nip46::RelayUrl::parse(relay))
-        .collect::<Result<Vec<_>, _>>()?;
+    let relays = endpoint.relays.iter().map(|relay| RelayUrl::parse(relay)).collect::<Result<Vec<_>, _>>()?;
     let secret = endpoint.unused_secret().and_then(ConnectSecret::parse);
     let uri = BunkerUri::new(endpoint.transport_key(), relays, secret.as_ref())
         .map_err(|error| bug(&error.to_string()))?;

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use keep_types::DisplayText;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
+
+use crate::{DisplayText, ErrorCode, Fault};
 
 /// Why a text is not the address of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,13 +30,31 @@ pub enum RelayUrlError {
     Malformed(String),
 }
 
+impl RelayUrlError {
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoScheme(text) => format!("try wss://{text}"),
+            Self::Scheme(_) | Self::Credentials | Self::TooLong | Self::Malformed(_) => {
+                "write it as wss://relay.example or ws://127.0.0.1:7777".to_owned()
+            }
+        }
+    }
+}
+
+impl From<RelayUrlError> for Fault {
+    fn from(error: RelayUrlError) -> Self {
+        Self::new(ErrorCode::InvalidUri, error.to_string()).with_hint(error.hint())
+    }
+}
+
 /// The address of a relay: `ws://` or `wss://`, a host, perhaps a port and path.
 ///
 /// The host is in lower case and in its shortest form, default ports and a bare `/` are left out, so that two
 /// spellings of one address compare equal.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RelayUrl(String);
+pub struct RelayUrl(Arc<str>);
 
 impl RelayUrl {
     /// The longest address, in bytes.
@@ -68,12 +88,29 @@ impl RelayUrl {
         if bare {
             address.pop();
         }
-        Ok(Self(address))
+        Ok(Self(address.into()))
     }
 
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Host and port, as a connection needs them; 443 for `wss` and 80 for `ws` where the address names no port.
+    ///
+    /// # Errors
+    /// Never for an address that was read by [`RelayUrl::parse`].
+    pub fn host_and_port(&self) -> Result<(Host<String>, u16), RelayUrlError> {
+        let malformed = |what: String| RelayUrlError::Malformed(what);
+        let url = Url::parse(&self.0).map_err(|e| malformed(format!("is not valid: {e}")))?;
+        let host = url.host().ok_or_else(|| malformed("names no host".to_owned()))?.to_owned();
+        Ok((host, url.port().unwrap_or(if self.is_encrypted() { 443 } else { 80 })))
+    }
+
+    /// Whether both have the same host and port: NIP-42 compares no more, because relays differ in how they write their
+    /// own path.
+    pub fn same_host(&self, other: &Self) -> bool {
+        matches!((self.host_and_port(), other.host_and_port()), (Ok(a), Ok(b)) if a == b)
     }
 
     /// Whether the connection is encrypted (`wss`).
@@ -149,7 +186,7 @@ impl TryFrom<String> for RelayUrl {
 
 impl From<RelayUrl> for String {
     fn from(url: RelayUrl) -> Self {
-        url.0
+        url.as_str().to_owned()
     }
 }
 
@@ -180,6 +217,16 @@ mod tests {
         assert!(error("wss://relay.example:99999").contains("not valid"));
         assert_eq!(error(&format!("wss://{}", "a".repeat(600))), RelayUrlError::TooLong.to_string());
         assert!(error("\u{202e}wss://relay.example").contains("\\u{202e}"));
+    }
+
+    #[test]
+    fn connections_have_default_ports_and_hints_help() {
+        let parts = |text: &str| RelayUrl::parse(text).unwrap().host_and_port().unwrap();
+        assert_eq!(parts("wss://relay.example").1, 443);
+        let (host, port) = parts("ws://[::1]:7000/x");
+        assert!(matches!(host, Host::Ipv6(ip) if ip.is_loopback()) && port == 7000);
+        assert_eq!(parts("ws://relay.example/inbox").1, 80);
+        assert_eq!(RelayUrl::parse("relay.example").unwrap_err().hint(), "try wss://relay.example");
     }
 
     #[test]
