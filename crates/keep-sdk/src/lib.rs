@@ -38,6 +38,7 @@ mod keep;
 mod keys;
 mod publish;
 mod remote_signer;
+mod rescue;
 mod secret_input;
 mod sign;
 mod views;
@@ -49,6 +50,7 @@ pub use keep::{Keep, Options};
 pub use keys::Keys;
 pub use publish::publish;
 pub use remote_signer::RemoteSigner;
+pub use rescue::Rescue;
 pub use secret_input::SecretInput;
 pub use sign::Sign;
 pub use views::{AuditEntryView, AuditReport, BunkerView, KeyView, PublishView};
@@ -61,8 +63,8 @@ pub use keep_nip46::BunkerUri;
 pub use keep_policy::{Builtin, Limits, Policy, Prompt};
 pub use keep_signer::{Approver, Decision, Headless, Reply};
 pub use keep_types::{
-    Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, Origin, PublicKey, SecretText,
-    SystemClock, Timestamp,
+    Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,
+    SecretText, SystemClock, Timestamp,
 };
 pub use keep_vault::{IntegrityReport, KdfCost};
 
