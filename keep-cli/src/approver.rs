@@ -88,6 +88,11 @@ impl Desk {
         false
     }
 
+    /// Whether a question is on the screen.
+    pub const fn is_asking(&self) -> bool {
+        self.shown
+    }
+
     /// Takes away what has been settled elsewhere, and shows the next question.
     pub fn refresh(&mut self, output: &Output) {
         if self.shown && self.waiting.front().is_some_and(|question| question.reply.is_moot()) {

@@ -16,7 +16,7 @@ use crate::qr;
 use crate::session::Session;
 use crate::style::Style;
 use crate::terminal;
-use crate::watch::{Relays, Signals, watch};
+use crate::watch::{Signals, Watch};
 
 /// The width of a terminal that does not tell it.
 const COLUMNS: usize = 80;
@@ -61,7 +61,7 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
         } else {
             "Paste the address into an application; its secret works once. What the policy does not cover is refused.\n"
         });
-        watch(serving, desk, signals, Relays::default(), output).await
+        Watch::new(output, desk).until_stopped(serving, signals).await
     })
 }
 

@@ -1,4 +1,11 @@
 //! The command line as programs and people meet it: the real binary, in directories of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that fails says so by panicking, and one that is skipped by name"
+)]
 
 mod cases;
 mod damage;

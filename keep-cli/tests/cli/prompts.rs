@@ -86,6 +86,14 @@ impl Dialogue {
     }
 }
 
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing running: with its terminal gone, the command ends.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Whether there are terminals to be had.
 fn can() -> bool {
     let can = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());

@@ -1,6 +1,6 @@
 //! `keep serve` as applications and other processes meet it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Serving {
         let (send, lines) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line));
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 let _ = send.send(value);
             }
         });
@@ -100,11 +100,19 @@ impl Serving {
         rustix::process::kill_process(id, signal).unwrap();
     }
 
-    fn stop(self) -> Ran {
+    fn stop(mut self) -> Ran {
         self.signal(rustix::process::Signal::TERM);
-        let output = self.child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        Ran { stdout: String::new(), stderr, code: output.status.code() }
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        Ran { stdout: String::new(), stderr, code: self.child.wait().unwrap().code() }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -218,22 +226,24 @@ fn people_without_a_terminal_get_the_address_alone_on_stdout() {
 #[test]
 fn it_ends_when_nobody_reads_it_any_more() {
     let (world, net) = (World::with_key(), Net::new());
-    let mut child = world.command(&["--json", "serve", "--relay", &net.url()]).spawn().unwrap();
+    let mut command = world.command(&["--json", "serve", "--relay", &net.url()]);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    command.stdout(writer);
+    let mut child = command.spawn().unwrap();
+    drop(command);
     let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    BufReader::new(&mut reader).read_line(&mut first).unwrap();
     let first: Value = serde_json::from_str(&first).unwrap();
-    // The reader is gone; the next thing that happens cannot be told.
-    let _client = net.connect(first["bunker_url"].as_str().unwrap());
+    drop(reader);
+    // The next thing that happens cannot be told. The application itself may wait for long.
+    let address = first["bunker_url"].as_str().unwrap().to_owned();
+    std::thread::spawn(move || net.connect(&address));
     let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(0));
-            return;
-        }
+    while child.try_wait().unwrap().is_none() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(50));
     }
-    child.kill().unwrap();
-    panic!("still there");
+    let _ = child.kill();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::args::Quickstart;
 use crate::ending::Ending;
 use crate::key_view::short;
 use crate::session::{Session, name};
-use crate::watch::{Relays, Signals, watch};
+use crate::watch::{Signals, Watch};
 
 /// What the note says.
 const CONTENT: &str = "Hello from Keep.";
@@ -119,7 +119,7 @@ impl Tour<'_> {
         pool.add(relay.url().clone(), RelayPolicy::OWNER);
         let uri = BunkerUri::parse(&offer.bunker_url)?;
         let client = RemoteSigner::connect(&uri, Arc::new(pool), "keep quickstart").await?;
-        clock.done("client", "connected through the relay, with a secret that works once");
+        clock.done("client", "connected through the relay, with a one-time secret");
 
         let clock = self.steps.clock();
         let template = EventTemplate::new(1, CONTENT, Vec::new(), SystemClock.now().as_secs());
@@ -136,9 +136,10 @@ impl Tour<'_> {
         let entry = entries.iter().find(|entry| entry.subject.as_deref() == Some(&id));
         let entry =
             entry.ok_or_else(|| Fault::new(ErrorCode::Bug, "the signature is not in the audit log"))?;
-        let client = entry.client.as_deref().map(short).unwrap_or_default();
-        let what = format!("{} {} for client {client}", entry.action, entry.outcome);
-        clock.done("recorded", &format!("entry {} of the audit log: {what}", entry.seq));
+        clock.done(
+            "recorded",
+            &format!("entry {} of the audit log: {}, {}", entry.seq, entry.action, entry.outcome),
+        );
         Ok(event)
     }
 
@@ -159,8 +160,9 @@ impl Tour<'_> {
         }
         output.talk(&self.place.farewell());
         output.talk(&format!("{}\n", style.dim(self.place.next())));
-        let relays = Relays::known(&serving.relays());
-        watch(serving, desk, signals, relays, output).await
+        let mut watch = Watch::new(output, desk);
+        watch.knows(&serving.relays());
+        watch.until_stopped(serving, signals).await
     }
 
     fn clear(&self) -> Result<(), Fault> {

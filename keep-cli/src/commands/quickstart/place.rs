@@ -86,7 +86,7 @@ pub struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, Fault> {
-        let directory = std::env::temp_dir().join(format!("keep-quickstart-{}", hex(&random::<8>()?)));
+        let directory = std::env::temp_dir().join(format!("keep-quickstart-{}", hex(&random::<4>()?)));
         let made = DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| {
             Fault::new(ErrorCode::Storage, format!("cannot make {}: {error}", directory.display()))
