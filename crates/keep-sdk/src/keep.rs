@@ -47,7 +47,7 @@ impl Options {
         self
     }
 
-    fn environment(&self) -> Environment {
+    pub(crate) fn environment(&self) -> Environment {
         let weak_kdf =
             if self.allow_weak_kdf { keep_vault::WeakKdf::Allow } else { keep_vault::WeakKdf::Refuse };
         Environment { clock: Arc::clone(&self.clock), weak_kdf }
@@ -88,10 +88,13 @@ impl Keep {
     /// Opens the vault in `home` with its passphrase.
     ///
     /// # Errors
-    /// [`ErrorCode::NoVault`], [`ErrorCode::WrongPassphrase`], [`ErrorCode::Integrity`] and the storage errors.
+    /// [`ErrorCode::NoVault`], [`ErrorCode::WrongPassphrase`], [`ErrorCode::Integrity`] (see [`Rescue`](crate::Rescue)) and the
+    /// storage errors.
     pub fn open(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
-        let store = SqliteStore::open(home.database()).map_err(|error| missing(error, &home))?;
-        let vault = Vault::open(Arc::new(store), passphrase, &options.environment())?;
+        let store =
+            SqliteStore::open(home.database()).map_err(|error| missing(error, &home)).map_err(rescuable)?;
+        let vault = Vault::open(Arc::new(store), passphrase, &options.environment())
+            .map_err(|e| rescuable(e.into()))?;
         if !vault.memory_is_locked() {
             tracing::warn!("the system does not let Keep lock its memory; keys may be swapped to disk");
         }
@@ -162,6 +165,16 @@ fn make(home: &Home, passphrase: &SecretText, options: &Options) -> Result<Vault
     Ok(Vault::create(store, passphrase, salt, options.cost, &options.environment())?)
 }
 
+/// Says of a vault that is too damaged to be opened that its keys need not be lost.
+fn rescuable(fault: Fault) -> Fault {
+    if fault.code() != ErrorCode::Integrity {
+        return fault;
+    }
+    fault.with_hint(
+        "keep the directory as it is and restore a backup; keys that still open can be rescued from it, without a record",
+    )
+}
+
 fn missing(error: StoreError, home: &Home) -> Fault {
     match error {
         StoreError::Missing(_) => no_vault(home),
@@ -169,7 +182,7 @@ fn missing(error: StoreError, home: &Home) -> Fault {
     }
 }
 
-fn no_vault(home: &Home) -> Fault {
+pub(crate) fn no_vault(home: &Home) -> Fault {
     Fault::new(ErrorCode::NoVault, format!("there is no vault in {}", home.path().display()))
 }
 

@@ -68,27 +68,37 @@ impl Keys {
     }
 
     pub(crate) fn record(&self, selector: Option<&str>) -> Result<KeyRecord, Fault> {
-        let mut keys = self.vault.keys()?;
-        let Some(selector) = selector else {
-            return match keys.len() {
-                1 => Ok(keys.remove(0)),
-                0 => Err(Fault::new(ErrorCode::NotFound, "the vault has no key yet")
-                    .with_hint("make one with `keep generate --name main`")),
-                _ => {
-                    let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-                    Err(Fault::new(ErrorCode::Usage, "the vault has several keys")
-                        .with_hint(format!("name one with --key: {}", names.join(", "))))
-                }
-            };
-        };
+        let Some(selector) = selector else { return self.only() };
+        // What reads as a public key means that key, even if another one has such a name.
         let public = parse_public_key(selector).map(|key| key.to_bytes());
-        keys.into_iter()
-            // What reads as a public key means that key, even if another one has such a name.
-            .find(|key| public.map_or(key.name.as_str() == selector, |public| key.public_key == public))
-            .ok_or_else(|| {
-                let shown = keep_types::DisplayText::truncated(selector, 80);
-                Fault::new(ErrorCode::NotFound, format!("there is no key \"{shown}\" in the vault"))
-            })
+        let found =
+            match public {
+                // The index of a damaged vault may not lead to a key that is there and can be saved.
+                _ if !self.vault.integrity().is_intact() => self.vault.keys()?.into_iter().find(|key| {
+                    public.map_or(key.name.as_str() == selector, |public| key.public_key == public)
+                }),
+                Some(public) => self.vault.key_by_public(&public)?,
+                None => self.vault.key_by_name(selector)?,
+            };
+        found.ok_or_else(|| {
+            let shown = keep_types::DisplayText::truncated(selector, 80);
+            Fault::new(ErrorCode::NotFound, format!("there is no key \"{shown}\" in the vault"))
+        })
+    }
+
+    /// The only key of the vault.
+    fn only(&self) -> Result<KeyRecord, Fault> {
+        let mut keys = self.vault.keys()?;
+        match keys.len() {
+            1 => Ok(keys.remove(0)),
+            0 => Err(Fault::new(ErrorCode::NotFound, "the vault has no key yet")
+                .with_hint("make one with `keep generate --name main`")),
+            _ => {
+                let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+                Err(Fault::new(ErrorCode::Usage, "the vault has several keys")
+                    .with_hint(format!("name one with --key: {}", names.join(", "))))
+            }
+        }
     }
 
     /// Deletes a key and its secret for good.
@@ -106,9 +116,7 @@ impl Keys {
     /// [`ErrorCode::NotFound`]; when the record cannot be written.
     pub fn export_nsec(&self, key: &KeyView) -> Result<SecretText, Fault> {
         let secret = self.export(self.id(key)?)?;
-        let secret =
-            nostr::SecretKey::from_slice(secret.expose()).map_err(|_| bug("the secret is no key"))?;
-        secret.to_bech32().map(SecretText::new).map_err(|_| bug("the secret has no text form"))
+        to_nsec(&secret)
     }
 
     /// The secret key as `ncryptsec1…` (NIP-49) under a passphrase of its own. Recorded before it leaves.
@@ -144,6 +152,12 @@ impl Keys {
         }
         Err(keep_vault::VaultError::Tampered(report.problems.join("; ")).into())
     }
+}
+
+/// The text form of NIP-19.
+pub(crate) fn to_nsec(secret: &SecretKey32) -> Result<SecretText, Fault> {
+    let secret = nostr::SecretKey::from_slice(secret.expose()).map_err(|_| bug("the secret is no key"))?;
+    secret.to_bech32().map(SecretText::new).map_err(|_| bug("the secret has no text form"))
 }
 
 /// A request of the owner, of its own each time.

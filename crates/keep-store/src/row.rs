@@ -35,7 +35,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Every row, in no particular order.
+    /// Every row, in the order of collections and ids.
     pub const fn everything() -> Self {
         Self { collection: None, from: None, after: None, backwards: false }
     }

@@ -124,6 +124,39 @@ impl Header {
         Ok(header)
     }
 
+    /// As [`from_bytes`](Self::from_bytes), with one byte put right if need be: 64 check bits tell which. For the rescue of a
+    /// damaged vault; what it gives is trusted no more than the stanza that it opens.
+    pub fn repair(bytes: &[u8]) -> Option<Self> {
+        if let Ok(header) = Self::from_bytes(bytes) {
+            return Some(header);
+        }
+        let mut changed = bytes.to_vec();
+        for at in 0..bytes.len() {
+            for byte in 0..=u8::MAX {
+                changed[at] = byte;
+                if let Ok(header) = Self::from_bytes(&changed) {
+                    return Some(header);
+                }
+            }
+            changed[at] = bytes[at];
+        }
+        None
+    }
+
+    /// The whole headers that stand anywhere in `bytes`.
+    pub fn search(bytes: &[u8]) -> Vec<Self> {
+        /// A map of five, format 1, a vault id of 16 bytes.
+        const BEGINNING: &[u8] = &[0xa5, 0x00, 0x01, 0x01, 0x50];
+        let starts = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(BEGINNING));
+        let read = starts.filter_map(|at| {
+            let mut decoder = minicbor::Decoder::new(&bytes[at..]);
+            decoder.decode::<Self>().ok()?;
+            let end = at + decoder.position() + CHECK_LEN;
+            Self::from_bytes(bytes.get(at..end)?).ok()
+        });
+        read.collect()
+    }
+
     /// The hash by which the sealed head knows the header.
     pub fn hash(bytes: &[u8]) -> [u8; 32] {
         Sha256::digest(bytes).into()
@@ -186,6 +219,25 @@ mod tests {
         for len in 0..stored.len() {
             assert!(Header::from_bytes(&stored[..len]).is_err(), "cut to {len}");
         }
+    }
+
+    #[test]
+    fn one_wrong_byte_is_put_right_and_headers_are_found() {
+        let stored = header().to_bytes().unwrap();
+        for at in (0..stored.len()).step_by(5) {
+            let mut bad = stored.clone();
+            bad[at] ^= 0x40;
+            assert_eq!(Header::repair(&bad).unwrap().unwrap_key(&key(3)).unwrap().expose(), &[4; 32]);
+        }
+        let mut bad = stored.clone();
+        (bad[7], bad[90]) = (!bad[7], !bad[90]);
+        assert_eq!(Header::repair(&bad), None);
+        let heap = [b"noise".as_slice(), &stored, b"more"].concat();
+        assert_eq!(Header::search(&heap), [header_of(&stored)]);
+    }
+
+    fn header_of(stored: &[u8]) -> Header {
+        Header::from_bytes(stored).unwrap()
     }
 
     #[test]

@@ -3,11 +3,16 @@
 use std::ops::ControlFlow;
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_store::Scan;
-use keep_types::{EndpointId, ErrorCode, Fault, KeyId, Name, Origin, PublicKey, RecordId, SecretKey32};
+use keep_store::{NameIndex, Scan};
+use keep_types::{
+    Collection, EndpointId, ErrorCode, Fault, KeyId, Name, Origin, PublicKey, Record, RecordId, SecretKey32,
+};
 use secp256k1::{Keypair, SECP256K1, SecretKey};
 
 use crate::records::{SecretKind, SecretRecord, key_place};
+use crate::seal::open_row;
+use crate::subkeys::Subkeys;
+use crate::tx::name_index;
 use crate::{KeyRecord, KeySource, Tx, Vault, VaultError};
 
 impl Vault {
@@ -30,8 +35,7 @@ impl Vault {
 
     fn add_key(&self, name: Name, secret: &SecretKey32, source: KeySource) -> Result<KeyRecord, VaultError> {
         let public_key = public_key(secret)?.to_bytes();
-        let existing = self.keys()?.into_iter().find(|key| key.public_key == public_key);
-        if let Some(existing) = existing {
+        if let Some(existing) = self.key_by_public(&public_key)? {
             return Err(VaultError::KeyExists(existing.name.to_string()));
         }
         let id = KeyId::random()?;
@@ -91,6 +95,49 @@ impl Vault {
         Ok(keys)
     }
 
+    /// The key with this name.
+    ///
+    /// # Errors
+    /// When the store or the record cannot be read.
+    pub fn key_by_name(&self, name: &str) -> Result<Option<KeyRecord>, VaultError> {
+        let keys = self.shared.keys()?;
+        self.find_key(&keys, &name_index::<KeyRecord>(&keys, name), Collection::Keys)
+    }
+
+    /// The key with this x-only public key (32 bytes).
+    ///
+    /// # Errors
+    /// As [`key_by_name`](Self::key_by_name).
+    pub fn key_by_public(&self, public: &[u8; 32]) -> Result<Option<KeyRecord>, VaultError> {
+        let hex = PublicKey::from_byte_array(*public).to_hex();
+        let keys = self.shared.keys()?;
+        let found = self.find_key(&keys, &name_index::<SecretRecord>(&keys, &hex), Collection::Secrets)?;
+        Ok(found.filter(|key| key.public_key == *public))
+    }
+
+    /// The key whose record, or whose secret, has this name index: both lie in the same place.
+    fn find_key(
+        &self,
+        keys: &Subkeys,
+        index: &NameIndex,
+        named: Collection,
+    ) -> Result<Option<KeyRecord>, VaultError> {
+        let mut found = None;
+        self.store.read(&mut |tx| {
+            if let Some(row) = tx.find(named.number(), index)? {
+                found = tx.get(Collection::Keys.number(), &row.id)?;
+            }
+            Ok(())
+        })?;
+        let Some(row) = found else { return Ok(None) };
+        let identity = self.shared.identity;
+        let plain = open_row(keys, identity.vault, identity.epoch, &row).map_err(|_| VaultError::Record {
+            collection: "keys",
+            reason: "it was changed or is damaged".into(),
+        })?;
+        Ok(Some(KeyRecord::from_cbor(&plain)?))
+    }
+
     /// Makes the secret of a new bunker endpoint and gives its public key. Called from the job that writes the endpoint's
     /// own record, so that both are committed together.
     ///
@@ -127,7 +174,7 @@ fn random_secret() -> Result<SecretKey32, VaultError> {
     }
 }
 
-fn public_key(secret: &SecretKey32) -> Result<PublicKey, VaultError> {
+pub(crate) fn public_key(secret: &SecretKey32) -> Result<PublicKey, VaultError> {
     let mut pair =
         Keypair::from_seckey_slice(SECP256K1, secret.expose()).map_err(|_| VaultError::SecretMismatch)?;
     let public = PublicKey::from(pair.x_only_public_key().0);

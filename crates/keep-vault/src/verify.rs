@@ -95,7 +95,11 @@ fn add_up(
     let mac = keys.leaf();
     let mut found: BTreeMap<u8, Found> = BTreeMap::new();
     let mut named = Vec::new();
+    let (mut last, mut ordered) = (None, true);
     tx.scan(Scan::everything(), &mut |row| {
+        let place = Some((row.collection, row.id));
+        ordered &= last < place;
+        last = place;
         let entry = found.entry(row.collection).or_default();
         entry.count += 1;
         entry.sum.add(&leaf(&mac, &row_aad(identity.vault, identity.epoch, (&row).into()), &row.sealed));
@@ -104,7 +108,10 @@ fn add_up(
         }
         ControlFlow::Continue(())
     })?;
-    // A row that its index does not lead to would be taken for absent.
+    // A row that its index does not lead to would be taken for absent, and a counter would begin anew.
+    if !ordered {
+        problems.push("the index of the records is out of order".into());
+    }
     for (collection, id, name) in named {
         if tx.find(collection, &name)?.map(|row| row.id) != Some(id) {
             problems.push(format!(

@@ -1,5 +1,5 @@
 //! A vault that is driven by steps, and what must hold of it at any time.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 mod check;
 mod step;
@@ -17,6 +17,7 @@ use keep_types::{
 };
 use keep_vault::{Environment, KdfCost, KeyRecord, Vault, VaultError};
 
+#[allow(unused_imports)]
 pub use check::check;
 #[allow(unused_imports)]
 pub use step::{Dice, Step, script};

@@ -118,13 +118,20 @@ fn query(scan: &Scan) -> (String, Vec<rusqlite::types::Value>) {
     let mut sql = COLUMNS.to_owned();
     if scan.after.is_some() {
         sql.push_str(" INDEXED BY rows_by_rev");
+    } else if scan.collection.is_none() {
+        // By the way that `get` goes, so that a row to which the index does not lead is missed here too.
+        sql.push_str(" INDEXED BY sqlite_autoindex_rows_1");
     }
     for (n, condition) in conditions.iter().enumerate() {
         sql.push_str(if n == 0 { " WHERE " } else { " AND " });
         sql.push_str(condition);
     }
-    if scan.collection.is_some() {
-        sql.push_str(if scan.backwards { " ORDER BY id DESC" } else { " ORDER BY id" });
-    }
+    sql.push_str(match (scan.collection.is_some(), scan.backwards) {
+        (true, false) => " ORDER BY id",
+        (true, true) => " ORDER BY id DESC",
+        (false, _) if scan.after.is_some() => "",
+        (false, false) => " ORDER BY coll, id",
+        (false, true) => " ORDER BY coll DESC, id DESC",
+    });
     (sql, params)
 }
