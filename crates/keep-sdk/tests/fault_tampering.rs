@@ -112,7 +112,6 @@ impl Rest {
                 Ok(content) => {
                     assert_eq!(content, self.content, "{what}: different, and nobody says so");
                     tally.unused += 1;
-                    return;
                 }
                 Err(error) => {
                     let code = keep_sdk::Fault::from(error).code();
