@@ -42,9 +42,8 @@ impl View for ExitCodes {
     fn human(&self, style: Style) -> String {
         let line = |view: &ExitCodeView| {
             let codes = view.codes.join(", ");
-            format!("{:>4}  {}\n      {}", view.exit_code, view.meaning, style.dim(&codes))
-                .trim_end()
-                .to_owned()
+            let first = format!("{:>4}  {}", view.exit_code, view.meaning);
+            if codes.is_empty() { first } else { format!("{first}\n      {}", style.dim(&codes)) }
         };
         self.exit_codes.iter().map(line).collect::<Vec<_>>().join("\n")
     }

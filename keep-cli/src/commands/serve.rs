@@ -56,10 +56,11 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
             () = signals.received() => return Ok(()),
         };
         show(&view, output)?;
+        output.talk("\nPaste the address into an application; its secret works once.");
         output.talk(if is_asked {
-            "Paste the address into an application; its secret works once. Y approves, N rejects, Q quits.\n"
+            "You are asked about what the policy does not cover: Y approves, N rejects, Q quits.\n"
         } else {
-            "Paste the address into an application; its secret works once. What the policy does not cover is refused.\n"
+            "What the policy does not cover is refused.\n"
         });
         Watch::new(output, desk).until_stopped(serving, signals).await
     })

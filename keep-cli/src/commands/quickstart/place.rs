@@ -40,9 +40,9 @@ impl Place {
         let (home, passphrase) = match self {
             Self::Scratch(scratch) => (Home::new(&scratch.0)?, random_passphrase()?),
             Self::Home(home) if Keep::expect_none(home).is_err() => {
-                let clock = steps.clock();
                 let keep = session.open()?;
-                clock.done("vault", &format!("{}, there already", home.path().display()));
+                // No time: somebody may have typed a passphrase meanwhile.
+                steps.done("vault", &format!("{}, there already", home.path().display()));
                 return Ok(keep);
             }
             Self::Home(home) => {

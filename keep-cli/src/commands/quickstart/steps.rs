@@ -29,16 +29,25 @@ impl<'a> Steps<'a> {
     pub fn clock(&self) -> Clock<'a> {
         Clock { output: self.0, began: Instant::now() }
     }
+
+    /// A step that was not timed.
+    pub fn done(&self, label: &str, text: &str) {
+        tick(self.0, label, text, "");
+    }
 }
 
 impl Clock<'_> {
     /// Ends it.
     pub fn done(self, label: &str, text: &str) {
-        let took = format!("({})", took(self.began.elapsed()));
-        let style = self.output.talk_style();
-        let label = style.bold(&format!("{label:9}"));
-        self.output.talk(&format!("  {} {label} {text} {}", style.tick(), style.dim(&took)));
+        tick(self.output, label, text, &format!("({})", took(self.began.elapsed())));
     }
+}
+
+fn tick(output: &Output, label: &str, text: &str, aside: &str) {
+    let style = output.talk_style();
+    let line =
+        format!("  {} {} {text} {}", style.tick(), style.bold(&format!("{label:9}")), style.dim(aside));
+    output.talk(line.trim_end());
 }
 
 fn took(time: Duration) -> String {
