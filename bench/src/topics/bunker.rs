@@ -11,8 +11,8 @@ use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::{Method, Reply};
 use keep_nip46::server::{Effect, Limits as ServerLimits, Rate, Server, Standing};
 use keep_sdk::{
-    Builtin, BunkerOptions, BunkerUri, EmbeddedRelay, EventTemplate, Headless, Limits, Offer, PoolOptions,
-    RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Transport,
+    Builtin, Bunker, BunkerOptions, BunkerUri, EmbeddedRelay, EventTemplate, Headless, Limits, Offer,
+    PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Transport,
 };
 use keep_signer::Repeatable;
 use keep_store::MemoryStore;
@@ -40,7 +40,9 @@ const TOGETHER: usize = 3_200;
 pub fn rows() -> Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut rows = runtime.block_on(in_process())?;
-    rows.extend(runtime.block_on(over_relay())?);
+    for place in [Relay::Elsewhere, Relay::Embedded] {
+        rows.extend(runtime.block_on(over_relay(place))?);
+    }
     Ok(rows)
 }
 
@@ -166,8 +168,17 @@ fn requests(client: &TransportKey, to: &TransportKey, round: usize) -> Result<Ve
     (round * ROUND..(round + 1) * ROUND).map(request).collect()
 }
 
+/// How the bunker reaches the relay. The client always comes over a websocket.
+#[derive(Clone, Copy)]
+enum Relay {
+    /// Over a websocket, as any other.
+    Elsewhere,
+    /// As a part of its own process, whose verifications it shares.
+    Embedded,
+}
+
 /// Client, relay and bunker in this process, between them websockets on loopback; policy and durable records on.
-async fn over_relay() -> Result<Vec<Row>> {
+async fn over_relay(reached: Relay) -> Result<Vec<Row>> {
     let place = Place::new()?;
     let (keep, key) = place.keep("bunker")?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -177,7 +188,13 @@ async fn over_relay() -> Result<Vec<Row>> {
     let offer = Offer { relays, policy: Builtin::Full.policy(), limits: Limits::default() };
     let url = bunker.offer(&key, &offer)?.bunker_url;
     let options = BunkerOptions { limits: unbounded(), ..BunkerOptions::default() };
-    let _serving = bunker.serve(&key, options).await?;
+    let (_serving, how) = match reached {
+        Relay::Elsewhere => (bunker.serve(&key, options).await?, "a relay"),
+        Relay::Embedded => {
+            let local = Arc::new(relay.local(Bunker::inbox_limits()));
+            (bunker.serve_over(&key, local, options).await?, "the embedded relay")
+        }
+    };
     let pool = RelayPool::new(PoolOptions::default())?;
     pool.add(relay.url().clone(), RelayPolicy { allow_private: true });
     let pool: Arc<dyn Transport> = Arc::new(pool);
@@ -185,8 +202,7 @@ async fn over_relay() -> Result<Vec<Row>> {
     burst(&client, 4, 40).await?;
     let alone = burst(&client, 1, ALONE).await?;
     let together = burst(&client, IN_FLIGHT, TOGETHER).await?;
-    let what = "sign_event over NIP-46 and a relay";
-    let one = "one in flight";
+    let (what, one) = (format!("sign_event over NIP-46 and {how}"), "one in flight");
     Ok(vec![
         Row::new(format!("{what}, {IN_FLIGHT} in flight"), together.rate(), one, alone.rate()),
         Row::new("  median of one answer's time", together.p50, one, alone.p50),

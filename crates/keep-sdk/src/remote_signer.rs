@@ -137,8 +137,8 @@ async fn listen(shared: Arc<Shared>, subscription: Subscription) {
         tokio::select! {
             received = subscription.recv() => {
                 let Some(received) = received else { return };
-                // The machine checks author, encryption and id; the relay's word counts for nothing.
-                let Ok(event) = received.event.verify() else { continue };
+                // The machine checks author, encryption, id and signature; the relay's word counts for nothing.
+                let Ok(event) = received.event.into_claim() else { continue };
                 let effect = shared.client().receive(&event, now());
                 effect.into_iter().for_each(|effect| shared.settle(effect));
             }

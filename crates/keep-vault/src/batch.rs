@@ -1,5 +1,6 @@
 //! A batch of jobs inside the write lock: what they changed so far, and how it becomes rows.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use keep_audit::{Batch as AuditBatch, Draft};
@@ -49,6 +50,8 @@ pub(crate) struct Batch<'a> {
     pub head: Head,
     pub now: Timestamp,
     pub cache: &'a mut Cache,
+    /// Rows as they were before the batch, each read once.
+    pub before: HashMap<(u8, RecordId), Option<Row>>,
     pub changes: Changes,
 }
 
@@ -68,8 +71,12 @@ impl Batch<'_> {
         if let Some(cached) = self.cache.get(&place) {
             return Ok(Some(cached));
         }
-        let Some(row) = self.raw.get(collection.number(), id)? else { return Ok(None) };
-        let plain = self.open(collection, &row)?;
+        let (keys, identity) = (self.keys, self.identity);
+        let Some(row) = self.row_before(place)? else { return Ok(None) };
+        let plain = open_row(keys, identity.vault, identity.epoch, row).map_err(|_| VaultError::Record {
+            collection: collection.as_str(),
+            reason: "it was changed or is damaged".into(),
+        })?;
         self.cache.remember(&place, &plain);
         Ok(Some(plain))
     }
@@ -83,19 +90,21 @@ impl Batch<'_> {
     }
 
     /// The name index that a record has after the jobs before.
-    pub fn name_of(&self, place: (u8, RecordId)) -> Result<Option<NameIndex>, VaultError> {
+    pub fn name_of(&mut self, place: (u8, RecordId)) -> Result<Option<NameIndex>, VaultError> {
         match self.changes.records.get(&place) {
             Some(Change::Put { name, .. }) => Ok(*name),
             Some(Change::Delete) => Ok(None),
-            None => Ok(self.raw.get(place.0, &place.1)?.and_then(|row| row.name)),
+            None => Ok(self.row_before(place)?.and_then(|row| row.name)),
         }
     }
 
-    fn open(&self, collection: Collection, row: &Row) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        open_row(self.keys, self.identity.vault, self.identity.epoch, row).map_err(|_| VaultError::Record {
-            collection: collection.as_str(),
-            reason: "it was changed or is damaged".into(),
-        })
+    /// A row as it was before the batch.
+    fn row_before(&mut self, place: (u8, RecordId)) -> Result<Option<&Row>, VaultError> {
+        Ok(match self.before.entry(place) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.raw.get(place.0, &place.1)?),
+        }
+        .as_ref())
     }
 
     /// Writes everything as rows of the next revision, and the head over them. Gives the new head.
@@ -131,15 +140,17 @@ impl Batch<'_> {
         if collection == Collection::Audit.number() {
             return Ok(());
         }
-        let Some(old) = self.raw.get(collection, &id)? else { return Ok(()) };
-        let aad = row_aad(self.identity.vault, self.identity.epoch, (&old).into());
-        let old_leaf = leaf(&self.keys.leaf(), &aad, &old.sealed);
+        let (keys, identity) = (self.keys, self.identity);
+        let Some(old) = self.row_before(place)? else { return Ok(()) };
+        let aad = row_aad(identity.vault, identity.epoch, old.into());
+        let old_leaf = leaf(&keys.leaf(), &aad, &old.sealed);
+        let old_name = old.name;
         let tally = self.head.tally(collection);
         tally.sum.subtract(&old_leaf);
         tally.count = tally.count.saturating_sub(1);
         let stays = match change {
             Change::Delete => false,
-            Change::Put { name, .. } => old.name.is_none() || old.name == *name,
+            Change::Put { name, .. } => old_name.is_none() || old_name == *name,
         };
         if !stays {
             self.raw.delete(collection, &id)?;

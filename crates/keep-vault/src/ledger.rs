@@ -1,5 +1,6 @@
 //! The vault's meaning of the write path: jobs are judged inside the lock and answered after the commit.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use keep_store::{Ledger, ReadTx, StoreError, WriteTx};
@@ -97,6 +98,7 @@ impl VaultLedger {
             head,
             now,
             cache: &mut self.cache,
+            before: HashMap::new(),
             changes: Changes::default(),
         };
         for job in jobs {

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::memory::{EXPANDED_LEN, expand, restore};
 use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::seal::open_row;
-use crate::shield::Shielded;
+use crate::shield::{Lifted, Shielded};
 use crate::subkeys::Subkeys;
 use crate::{Committed, Held, Vault, VaultError};
 
@@ -67,11 +67,12 @@ impl Vault {
     fn perform(&self, permit: Permit) -> Result<Held<Answer>, VaultError> {
         let (job, again) = (permit.job(), permit.is_repeat());
         let request = permit.into_request();
-        let pair = self.open_pair(request.key)?;
+        let lifted = self.shared.shield.lift();
+        let pair = self.open_pair(&lifted, request.key)?;
         let answer = match request.intent {
             Intent::GetPublicKey => Answer::PublicKey(PublicKey::from(pair.0.x_only_public_key().0)),
             Intent::SignEvent(event) => {
-                let event = sign_event(&self.shared.keys()?, &pair.0, &request.id, event)?;
+                let event = sign_event(&self.shared.keys_under(&lifted)?, &pair.0, &request.id, event)?;
                 // Signing the same again is when a faulty computation could give a key away.
                 if again && !event.verify_signature() {
                     return Err(VaultError::System("a signature was computed wrongly".into()));
@@ -79,7 +80,7 @@ impl Vault {
                 Answer::Event(Box::new(event))
             }
             Intent::Encrypt { scheme, peer, plaintext } => {
-                let keys = self.shared.keys()?;
+                let keys = self.shared.keys_under(&lifted)?;
                 Answer::Ciphertext(encrypt(
                     &keys,
                     &pair.0,
@@ -98,10 +99,10 @@ impl Vault {
         Ok(Held::new(answer, job))
     }
 
-    fn open_pair(&self, key: KeyId) -> Result<Opened, VaultError> {
+    fn open_pair(&self, lifted: &Lifted, key: KeyId) -> Result<Opened, VaultError> {
         let mut expanded = self.secrets.expanded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shielded) = expanded.get(&key) {
-            return Ok(Opened(restore(&*self.shared.shield.open(shielded)?)?));
+            return Ok(Opened(restore(&*lifted.open(shielded)?)?));
         }
         let record = self.read_secret(&key_place(key), SecretKind::Identity)?.ok_or(VaultError::NoSuchKey)?;
         let bytes = expand(&record.secret)?;

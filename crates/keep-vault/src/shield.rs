@@ -60,8 +60,22 @@ impl Shield {
     }
 
     pub fn open<const N: usize>(&self, shielded: &Shielded<N>) -> Result<Zeroizing<[u8; N]>, VaultError> {
+        self.lift().open(shielded)
+    }
+
+    /// Hashes the block once for an operation that opens several secrets.
+    pub fn lift(&self) -> Lifted {
+        Lifted(self.cipher())
+    }
+}
+
+/// A shield that is lifted for the length of one operation. Wiped on drop, as what it opens is.
+pub(crate) struct Lifted(AsconAead128);
+
+impl Lifted {
+    pub fn open<const N: usize>(&self, shielded: &Shielded<N>) -> Result<Zeroizing<[u8; N]>, VaultError> {
         let mut secret = Zeroizing::new(*shielded.body);
-        self.cipher()
+        self.0
             .decrypt_inout_detached(
                 &AsconAead128Nonce::from(shielded.nonce),
                 b"",

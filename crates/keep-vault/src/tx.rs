@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::VaultError;
 use crate::batch::{Batch, Change, Changes};
+use crate::subkeys::Subkeys;
 
 /// One job's exclusive view of the vault. What it writes becomes part of the commit if the job returns `Ok`, and leaves
 /// no trace otherwise. Secrets are not reachable from here.
@@ -156,9 +157,17 @@ impl<'t, 'b> Tx<'t, 'b> {
     }
 
     fn name_index<R: Record>(&self, name: &str) -> [u8; 32] {
-        let name: String = name.nfc().collect();
-        self.batch.keys.name_index(R::COLLECTION, &name)
+        name_index::<R>(self.batch.keys, name)
     }
+}
+
+/// The index of a name, in the form (Unicode NFC) in which names are compared.
+pub(crate) fn name_index<R: Record>(keys: &Subkeys, name: &str) -> [u8; 32] {
+    if name.is_ascii() {
+        return keys.name_index(R::COLLECTION, name);
+    }
+    let name: String = name.nfc().collect();
+    keys.name_index(R::COLLECTION, &name)
 }
 
 const fn place<R: Record>(id: &RecordId) -> (u8, RecordId) {

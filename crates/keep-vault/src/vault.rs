@@ -1,5 +1,6 @@
 //! The vault: made, opened, read and written.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
 use crate::seal::open_row;
 use crate::secrets::Secrets;
-use crate::shield::{Shield, Shielded};
+use crate::shield::{Lifted, Shield, Shielded};
 use crate::subkeys::{SUBKEYS_LEN, Subkeys};
 use crate::verify::{IntegrityReport, verify};
 use crate::{Committed, KdfParams, Tx, VaultError, WeakKdf, reserve};
@@ -70,7 +71,12 @@ const MAX_JUMP: Duration = Duration::from_secs(24 * 3600);
 impl Shared {
     /// The subkeys in clear, for one operation.
     pub fn keys(&self) -> Result<Subkeys, VaultError> {
-        Ok(Subkeys::from_bytes(self.shield.open(&self.keys)?))
+        self.keys_under(&self.shield.lift())
+    }
+
+    /// As [`keys`](Self::keys), for an operation that opens something else besides.
+    pub fn keys_under(&self, lifted: &Lifted) -> Result<Subkeys, VaultError> {
+        Ok(Subkeys::from_bytes(lifted.open(&self.keys)?))
     }
 
     /// The clock, if it can be believed: one wrong reading far in the future must not end every grant for good. Where it
@@ -242,7 +248,16 @@ impl Vault {
             let made = Draft::new(Action::VaultCreated, Outcome::Allowed, &Origin::Cli);
             let changes = Changes { drafts: vec![made], ..Changes::default() };
             let head = head.clone();
-            let batch = Batch { raw: tx, keys: &keys, identity, head, now, cache: &mut cache, changes };
+            let batch = Batch {
+                raw: tx,
+                keys: &keys,
+                identity,
+                head,
+                now,
+                cache: &mut cache,
+                before: HashMap::new(),
+                changes,
+            };
             batch.flush().map(drop).map_err(into_store_error)
         })?;
         Self::with_keys(store, &header, &keys, environment)

@@ -55,6 +55,26 @@ fn weak_costs_are_refused_without_the_flag() {
 }
 
 #[test]
+fn a_key_is_found_by_name_and_by_public_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keep.db");
+    let vault = create(sqlite(&path));
+    let ids: Vec<_> = ["main", "caf\u{e9}", "other"].map(|name| generate(&vault, name)).into();
+    let by_name = |name: &str| vault.key_by_name(name).unwrap().map(|key| key.id);
+    assert_eq!(by_name("main"), Some(ids[0]));
+    assert_eq!(by_name("cafe\u{301}"), Some(ids[1]), "the same name, composed otherwise");
+    assert_eq!(by_name("Main"), None);
+    for key in vault.keys().unwrap() {
+        assert_eq!(vault.key_by_public(&key.public_key).unwrap(), Some(key));
+    }
+    assert_eq!(vault.key_by_public(&[7; 32]).unwrap(), None);
+    let gone = vault.key_by_name("other").unwrap().unwrap();
+    vault.delete_key(gone.id).unwrap();
+    assert_eq!(by_name("other"), None);
+    assert_eq!(vault.key_by_public(&gone.public_key).unwrap(), None);
+}
+
+#[test]
 fn names_and_keys_are_unique() {
     let vault = memory_vault();
     let secret = || SecretKey32::take(&mut [0x11; 32]);
