@@ -65,7 +65,7 @@ pub fn run(session: &Session, arguments: &Export) -> Result<(), Ending> {
     let (nsec, ncryptsec) = if arguments.ncryptsec {
         (None, Some(encrypted(session, &keep, &key, &source, given)?))
     } else {
-        (Some(raw(session, &keep, &key)?), None)
+        (Some(raw(&keep, &key)?), None)
     };
     session.output.show(&Exported { name: &key.name, npub: &key.npub, nsec, ncryptsec })
 }
@@ -84,9 +84,9 @@ fn encrypted(
     Ok(keep.keys().export_ncryptsec(key, &passphrase)?)
 }
 
-fn raw(session: &Session, keep: &Keep, key: &KeyView) -> Result<SecretText, Ending> {
+fn raw(keep: &Keep, key: &KeyView) -> Result<SecretText, Ending> {
     let question = format!("Whoever sees it can sign as {} for ever. Print the secret key?", key.name);
-    let agreed = session.yes_safe() || Terminal::open().ok_or_else(refusal)?.ask_yes(&question)?;
+    let agreed = Terminal::open().ok_or_else(refusal)?.ask_yes(&question)?;
     if !agreed {
         return Err(Fault::new(ErrorCode::RefusedByPerson, "nothing was exported")
             .with_hint("with --ncryptsec it is encrypted under a passphrase")
