@@ -227,7 +227,7 @@ fn holds_vault(home: &Home) -> Result<bool, Fault> {
             Ok(())
         })?,
         Err(StoreError::Missing(_)) => {}
-        Err(_) => vault = is_not_empty(&home.database()),
+        Err(_) => vault = is_not_empty(&home.database()) && !SqliteStore::is_unfinished(home.database()),
     }
     Ok(vault)
 }

@@ -222,3 +222,19 @@ fn the_log_is_copied_by_itself_and_used_again() {
     let log = fs::metadata(path.with_file_name("keep.db-wal")).unwrap().len();
     assert!(log < 1_000 * 4_120, "the log has grown to {log} bytes for 1,000 small commits");
 }
+
+#[test]
+fn what_an_interrupted_creation_left_is_told_from_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keep.db");
+    assert!(!SqliteStore::is_unfinished(&path));
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    drop(conn);
+    assert!(std::fs::metadata(&path).unwrap().len() > 0);
+    assert!(SqliteStore::is_unfinished(&path));
+    drop(SqliteStore::create(&path).unwrap());
+    assert!(!SqliteStore::is_unfinished(&path));
+    std::fs::write(&path, "something else").unwrap();
+    assert!(!SqliteStore::is_unfinished(&path));
+}

@@ -129,6 +129,16 @@ impl SqliteStore {
         Self::assemble(conn, connector, turnstile, options)
     }
 
+    /// Whether an interrupted [`create`](Self::create) left an empty database at `path`, which another one takes over.
+    pub fn is_unfinished(path: impl AsRef<Path>) -> bool {
+        let path = path.as_ref();
+        let kind = || {
+            place::refuse_orphaned_log(path)?;
+            schema::examine(&Connector::new(path, &SqliteOptions::default()).connect()?, path)
+        };
+        path.is_file() && kind() == Ok(Kind::Blank)
+    }
+
     fn assemble(
         mut conn: Connection,
         connector: Connector,
