@@ -69,7 +69,7 @@ pub enum Command {
     /// In a terminal as nsec1…; with --ncryptsec also in scripts, encrypted under a passphrase of its own (NIP-49).
     Export(Export),
     /// List the keys
-    List,
+    List(List),
     /// Remove a key for good
     Delete(Delete),
     /// Sign a Nostr event and print it
@@ -114,6 +114,20 @@ pub struct Kdf {
     pub kdf_lanes: Option<u32>,
 }
 
+/// Reading a vault that is too damaged to be opened.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Damaged {
+    /// Search the files of a vault that is too damaged to be opened. What is exported so cannot be recorded in its log.
+    #[arg(long)]
+    pub rescue: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub damaged: Damaged,
+}
+
 #[derive(Debug, Args)]
 pub struct Named {
     /// The key's name
@@ -140,6 +154,8 @@ pub struct Export {
     /// A file with that passphrase; without it, KEEP_PASSPHRASE, or you are asked
     #[arg(long, value_name = "FILE", requires = "ncryptsec")]
     pub passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub damaged: Damaged,
 }
 
 #[derive(Debug, Args)]

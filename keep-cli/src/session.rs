@@ -1,6 +1,6 @@
 //! What every command starts from: the flags, the vault's place, the unlocked vault.
 
-use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, SecretText};
+use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, Rescue, SecretText};
 
 use crate::args::{Global, Kdf};
 use crate::ending::Ending;
@@ -64,6 +64,18 @@ impl Session {
         };
         self.report_damage(&keep);
         Ok(keep)
+    }
+
+    /// Searches the files of a vault that is too damaged to be opened.
+    pub fn rescue(&self) -> Result<Rescue, Ending> {
+        let home = Home::from_environment()?;
+        Keep::expect_vault(&home)?;
+        let source = self.password();
+        let password = match source.given()? {
+            Some(password) => password,
+            None => source.terminal()?.ask_hidden(&source.question())?,
+        };
+        Ok(Rescue::open(&home, &password, &self.options(None))?)
     }
 
     fn unlock(&self, home: Home, password: &SecretText) -> Result<Keep, Fault> {

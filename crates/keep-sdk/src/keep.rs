@@ -171,7 +171,7 @@ fn rescuable(fault: Fault) -> Fault {
         return fault;
     }
     fault.with_hint(
-        "keep the directory as it is and restore a backup; keys that still open can be rescued from it, without a record",
+        "keep the directory as it is; `keep list --rescue` and `keep export --rescue` search it for keys that still open",
     )
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::{self, IsTerminal};
 
-use keep_sdk::{ErrorCode, Fault, Keep, KeyView, SecretText};
+use keep_sdk::{ErrorCode, Fault, KeyView, SecretText};
 use serde::Serialize;
 use serde::ser::Serializer;
 
 use crate::args::Export;
+use crate::commands::keyring::Keyring;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::secrets::Source;
@@ -60,19 +61,19 @@ pub fn run(session: &Session, arguments: &Export) -> Result<(), Ending> {
     if arguments.ncryptsec && given.is_none() {
         source.terminal()?;
     }
-    let keep = session.open()?;
-    let key = keep.keys().find(Some(&arguments.named.name))?;
+    let keys = Keyring::open(session, arguments.damaged)?;
+    let key = keys.find(&arguments.named.name)?;
     let (nsec, ncryptsec) = if arguments.ncryptsec {
-        (None, Some(encrypted(session, &keep, &key, &source, given)?))
+        (None, Some(encrypted(session, &keys, &key, &source, given)?))
     } else {
-        (Some(raw(&keep, &key)?), None)
+        (Some(raw(&keys, &key)?), None)
     };
     session.output.show(&Exported { name: &key.name, npub: &key.npub, nsec, ncryptsec })
 }
 
 fn encrypted(
     session: &Session,
-    keep: &Keep,
+    keys: &Keyring,
     key: &KeyView,
     source: &Source<'_>,
     given: Option<SecretText>,
@@ -81,10 +82,10 @@ fn encrypted(
         Some(passphrase) => passphrase,
         None => source.get_new(session.yes_safe())?,
     };
-    Ok(keep.keys().export_ncryptsec(key, &passphrase)?)
+    Ok(keys.export_ncryptsec(key, &passphrase)?)
 }
 
-fn raw(keep: &Keep, key: &KeyView) -> Result<SecretText, Ending> {
+fn raw(keys: &Keyring, key: &KeyView) -> Result<SecretText, Ending> {
     let question = format!("Whoever sees it can sign as {} for ever. Print the secret key?", key.name);
     let agreed = Terminal::open().ok_or_else(refusal)?.ask_yes(&question)?;
     if !agreed {
@@ -92,7 +93,7 @@ fn raw(keep: &Keep, key: &KeyView) -> Result<SecretText, Ending> {
             .with_hint("with --ncryptsec it is encrypted under a passphrase")
             .into());
     }
-    Ok(keep.keys().export_nsec(key)?)
+    Ok(keys.export_nsec(key)?)
 }
 
 /// A raw key is for a person who looks at a terminal, not for logs of machines.

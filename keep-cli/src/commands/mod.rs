@@ -7,6 +7,7 @@ mod generate;
 mod help;
 mod import;
 mod init;
+mod keyring;
 mod list;
 mod quickstart;
 mod serve;
@@ -23,7 +24,7 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Generate(arguments) => generate::run(session, &arguments),
         Command::Import(arguments) => import::run(session, &arguments),
         Command::Export(arguments) => export::run(session, &arguments),
-        Command::List => list::run(session),
+        Command::List(arguments) => list::run(session, &arguments),
         Command::Delete(arguments) => delete::run(session, &arguments),
         Command::SignEvent(arguments) => sign_event::run(session, arguments),
         Command::Serve(arguments) => serve::run(session, &arguments),

@@ -92,6 +92,31 @@ fn with_a_removed_row_keys_are_listed_and_nothing_is_signed() {
 }
 
 #[test]
+fn keys_of_a_vault_that_does_not_open_can_be_rescued() {
+    let world = World::with_key();
+    // The sealed head: without it nothing can be opened, recorded or signed.
+    assert_eq!(database(&world).execute("UPDATE meta SET value = x'00' WHERE key = 2", []).unwrap(), 1);
+    let ran = world.run(&["list"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""), "{ran:?}");
+    assert!(ran.stderr.contains("keep list --rescue"), "{ran:?}");
+
+    let list = world.done(&["--json", "list", "--rescue"]);
+    assert_eq!(list.json()["keys"][0]["pubkey"], PUBKEY);
+    assert!(list.error()["warning"]["message"].as_str().unwrap().contains("not recorded"), "{list:?}");
+    let exported = world.run_with(&["export", "--name", "main", "--ncryptsec", "--rescue"], "", |command| {
+        command.env("KEEP_PASSPHRASE", "another one");
+    });
+    assert!(exported.code == Some(0) && exported.stdout.starts_with("ncryptsec1"), "{exported:?}");
+    let none = world.run(&["export", "--name", "other", "--ncryptsec", "--rescue"]);
+    assert_ne!(none.code, Some(0), "{none:?}");
+    // The right passphrase is still needed.
+    let wrong = world.run_with(&["list", "--rescue"], "", |command| {
+        command.env("KEEP_PASSWORD", "not this one");
+    });
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(4), ""), "{wrong:?}");
+}
+
+#[test]
 fn a_release_build_wants_to_be_told_about_cheap_vaults() {
     let world = World::with_key();
     let ran = world.run_with(&["list"], "", |command| {
