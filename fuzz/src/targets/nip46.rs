@@ -44,14 +44,17 @@ pub fn nip46_call(input: &[u8]) {
 /// A decrypted answer. What is accepted means the same when it is written again.
 pub fn nip46_reply(input: &[u8]) {
     let Ok(reply) = Reply::parse(&String::from_utf8_lossy(input)) else { return };
-    let Ok(again) = Reply::parse(reply.to_json().expose()) else { panic!("our own answer is not read") };
+    let again = Reply::parse(reply.to_json().expose());
+    assert!(again.is_ok(), "our own answer is not read");
+    let Ok(again) = again else { return };
     assert_eq!(again.id, reply.id);
-    match (&reply.outcome, &again.outcome) {
+    let same = match (&reply.outcome, &again.outcome) {
         // An empty result would make clients wait for ever; it is never written.
-        (Outcome::Success(result), _) if result.expose().is_empty() => {}
-        (Outcome::Success(a), Outcome::Success(b)) => assert_eq!(a.expose(), b.expose()),
-        (Outcome::Failure(_), Outcome::Failure(_)) => {}
-        (Outcome::Challenge(a), Outcome::Challenge(b)) => assert_eq!(a, b),
-        _ => panic!("the answer means something else when it is written again"),
-    }
+        (Outcome::Success(result), _) if result.expose().is_empty() => true,
+        (Outcome::Success(a), Outcome::Success(b)) => a.expose() == b.expose(),
+        (Outcome::Failure(_), Outcome::Failure(_)) => true,
+        (Outcome::Challenge(a), Outcome::Challenge(b)) => a == b,
+        _ => false,
+    };
+    assert!(same, "the answer means something else when it is written again");
 }
