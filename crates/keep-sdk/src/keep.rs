@@ -140,7 +140,7 @@ impl Keep {
 
     /// Signing as the owner.
     pub fn sign(&self) -> Sign {
-        Sign::new(self.keys(), self.owner())
+        Sign::new(self.owner())
     }
 
     /// The audit log.
