@@ -109,6 +109,6 @@ mod tests {
     #[test]
     fn action_numbers_are_stable() {
         let numbers: Vec<u8> = Action::ALL.iter().map(|a| minicbor::to_vec(a).unwrap()[0]).collect();
-        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=16).collect::<Vec<u8>>());
     }
 }
