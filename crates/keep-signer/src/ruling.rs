@@ -189,7 +189,11 @@ fn rule_client(
             refuse(tx, case, Outcome::Refused, reason.into())
         }
         Verdict::Ask(Question { request, prompt }) if can_ask => {
-            let row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat.clone());
+            let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat.clone());
+            if coming == Coming::First {
+                // Also where an earlier wait ran out: it waits from now on.
+                row.decided_at = now;
+            }
             tx.put(case.row_at, &row)?;
             Ok(Ruling::Asks(Question { request, prompt }, case.repeat))
         }

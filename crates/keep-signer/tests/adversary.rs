@@ -398,6 +398,36 @@ async fn a_dropped_waiter_does_not_block_its_request_for_ever() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_asked_anew_can_be_approved() {
+    struct Away;
+    impl keep_signer::Approver for Away {
+        fn available(&self) -> bool {
+            true
+        }
+        fn ask(&self, _: keep_policy::Prompt, reply: keep_signer::Reply) {
+            std::mem::forget(reply);
+        }
+    }
+    struct Present;
+    impl keep_signer::Approver for Present {
+        fn available(&self) -> bool {
+            true
+        }
+        fn ask(&self, _: keep_policy::Prompt, reply: keep_signer::Reply) {
+            reply.decide(keep_signer::Decision::Approve);
+        }
+    }
+    let world = World::new(Builtin::Social, Limits::default()).await;
+    let away = Signer::new(Arc::clone(&world.vault), Arc::new(Away));
+    let waiting = away.handle(world.sign(1, 0), repeatable("f"));
+    assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+    world.clock.advance(Duration::from_secs(601));
+    // Its first wait is over; the copy waits from now on.
+    let present = Signer::new(Arc::clone(&world.vault), Arc::new(Present));
+    event(present.handle(world.sign(1, 0), repeatable("f")).await.unwrap());
+}
+
+#[tokio::test]
 async fn refusals_do_not_grow_the_vault_without_bound() {
     let world = World::new(Builtin::ReadOnly, Limits { per_minute: Some(5), ..Limits::default() }).await;
     let signer = world.signer();
