@@ -27,11 +27,8 @@ pub trait Ledger: Send + 'static {
     fn settle(&mut self, outcome: Result<(), StoreError>);
 
     /// Called with the jobs that got no transaction, for example because another process holds the vault. Nothing was
-    /// changed. If this is not implemented the jobs are dropped.
-    fn refuse(&mut self, jobs: Vec<Self::Job>, error: &StoreError) {
-        let _ = error;
-        drop(jobs);
-    }
+    /// changed, and their submitters are to be told.
+    fn refuse(&mut self, jobs: Vec<Self::Job>, error: &StoreError);
 }
 
 /// The writer thread has ended.
