@@ -40,7 +40,7 @@ impl Vault {
         }
         let id = KeyId::random()?;
         let public = Some(PublicKey::from_byte_array(public_key).to_hex());
-        let secret = SecretRecord { kind: SecretKind::Identity, secret: *secret.expose(), public };
+        let secret = SecretRecord::of_key(SecretKind::Identity, secret, public);
         let (record, _) = self
             .submit(move |tx| {
                 let record = KeyRecord { id, name, public_key, created_at: tx.now(), source };
@@ -149,7 +149,7 @@ impl Vault {
             return Err(VaultError::Rejected(Fault::new(ErrorCode::Bug, "an endpoint's place is taken")));
         }
         let secret = random_secret()?;
-        let record = SecretRecord { kind: SecretKind::Transport, secret: *secret.expose(), public: None };
+        let record = SecretRecord::of_key(SecretKind::Transport, &secret, None);
         tx.put_any(place, &record)?;
         public_key(&secret)
     }

@@ -1,8 +1,9 @@
 //! The vault's own records: keys and secrets.
 
-use keep_types::{Collection, KeyId, Name, PublicKey, Record, RecordId, Timestamp};
+use keep_types::{Collection, KeyId, Name, PublicKey, Record, RecordId, SecretBytes, SecretKey32, Timestamp};
 use minicbor::{Decode, Encode};
-use zeroize::Zeroize;
+
+use crate::VaultError;
 
 /// Where a key came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -80,16 +81,47 @@ pub(crate) enum SecretKind {
 pub(crate) struct SecretRecord {
     #[n(0)]
     pub kind: SecretKind,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub secret: [u8; 32],
+    /// The secret itself, of the length that its kind asks for. Ask [`key32`](Self::key32) for a key of 32 bytes.
+    #[cbor(n(1), with = "secret_bytes")]
+    pub secret: SecretBytes,
     /// For an identity, its public key in hexadecimal: no two secrets of a vault are the same.
     #[n(2)]
     pub public: Option<String>,
 }
 
-impl Drop for SecretRecord {
-    fn drop(&mut self) {
-        self.secret.zeroize();
+impl SecretRecord {
+    /// A record of a secret key.
+    pub fn of_key(kind: SecretKind, key: &SecretKey32, public: Option<String>) -> Self {
+        Self { kind, secret: SecretBytes::new(key.expose().to_vec()), public }
+    }
+
+    /// The secret as a key.
+    ///
+    /// # Errors
+    /// [`VaultError::Record`] when it does not have 32 bytes.
+    pub fn key32(&self) -> Result<SecretKey32, VaultError> {
+        let mut bytes = <[u8; 32]>::try_from(self.secret.expose())
+            .map_err(|_| VaultError::Record { collection: "secrets", reason: "it is no key".into() })?;
+        Ok(SecretKey32::take(&mut bytes))
+    }
+}
+
+/// Secret bytes as a CBOR byte string.
+mod secret_bytes {
+    use keep_types::SecretBytes;
+    use minicbor::encode::{Error, Write};
+    use minicbor::{Decoder, Encoder};
+
+    pub fn encode<C, W: Write>(
+        secret: &SecretBytes,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), Error<W::Error>> {
+        e.bytes(secret.expose())?.ok()
+    }
+
+    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<SecretBytes, minicbor::decode::Error> {
+        Ok(SecretBytes::new(d.bytes()?.to_vec()))
     }
 }
 
@@ -104,4 +136,35 @@ impl Record for SecretRecord {
 /// Where a key's records lie: under the key's own id, in both collections.
 pub(crate) const fn key_place(id: KeyId) -> RecordId {
     RecordId::from_bytes(*id.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as it was stored when every secret had 32 bytes.
+    const STORED: &str = "a300000158200707070707070707070707070707070707070707070707070707070707070707\
+                          026161";
+
+    #[test]
+    fn keys_are_stored_as_ever() {
+        let key = SecretKey32::take(&mut [7; 32]);
+        let record = SecretRecord::of_key(SecretKind::Identity, &key, Some("a".into()));
+        let bytes = record.to_cbor().unwrap();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, STORED.replace(char::is_whitespace, ""));
+        let read = SecretRecord::from_cbor(&bytes).unwrap();
+        assert_eq!(read.key32().unwrap().expose(), &[7; 32]);
+    }
+
+    #[test]
+    fn a_secret_may_have_any_length_and_is_a_key_only_at_32_bytes() {
+        for len in [0, 16, 31, 32, 33, 64, 300] {
+            let secret = SecretBytes::new(vec![5; len]);
+            let bytes = SecretRecord { kind: SecretKind::Transport, secret, public: None }.to_cbor().unwrap();
+            let read = SecretRecord::from_cbor(&bytes).unwrap();
+            assert_eq!(read.secret.expose(), vec![5; len]);
+            assert_eq!(read.key32().is_ok(), len == 32, "{len}");
+        }
+    }
 }

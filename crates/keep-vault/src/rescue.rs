@@ -117,7 +117,7 @@ impl Rescue {
         let row = self.secrets.get(id.as_bytes()).ok_or_else(lost)?;
         let subkeys = Subkeys::from_bytes(self.shield.open(&self.subkeys)?);
         let plain = open_row(&subkeys, self.identity.vault, self.identity.epoch, row).map_err(|_| lost())?;
-        Ok(SecretKey32::take(&mut { SecretRecord::from_cbor(&plain)?.secret }))
+        SecretRecord::from_cbor(&plain)?.key32()
     }
 
     fn nameless(&self, id: KeyId) -> Result<KeyRecord, VaultError> {

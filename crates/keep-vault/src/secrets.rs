@@ -105,7 +105,7 @@ impl Vault {
             return Ok(Opened(restore(&*lifted.open(shielded)?)?));
         }
         let record = self.read_secret(&key_place(key), SecretKind::Identity)?.ok_or(VaultError::NoSuchKey)?;
-        let bytes = expand(&record.secret)?;
+        let bytes = expand(record.key32()?.expose())?;
         expanded.insert(key, self.shared.shield.seal(&bytes)?);
         Ok(Opened(restore(&bytes)?))
     }
@@ -118,7 +118,7 @@ impl Vault {
     pub fn transport_key(&self, endpoint: EndpointId) -> Result<SecretKey32, VaultError> {
         let place = RecordId::from_bytes(*endpoint.as_bytes());
         let record = self.read_secret(&place, SecretKind::Transport)?.ok_or(VaultError::NoSuchKey)?;
-        Ok(SecretKey32::take(&mut { record.secret }))
+        record.key32()
     }
 
     fn read_secret(&self, place: &RecordId, kind: SecretKind) -> Result<Option<SecretRecord>, VaultError> {
