@@ -2,11 +2,12 @@
 
 use keep_types::{Collection, EndpointId, KeyId, PublicKey, Record, Timestamp};
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 
 use crate::Policy;
 
 /// Bounds on a grant beyond its rules. Enforced where the request is judged, inside the store's write lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
 #[cbor(map)]
 pub struct Limits {
     /// Nothing is allowed at this time or later.

@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use keep_types::{ErrorCode, Fault, Intent, Operation};
 use minicbor::{Decode, Encode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Effect, Rule};
 
 /// Rules under a name. The first that matches decides; what none matches is asked of a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(map)]
 pub struct Policy {
     /// The name, as `--policy` takes it.

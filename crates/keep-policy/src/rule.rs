@@ -2,10 +2,10 @@
 
 use keep_types::{Intent, Kind, Operation};
 use minicbor::{Decode, Encode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a matching rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -21,7 +21,7 @@ pub enum Effect {
 }
 
 /// Which event kinds a rule is about. Only `sign_event` has one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum Kinds {
     /// Every kind, and requests that sign no event.
@@ -33,7 +33,7 @@ pub enum Kinds {
 }
 
 /// A rule: if the request is like this, then this is the effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(map)]
 pub struct Rule {
     /// What happens.

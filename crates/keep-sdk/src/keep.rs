@@ -4,11 +4,12 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use keep_signer::{Approver, Connections, Headless, Signer};
+use keep_signer::Approver;
 use keep_store::{SqliteStore, Store, StoreError};
 use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault};
 
+use crate::call::{Call, Host};
 use crate::{Audit, Bunker, Home, Keys, Sign};
 
 /// How a vault is made or opened.
@@ -57,8 +58,7 @@ impl Options {
 /// An unlocked vault in this process. Cheap to clone; the vault is locked when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Keep {
-    vault: Arc<Vault>,
-    home: Home,
+    host: Arc<Host>,
 }
 
 impl Keep {
@@ -82,7 +82,7 @@ impl Keep {
             let _ = home.clear_leftovers();
         }
         drop(guard);
-        Ok(Self { vault: Arc::new(made?), home })
+        Ok(Self { host: Arc::new(Host::new(made?, home)) })
     }
 
     /// Opens the vault in `home` with its passphrase.
@@ -98,7 +98,7 @@ impl Keep {
         if !vault.memory_is_locked() {
             tracing::warn!("the system does not let Keep lock its memory; keys may be swapped to disk");
         }
-        Ok(Self { vault: Arc::new(vault), home })
+        Ok(Self { host: Arc::new(Host::new(vault, home)) })
     }
 
     /// Whether there is a vault in `home`.
@@ -123,39 +123,50 @@ impl Keep {
         if holds_vault(home)? { Err(exists(home)) } else { Ok(()) }
     }
 
+    /// Makes a call: here, where the vault is.
+    ///
+    /// # Errors
+    /// What the call says.
+    pub fn call<C: Call>(&self, call: C) -> Result<C::Reply, Fault> {
+        call.run(&self.host)
+    }
+
+    /// The unlocked vault itself, for what cannot be a call.
+    ///
+    /// # Errors
+    /// When the vault is held by another process.
+    pub(crate) fn host(&self) -> Result<&Arc<Host>, Fault> {
+        Ok(&self.host)
+    }
+
     /// Where the vault is.
-    pub const fn home(&self) -> &Home {
-        &self.home
+    pub fn home(&self) -> &Home {
+        self.host.home()
     }
 
     /// What the check at opening found. With problems, keys can be listed and exported, and nothing is signed.
     pub fn integrity(&self) -> IntegrityReport {
-        self.vault.integrity()
+        self.host.integrity()
     }
 
     /// The keys of the vault.
     pub fn keys(&self) -> Keys {
-        Keys::new(Arc::clone(&self.vault), self.owner())
+        Keys::new(self.clone())
     }
 
     /// Signing as the owner.
     pub fn sign(&self) -> Sign {
-        Sign::new(self.owner())
+        Sign::new(self.clone())
     }
 
     /// The audit log.
     pub fn audit(&self) -> Audit {
-        Audit::new(Arc::clone(&self.vault))
+        Audit::new(self.clone())
     }
 
     /// Remote signing for Nostr clients.
     pub fn bunker(&self, approver: Arc<dyn Approver>) -> Bunker {
-        let signer = Arc::new(Signer::new(Arc::clone(&self.vault), approver));
-        Bunker::new(self.keys(), signer, Connections::new(Arc::clone(&self.vault)))
-    }
-
-    fn owner(&self) -> Arc<Signer> {
-        Arc::new(Signer::new(Arc::clone(&self.vault), Arc::new(Headless)))
+        Bunker::new(self.clone(), approver)
     }
 }
 

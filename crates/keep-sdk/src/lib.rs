@@ -33,6 +33,7 @@
 
 mod audit;
 mod bunker;
+pub mod call;
 mod home;
 mod keep;
 mod keys;
@@ -53,7 +54,7 @@ pub use remote_signer::RemoteSigner;
 pub use rescue::Rescue;
 pub use secret_input::SecretInput;
 pub use sign::Sign;
-pub use views::{AuditEntryView, AuditReport, BunkerView, KeyView, PublishView};
+pub use views::{AuditEntryView, AuditReport, BunkerView, Done, KeyView, PublishView, SignedEvent};
 
 pub use keep_net::{
     EmbeddedRelay, InboxLimits, NetError, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState,

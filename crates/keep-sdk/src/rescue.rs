@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use keep_cipher::nip49::{self, KeySecurity, Ncryptsec};
 use keep_types::{ErrorCode, Fault, KeyId, SecretKey32, SecretText};
 
-use crate::keys::to_nsec;
+use crate::keys::{to_ncryptsec, to_nsec};
 use crate::{Home, KeyView, Options};
 
 /// The keys that could be read from a damaged vault. Reads only, needs no page, index or integrity record to be whole, and
@@ -48,9 +47,7 @@ impl Rescue {
     /// # Errors
     /// As [`export_nsec`](Self::export_nsec).
     pub fn export_ncryptsec(&self, key: &KeyView, passphrase: &SecretText) -> Result<String, Fault> {
-        let secret = self.export(key)?;
-        let sealed = Ncryptsec::seal(&secret, passphrase, nip49::DEFAULT_LOG_N, KeySecurity::Unknown)?;
-        Ok(sealed.to_text()?)
+        to_ncryptsec(&self.export(key)?, passphrase)
     }
 
     fn export(&self, key: &KeyView) -> Result<SecretKey32, Fault> {

@@ -1,13 +1,14 @@
 //! What front ends show. The same values are the command line's `--json`.
 
 use keep_audit::Entry;
-use keep_types::{DisplayText, PublicKey};
+use keep_types::{DisplayText, Event, PublicKey};
 use keep_vault::KeyRecord;
 use nostr::ToBech32;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyView {
     /// Its name.
     pub name: String,
@@ -18,7 +19,7 @@ pub struct KeyView {
     /// Its identifier in this vault.
     pub id: String,
     /// `generated` or `imported`.
-    pub source: &'static str,
+    pub source: String,
     /// Since when it is in this vault, RFC 3339.
     pub created_at: String,
 }
@@ -31,7 +32,7 @@ impl From<&KeyRecord> for KeyView {
             npub: npub(&public),
             pubkey: public.to_hex(),
             id: key.id.to_string(),
-            source: key.source.as_str(),
+            source: key.source.as_str().to_owned(),
             created_at: key.created_at.to_string(),
         }
     }
@@ -43,17 +44,18 @@ pub(crate) fn npub(key: &PublicKey) -> String {
 }
 
 /// An entry of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntryView {
     /// Its number.
     pub seq: u64,
     /// When, RFC 3339.
     pub time: String,
     /// What was done or asked for.
-    pub action: &'static str,
+    pub action: String,
     /// How it was decided or how it ended.
-    pub outcome: &'static str,
+    pub outcome: String,
     /// Who asked: `cli` or `nip46`.
+    #[schemars(with = "String")]
     pub origin: DisplayText,
     /// The client's public key in hexadecimal.
     pub client: Option<String>,
@@ -64,6 +66,7 @@ pub struct AuditEntryView {
     /// The id of the event, or the peer's public key, in hexadecimal.
     pub subject: Option<String>,
     /// Which rule decided, or why it failed.
+    #[schemars(with = "Option<String>")]
     pub reason: Option<DisplayText>,
 }
 
@@ -72,8 +75,8 @@ impl AuditEntryView {
         Self {
             seq: entry.seq,
             time: entry.time.to_string(),
-            action: entry.action.as_str(),
-            outcome: entry.outcome.as_str(),
+            action: entry.action.as_str().to_owned(),
+            outcome: entry.outcome.as_str().to_owned(),
             origin: entry.origin.as_str().into(),
             client: entry.client.map(hex::encode),
             key: key_name.or_else(|| entry.key.map(|id| id.to_string())),
@@ -85,7 +88,7 @@ impl AuditEntryView {
 }
 
 /// What a check of the audit log and of every record found, when nothing is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditReport {
     /// How many entries the log has.
     pub entries: u64,
@@ -100,7 +103,7 @@ pub struct AuditReport {
 }
 
 /// An offer of a bunker: the first line of `keep --json serve`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BunkerView {
     /// The one-time URL to paste into a client.
     pub bunker_url: String,
@@ -115,12 +118,52 @@ pub struct BunkerView {
 }
 
 /// What a relay did with a published event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PublishView {
     /// The relay.
     pub relay: String,
     /// Whether it took the event.
     pub accepted: bool,
     /// Why not.
+    #[schemars(with = "Option<String>")]
     pub reason: Option<DisplayText>,
+}
+
+/// It is done, and there is nothing more to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Done {}
+
+/// A signed Nostr event (NIP-01).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SignedEvent(pub Event);
+
+impl JsonSchema for SignedEvent {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SignedEvent".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        EventFields::json_schema(generator)
+    }
+}
+
+/// The fields of a signed Nostr event (NIP-01).
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct EventFields {
+    /// The hash of the other fields, in hexadecimal.
+    id: String,
+    /// The author's public key in hexadecimal.
+    pubkey: String,
+    /// Unix seconds.
+    created_at: u64,
+    /// The kind.
+    kind: u16,
+    /// The tags.
+    tags: Vec<Vec<String>>,
+    /// The content.
+    content: String,
+    /// The signature (BIP-340) in hexadecimal.
+    sig: String,
 }

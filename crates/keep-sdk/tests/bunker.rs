@@ -87,7 +87,10 @@ async fn a_client_connects_signs_and_is_recorded() {
     serving.stop().await.unwrap();
     let log = world.keep.audit().list(10).unwrap();
     let last = log.last().unwrap();
-    assert_eq!((last.action, last.outcome, last.origin.as_str()), ("sign_event", "allowed", "nip46"));
+    assert_eq!(
+        (last.action.as_str(), last.outcome.as_str(), last.origin.as_str()),
+        ("sign_event", "allowed", "nip46")
+    );
     assert_eq!(last.subject.as_deref(), Some(event.id.to_hex().as_str()));
     world.keep.audit().verify().unwrap();
 }

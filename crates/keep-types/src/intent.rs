@@ -168,7 +168,7 @@ impl Intent {
 }
 
 /// An event as a client proposes it: the fields of NIP-01 without signature; author and id may be absent.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventTemplate {
     kind: u16,
     content: String,

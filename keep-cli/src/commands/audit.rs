@@ -24,7 +24,7 @@ impl View for Entries {
 /// One entry on one line: number, time (UTC), what, how it ended, and the details.
 fn line(entry: &AuditEntryView, width: usize, style: Style) -> String {
     let outcome = format!("{:9}", entry.outcome);
-    let outcome = match entry.outcome {
+    let outcome = match entry.outcome.as_str() {
         "allowed" | "approved" => style.green(&outcome),
         "refused" | "declined" | "unanswered" => style.yellow(&outcome),
         "failed" | "abandoned" => style.red(&outcome),

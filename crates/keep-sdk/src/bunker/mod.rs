@@ -3,30 +3,36 @@
 mod activity;
 mod answer;
 mod auth;
+mod calls;
 mod endpoints;
 mod service;
 
 use std::sync::Arc;
 
 use keep_net::{InboxLimits, PoolOptions, RelayPolicy, RelayPool, RelayUrl, Transport};
-use keep_nip46::{BunkerUri, ConnectSecret};
 use keep_policy::{Limits, Policy};
-use keep_signer::{Connections, Endpoint, NewEndpoint, Signer};
-use keep_types::{ErrorCode, Fault};
+use keep_signer::{Approver, Connections, Signer};
+use keep_types::{Fault, PublicKey};
 
 pub use activity::Activity;
 pub use service::Serving;
 
-use crate::keys::bug;
-use crate::{BunkerView, KeyView, Keys};
+pub(crate) use calls::{MakeOffer, WithdrawOffer};
+
+use crate::keys::record;
+use crate::{BunkerView, Keep, KeyView};
 use endpoints::Endpoints;
 
 /// Makes offers (`bunker://` URLs) for keys, and serves the clients that take them.
-#[derive(Debug)]
 pub struct Bunker {
-    keys: Keys,
-    signer: Arc<Signer>,
-    connections: Connections,
+    keep: Keep,
+    approver: Arc<dyn Approver>,
+}
+
+impl std::fmt::Debug for Bunker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bunker").field("keep", &self.keep).finish_non_exhaustive()
+    }
 }
 
 /// What is offered to a client that connects.
@@ -50,54 +56,29 @@ pub struct BunkerOptions {
 }
 
 impl Bunker {
-    pub(crate) const fn new(keys: Keys, signer: Arc<Signer>, connections: Connections) -> Self {
-        Self { keys, signer, connections }
+    pub(crate) const fn new(keep: Keep, approver: Arc<dyn Approver>) -> Self {
+        Self { keep, approver }
     }
 
     /// The URL that makes `offer` for `key`. An offer that was made before and not yet taken keeps its URL.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidInput`] without a relay; when the vault cannot be written.
+    /// [`InvalidInput`](keep_types::ErrorCode::InvalidInput) without a relay; when the vault cannot be written.
     pub fn offer(&self, key: &KeyView, offer: &Offer) -> Result<BunkerView, Fault> {
-        if offer.relays.is_empty() {
-            return Err(Fault::new(ErrorCode::InvalidInput, "a bunker needs at least one relay")
-                .with_hint("name one with --relay wss://…"));
-        }
-        let record = self.keys.record(Some(&key.pubkey))?;
-        let relays: Vec<String> = offer.relays.iter().map(ToString::to_string).collect();
-        let is_the_same = |endpoint: &Endpoint| {
-            endpoint.key == record.id
-                && !endpoint.is_claimed()
-                && endpoint.relays == relays
-                && endpoint.policy == offer.policy
-                && endpoint.limits == offer.limits
-        };
-        let endpoint = match self.connections.endpoints()?.into_iter().find(is_the_same) {
-            Some(endpoint) => endpoint,
-            None => self.connections.create(NewEndpoint {
-                key: record.id,
-                relays,
-                policy: offer.policy.clone(),
-                limits: offer.limits,
-                secret: fresh_secret()?,
-            })?,
-        };
-        view(key, &endpoint)
+        self.keep.call(MakeOffer {
+            pubkey: key.pubkey.clone(),
+            relays: offer.relays.clone(),
+            policy: offer.policy.clone(),
+            limits: offer.limits,
+        })
     }
 
     /// Takes an offer back: its URL leads nowhere, and the clients that took it are out.
     ///
     /// # Errors
-    /// [`ErrorCode::NotFound`] when it is not an offer of this vault; when the vault cannot be written.
+    /// [`NotFound`](keep_types::ErrorCode::NotFound) when it is not an offer of this vault; when the vault cannot be written.
     pub fn withdraw(&self, bunker_url: &str) -> Result<(), Fault> {
-        let uri = BunkerUri::parse(bunker_url)?;
-        let endpoints = self.connections.endpoints()?;
-        let id =
-            endpoints.iter().find(|endpoint| endpoint.transport_key() == *uri.remote()).map(|found| found.id);
-        if id.map(|id| self.connections.remove(id)).transpose()?.unwrap_or(false) {
-            return Ok(());
-        }
-        Err(Fault::new(ErrorCode::NotFound, "this bunker address is not of this vault"))
+        self.keep.call(WithdrawOffer { bunker_url: bunker_url.to_owned() }).map(drop)
     }
 
     /// Serves every endpoint of `key` on its relays until the result is dropped. Requests that an earlier process left
@@ -107,16 +88,15 @@ impl Bunker {
     /// When the vault cannot be read or the relays cannot be used at all. A relay that is down is no error: it is tried
     /// again.
     pub async fn serve(self, key: &KeyView, options: BunkerOptions) -> Result<Serving, Fault> {
-        let endpoints = Arc::new(self.open_endpoints(key)?);
-        let signer = Arc::clone(&self.signer);
+        let ready = self.ready(key)?;
         let mut pool = options.pool;
-        pool.auth = Some(auth::answer_with(Arc::clone(&endpoints), Arc::clone(signer.vault())));
+        pool.auth = Some(auth::answer_with(Arc::clone(&ready.endpoints), Arc::clone(ready.signer.vault())));
         let pool = RelayPool::new(pool)?;
-        for relay in endpoints.relays()? {
+        for relay in ready.endpoints.relays()? {
             // The owner named these relays; a bunker on the owner's own network is usual.
             pool.add(relay, RelayPolicy { allow_private: true });
         }
-        self.start(key, endpoints, Arc::new(pool), options.limits).await
+        ready.start(Arc::new(pool), options.limits).await
     }
 
     /// As [`serve`](Self::serve), over a transport that is there already: an embedded relay, or one of a test.
@@ -129,25 +109,18 @@ impl Bunker {
         transport: Arc<dyn Transport>,
         options: BunkerOptions,
     ) -> Result<Serving, Fault> {
-        let endpoints = Arc::new(self.open_endpoints(key)?);
-        self.start(key, endpoints, transport, options.limits).await
+        self.ready(key)?.start(transport, options.limits).await
     }
 
-    fn open_endpoints(&self, key: &KeyView) -> Result<Endpoints, Fault> {
-        let record = self.keys.record(Some(&key.pubkey))?;
-        let own = self.connections.endpoints()?.into_iter().filter(|endpoint| endpoint.key == record.id);
-        Endpoints::open(self.signer.vault(), own.collect())
-    }
-
-    async fn start(
-        self,
-        key: &KeyView,
-        endpoints: Arc<Endpoints>,
-        transport: Arc<dyn Transport>,
-        limits: keep_nip46::server::Limits,
-    ) -> Result<Serving, Fault> {
-        let record = self.keys.record(Some(&key.pubkey))?;
-        service::start(self.signer, self.connections, record.nostr_key(), endpoints, transport, limits).await
+    /// What is served, once the vault is known to be in this process.
+    fn ready(self, key: &KeyView) -> Result<Ready, Fault> {
+        let host = self.keep.host()?;
+        let record = record(host, Some(&key.pubkey))?;
+        let connections = Connections::new(Arc::clone(host.vault()));
+        let own = connections.endpoints()?.into_iter().filter(|endpoint| endpoint.key == record.id);
+        let endpoints = Arc::new(Endpoints::open(host.vault(), own.collect())?);
+        let signer = Arc::new(Signer::new(Arc::clone(host.vault()), self.approver));
+        Ok(Ready { signer, connections, endpoints, author: record.nostr_key() })
     }
 
     /// Queue bounds for [`keep_net::EmbeddedRelay::local`] that suit a bunker.
@@ -156,22 +129,20 @@ impl Bunker {
     }
 }
 
-fn fresh_secret() -> Result<String, Fault> {
-    let mut random = [0; 24];
-    getrandom::getrandom(&mut random).map_err(keep_vault::VaultError::from)?;
-    Ok(ConnectSecret::from_random(&random).expose().to_owned())
+/// A bunker whose endpoints are open.
+struct Ready {
+    signer: Arc<Signer>,
+    connections: Connections,
+    endpoints: Arc<Endpoints>,
+    author: PublicKey,
 }
 
-fn view(key: &KeyView, endpoint: &Endpoint) -> Result<BunkerView, Fault> {
-    let relays = endpoint.relays.iter().map(|relay| RelayUrl::parse(relay)).collect::<Result<Vec<_>, _>>()?;
-    let secret = endpoint.unused_secret().and_then(ConnectSecret::parse);
-    let uri = BunkerUri::new(endpoint.transport_key(), relays, secret.as_ref())
-        .map_err(|error| bug(&error.to_string()))?;
-    Ok(BunkerView {
-        bunker_url: uri.to_string(),
-        npub: key.npub.clone(),
-        pubkey: key.pubkey.clone(),
-        relays: endpoint.relays.clone(),
-        policy: endpoint.policy.name.clone(),
-    })
+impl Ready {
+    async fn start(
+        self,
+        transport: Arc<dyn Transport>,
+        limits: keep_nip46::server::Limits,
+    ) -> Result<Serving, Fault> {
+        service::start(self.signer, self.connections, self.author, self.endpoints, transport, limits).await
+    }
 }

@@ -1,0 +1,101 @@
+//! Every call, for whoever gets them by name.
+
+use keep_types::{ErrorCode, Fault};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::wire::{Wiped, to_wiped_json};
+use super::{Call, Class, Host};
+use crate::{audit, bunker, keys, sign};
+
+/// A call by its name.
+#[derive(Debug, Clone, Copy)]
+pub struct CallEntry {
+    /// The stable name.
+    pub name: &'static str,
+    /// Who may make it.
+    pub class: Class,
+    run: fn(&Host, &str) -> Result<Wiped, Fault>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl CallEntry {
+    const fn of<C: Call>() -> Self {
+        Self { name: C::NAME, class: C::CLASS, run: run::<C>, schema: <C::Reply as JsonSchema>::json_schema }
+    }
+
+    /// Makes the call with JSON parameters; the reply is JSON too.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Usage`] when the parameters do not fit; what the call says.
+    pub fn run(&self, host: &Host, parameters: &str) -> Result<Wiped, Fault> {
+        (self.run)(host, parameters)
+    }
+
+    /// The JSON schema of the reply.
+    pub fn reply_schema(&self) -> Schema {
+        let mut generator = SchemaGenerator::default();
+        let root = (self.schema)(&mut generator);
+        let definitions = generator.take_definitions(true);
+        let mut schema = root;
+        if !definitions.is_empty() {
+            schema.insert("$defs".to_owned(), serde_json::Value::Object(definitions));
+        }
+        schema
+    }
+}
+
+fn run<C: Call>(host: &Host, parameters: &str) -> Result<Wiped, Fault> {
+    let call: C = serde_json::from_str(parameters).map_err(|error| {
+        // It may name a value that has the wrong type. Only whoever sent it is told.
+        Fault::new(ErrorCode::Usage, format!("the parameters of {} do not fit: {error}", C::NAME))
+    })?;
+    to_wiped_json(&call.run(host)?)
+}
+
+/// Every call there is. A capability is added here with one line.
+pub fn registry() -> &'static [CallEntry] {
+    const {
+        &[
+            CallEntry::of::<keys::Generate>(),
+            CallEntry::of::<keys::Import>(),
+            CallEntry::of::<keys::List>(),
+            CallEntry::of::<keys::Find>(),
+            CallEntry::of::<keys::Delete>(),
+            CallEntry::of::<keys::ExportNsec>(),
+            CallEntry::of::<keys::ExportNcryptsec>(),
+            CallEntry::of::<sign::SignEvent>(),
+            CallEntry::of::<audit::List>(),
+            CallEntry::of::<audit::Verify>(),
+            CallEntry::of::<bunker::MakeOffer>(),
+            CallEntry::of::<bunker::WithdrawOffer>(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_well_formed() {
+        let mut names: Vec<&str> = registry().iter().map(|entry| entry.name).collect();
+        for name in &names {
+            let plain = |part: &str| {
+                !part.is_empty()
+                    && part.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+            };
+            assert!(name.split_once('.').is_some_and(|(what, how)| plain(what) && plain(how)), "{name}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), registry().len());
+    }
+
+    #[test]
+    fn every_reply_has_a_schema() {
+        for entry in registry() {
+            let schema = serde_json::to_string(&entry.reply_schema()).unwrap();
+            assert!(schema.contains("type") || schema.contains("$ref"), "{}: {schema}", entry.name);
+        }
+    }
+}
