@@ -1,4 +1,5 @@
-//! Many requests of a client at once through the pipeline, on a real disk.
+//! Many requests at once through the pipeline, on a real disk: the owner's, and those of a client, whose repeats must be
+//! known as such and whose uses are counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,16 +39,24 @@ async fn measure() -> Result<Vec<Row>> {
     let store = Arc::new(SqliteStore::create(place.path("flight")?.join("keep.db"))?);
     let client = PublicKey::from_byte_array([3; 32]);
     let world = Arc::new(Connected::new(store, client).await?);
+    let of_client = Origin::Nip46 { client, endpoint: world.endpoint.id };
+    let mut rows = compare(&world, Origin::Cli, "the owner's").await?;
+    rows.extend(compare(&world, of_client, "a client's").await?);
+    Ok(rows)
+}
+
+/// The same requests one at a time and together, in turns.
+async fn compare(world: &Arc<Connected>, origin: Origin, whose: &str) -> Result<Vec<Row>> {
     let (mut alone, mut together) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        alone.push(round(&world, client, 1, ALONE).await?);
-        together.push(round(&world, client, IN_FLIGHT, EACH).await?);
+        alone.push(round(world, origin, 1, ALONE).await?);
+        together.push(round(world, origin, IN_FLIGHT, EACH).await?);
     }
     let wall = |rounds: &[Round]| median(rounds.iter().map(|round| round.wall).collect());
     let cpu = |rounds: &[Round]| median(rounds.iter().map(|round| round.cpu).collect());
     let commits = together.iter().map(|round| round.commits).sum::<f64>() / ROUNDS as f64;
     let rate = |time: Duration| Quantity::Rate(1.0 / time.as_secs_f64());
-    let many = format!("a client's signatures with {IN_FLIGHT} in flight");
+    let many = format!("{whose} signatures with {IN_FLIGHT} in flight");
     Ok(vec![
         Row::new(many, rate(wall(&together)), "one at a time", rate(wall(&alone))),
         Row::new("  CPU of each", cpu(&together), "one at a time", cpu(&alone)),
@@ -55,7 +64,7 @@ async fn measure() -> Result<Vec<Row>> {
     ])
 }
 
-async fn round(world: &Arc<Connected>, client: PublicKey, tasks: u64, each: u64) -> Result<Round> {
+async fn round(world: &Arc<Connected>, origin: Origin, tasks: u64, each: u64) -> Result<Round> {
     let before = world.commits()?;
     let (begin, begin_cpu) = (Instant::now(), process_time());
     let mut running = JoinSet::new();
@@ -63,8 +72,8 @@ async fn round(world: &Arc<Connected>, client: PublicKey, tasks: u64, each: u64)
         let world = Arc::clone(world);
         running.spawn(async move {
             for _ in 0..each {
-                let (request, repeat) = request(&world, client)?;
-                world.signer.handle(request, Some(repeat)).await.map_err(|error| anyhow!("{error}"))?;
+                let (request, repeat) = request(&world, origin)?;
+                world.signer.handle(request, repeat).await.map_err(|error| anyhow!("{error}"))?;
             }
             anyhow::Ok(())
         });
@@ -79,16 +88,17 @@ async fn round(world: &Arc<Connected>, client: PublicKey, tasks: u64, each: u64)
     Ok(Round { wall: wall / share, cpu: cpu / share, commits })
 }
 
-fn request(world: &Connected, client: PublicKey) -> Result<(Request, Repeatable)> {
+/// A request of its own, and what makes a client's repeatable.
+fn request(world: &Connected, origin: Origin) -> Result<(Request, Option<Repeatable>)> {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let mut id = [0; 32];
     id[..8].copy_from_slice(&number.to_be_bytes());
     let template = EventTemplate::new(1, "hello", Vec::new(), 1_700_000_000 + number);
     let intent = Intent::SignEvent(template.into_unsigned(world.key.nostr_key())?);
-    let origin = Origin::Nip46 { client, endpoint: world.endpoint.id };
     let id = RequestId::from_bytes(id);
     let request = Request { id, origin, key: world.key.id, intent, asked_at: SystemClock.now() };
-    let repeat = Repeatable { received: vec![7; 400], fingerprint: Some(hex::encode(id.as_bytes())) };
-    Ok((request, repeat))
+    let fingerprint = Some(hex::encode(id.as_bytes()));
+    let repeat = Repeatable { received: vec![7; 400], fingerprint };
+    Ok((request, (origin != Origin::Cli).then_some(repeat)))
 }

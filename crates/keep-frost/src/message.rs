@@ -98,8 +98,7 @@ impl Message {
 }
 
 fn event_id(event: &UnsignedEvent) -> [u8; 32] {
-    keep_types::EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content)
-        .to_bytes()
+    keep_types::event_id(event).to_bytes()
 }
 
 impl<C> Encode<C> for Message {

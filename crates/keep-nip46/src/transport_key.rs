@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_cipher::{CipherError, ConversationKey, SharedX};
-use keep_types::{Event, EventId, PublicKey, SecretKey32, UnsignedEvent};
+use keep_types::{Event, PublicKey, SecretKey32, UnsignedEvent, event_id};
 use secp256k1::{Keypair, Message, SECP256K1, SecretKey, XOnlyPublicKey};
 
 use crate::EnvelopeError;
@@ -93,7 +93,7 @@ impl TransportKey {
         if event.pubkey != self.public {
             return Err(EnvelopeError::TransportKey);
         }
-        let id = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+        let id = event_id(&event);
         let message = Message::from_digest(id.to_bytes());
         let signature = SECP256K1.sign_schnorr_with_aux_rand(&message, &self.keypair, aux_rand);
         let tags = event.tags.to_vec();

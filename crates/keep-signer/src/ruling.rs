@@ -1,9 +1,12 @@
 //! What happens to a request inside the write lock.
 
+use std::sync::Arc;
+
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge};
 use keep_types::{
-    EndpointId, ErrorCode, EventId, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
+    EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
+    event_id,
 };
 use keep_vault::{KeyRecord, Tx, VaultError};
 
@@ -46,8 +49,8 @@ struct Case {
     request: Request,
     repeat: Option<Repeatable>,
     client: PublicKey,
-    endpoint: Endpoint,
-    grant: Grant,
+    endpoint: Arc<Endpoint>,
+    grant: Arc<Grant>,
     usage_at: RecordId,
     row_at: RecordId,
     row: Option<RequestRow>,
@@ -63,7 +66,7 @@ pub(crate) fn rule(
 ) -> Result<Ruling, VaultError> {
     // A key that another process deleted must not sign from this one's memory.
     let key = RecordId::from_bytes(*request.key.as_bytes());
-    if tx.get::<KeyRecord>(&key)?.is_none() {
+    if tx.get_shared::<KeyRecord>(&key)?.is_none() {
         return Err(VaultError::NoSuchKey);
     }
     match request.origin {
@@ -99,8 +102,8 @@ fn open_case(
     endpoint: EndpointId,
 ) -> Result<Option<Case>, VaultError> {
     let natural = Grant::natural_key(&client, endpoint);
-    let Some(grant) = tx.get::<Grant>(&tx.locate::<Grant>(&natural))? else { return Ok(None) };
-    let Some(endpoint) = tx.get::<Endpoint>(&Endpoint::place(endpoint))? else { return Ok(None) };
+    let Some(grant) = tx.get_shared::<Grant>(&tx.locate::<Grant>(&natural))? else { return Ok(None) };
+    let Some(endpoint) = tx.get_shared::<Endpoint>(&Endpoint::place(endpoint))? else { return Ok(None) };
     let usage_at = tx.locate::<Usage>(&natural);
     let own_place = tx.locate::<RequestRow>(request.id.as_bytes());
     let own_row = tx.get::<RequestRow>(&own_place)?;
@@ -301,8 +304,7 @@ pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
     let entry = Draft::new(action(request.intent.operation()), outcome, &request.origin).key(request.key);
     match &request.intent {
         Intent::SignEvent(event) => {
-            // Computed from the fields that are signed, whatever id the caller wrote beside them.
-            let id = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+            let id = event.id.unwrap_or_else(|| event_id(event));
             entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
         }
         Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),

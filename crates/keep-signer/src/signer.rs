@@ -7,8 +7,8 @@ use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Permit, Question};
 use keep_store::Scan;
 use keep_types::{
-    Answer, Blame, ErrorCode, Fault, KeyId, Operation, Origin, PublicKey, RecordId, Request, RequestId,
-    Timestamp,
+    Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request,
+    RequestId, Timestamp, event_id,
 };
 use keep_vault::{Pending, Recording, Tx, Vault, VaultError};
 
@@ -185,6 +185,7 @@ impl Signer {
 
     fn judge(&self, request: Request, repeat: Option<Repeatable>, coming: Coming) -> Pending<Ruling> {
         let can_ask = self.approver.available();
+        let request = with_own_id(request);
         let endings = Arc::clone(&self.endings);
         self.vault.submit(move |tx| {
             let ruling = rule(tx, request, repeat, coming, can_ask)?;
@@ -351,6 +352,15 @@ impl Signer {
         pending.decided().await?.1.committed().await?;
         Ok(())
     }
+}
+
+/// Gives an event to be signed the id of its own fields, whatever id the caller wrote beside them: here, so that it need
+/// not be done inside the write lock.
+fn with_own_id(mut request: Request) -> Request {
+    if let Intent::SignEvent(event) = &mut request.intent {
+        event.id = Some(event_id(event));
+    }
+    request
 }
 
 fn origin_of(row: &RequestRow) -> Origin {

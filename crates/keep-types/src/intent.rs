@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nostr::{EventId, Kind, PublicKey, Tag, Tags, UnsignedEvent};
+use nostr::{Kind, PublicKey, Tag, Tags, UnsignedEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorCode, Fault, SecretText};
+use crate::{ErrorCode, Fault, SecretText, event_id};
 
 /// Which payload encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,11 +210,14 @@ impl EventTemplate {
             .collect::<Result<Vec<_>, _>>()?;
         let (kind, tags) = (Kind::from(self.kind), Tags::from_list(tags));
         let created_at = nostr::Timestamp::from_secs(self.created_at);
-        let id = EventId::new(&author, &created_at, &kind, &tags, &self.content);
+        let mut event =
+            UnsignedEvent { id: None, pubkey: author, created_at, kind, tags, content: self.content };
+        let id = event_id(&event);
         if self.id.as_deref().is_some_and(|claimed| !claimed.is_empty() && claimed != id.to_hex()) {
             return Err(IntentError::EventId);
         }
-        Ok(UnsignedEvent { id: Some(id), pubkey: author, created_at, kind, tags, content: self.content })
+        event.id = Some(id);
+        Ok(event)
     }
 }
 

@@ -19,6 +19,7 @@
 mod answer;
 mod display;
 mod error;
+mod event_id;
 mod id;
 mod intent;
 mod name;
@@ -32,6 +33,7 @@ mod time;
 pub use answer::Answer;
 pub use display::DisplayText;
 pub use error::{Blame, ErrorCode, Fault};
+pub use event_id::event_id;
 pub use id::{EndpointId, IdError, JobId, KeyId, RecordId, RequestId, Revision, VaultId};
 pub use intent::{EventTemplate, Intent, IntentError, Operation, Scheme};
 pub use name::{Name, NameError};

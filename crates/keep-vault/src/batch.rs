@@ -1,7 +1,9 @@
 //! A batch of jobs inside the write lock: what they changed so far, and how it becomes rows.
 
+use std::any::Any;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use keep_audit::{Batch as AuditBatch, Draft};
 use keep_store::{NameIndex, Row, WriteTx};
@@ -52,6 +54,8 @@ pub(crate) struct Batch<'a> {
     pub cache: &'a mut Cache,
     /// Rows as they were before the batch, each read once.
     pub before: HashMap<(u8, RecordId), Option<Row>>,
+    /// Who had a name before the batch, each looked up once.
+    pub names_before: HashMap<(u8, NameIndex), Option<RecordId>>,
     pub changes: Changes,
 }
 
@@ -69,7 +73,7 @@ impl Batch<'_> {
             None => {}
         }
         if let Some(cached) = self.cache.get(&place) {
-            return Ok(Some(cached));
+            return Ok(Some(cached.clone()));
         }
         let (keys, identity) = (self.keys, self.identity);
         let Some(row) = self.row_before(place)? else { return Ok(None) };
@@ -81,12 +85,40 @@ impl Batch<'_> {
         Ok(Some(plain))
     }
 
+    /// As [`get`](Self::get), decoded: once for all readers of a record that does not change.
+    pub fn get_shared<R: Record + Any + Send + Sync>(
+        &mut self,
+        id: &RecordId,
+    ) -> Result<Option<Arc<R>>, VaultError> {
+        let place = (R::COLLECTION.number(), *id);
+        let is_changed = self.changes.records.contains_key(&place);
+        if !is_changed && let Some(known) = self.cache.decoded(&place) {
+            return Ok(Some(known));
+        }
+        let Some(plain) = self.get(R::COLLECTION, id)? else { return Ok(None) };
+        let record = Arc::new(R::from_cbor(&plain)?);
+        if !is_changed {
+            self.cache.keep_decoded(&place, &record);
+        }
+        Ok(Some(record))
+    }
+
     /// Who has a name after the jobs before.
-    pub fn holder(&self, collection: Collection, name: &NameIndex) -> Result<Option<RecordId>, VaultError> {
-        if let Some(holder) = self.changes.names.get(&(collection.number(), *name)) {
+    pub fn holder(
+        &mut self,
+        collection: Collection,
+        name: &NameIndex,
+    ) -> Result<Option<RecordId>, VaultError> {
+        let place = (collection.number(), *name);
+        if let Some(holder) = self.changes.names.get(&place) {
             return Ok(*holder);
         }
-        Ok(self.raw.find(collection.number(), name)?.map(|row| row.id))
+        Ok(match self.names_before.entry(place) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                *unknown.insert(self.raw.find(collection.number(), name)?.map(|row| row.id))
+            }
+        })
     }
 
     /// The name index that a record has after the jobs before.
@@ -143,7 +175,7 @@ impl Batch<'_> {
         let (keys, identity) = (self.keys, self.identity);
         let Some(old) = self.row_before(place)? else { return Ok(()) };
         let aad = row_aad(identity.vault, identity.epoch, old.into());
-        let old_leaf = leaf(&keys.leaf(), &aad, &old.sealed);
+        let old_leaf = leaf(keys.leaf(), &aad, &old.sealed);
         let old_name = old.name;
         let tally = self.head.tally(collection);
         tally.sum.subtract(&old_leaf);
@@ -174,7 +206,7 @@ impl Batch<'_> {
         let aad = row_aad(self.identity.vault, self.identity.epoch, place_of_row);
         let sealed = seal(key, nonces.next()?, &aad, &plain);
         let tally = self.head.tally(collection);
-        tally.sum.add(&leaf(&self.keys.leaf(), &aad, &sealed));
+        tally.sum.add(&leaf(self.keys.leaf(), &aad, &sealed));
         tally.count += 1;
         self.raw.put(&Row { collection, id, revision, name, sealed })?;
         self.cache.remember(&place, &plain);

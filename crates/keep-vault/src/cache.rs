@@ -1,6 +1,8 @@
 //! Records that every request needs, kept decoded between batches while nobody else writes.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use keep_types::{Collection, RecordId};
 use zeroize::Zeroizing;
@@ -8,15 +10,33 @@ use zeroize::Zeroizing;
 /// Enough for every client of a busy bunker; beyond it the cache starts over.
 const MAX_RECORDS: usize = 8192;
 
-/// CBOR of public key records, grants, counters and endpoints by place. Never secrets or requests.
+/// Public key records, grants, counters and endpoints by place. Never secrets or requests.
 #[derive(Default)]
 pub(crate) struct Cache {
-    records: HashMap<(u8, RecordId), Zeroizing<Vec<u8>>>,
+    records: HashMap<(u8, RecordId), Known>,
+}
+
+/// A record as CBOR, and as the type that it was last read as.
+struct Known {
+    plain: Zeroizing<Vec<u8>>,
+    decoded: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Cache {
-    pub fn get(&self, place: &(u8, RecordId)) -> Option<Zeroizing<Vec<u8>>> {
-        self.records.get(place).cloned()
+    pub fn get(&self, place: &(u8, RecordId)) -> Option<&Zeroizing<Vec<u8>>> {
+        self.records.get(place).map(|known| &known.plain)
+    }
+
+    /// The record as an earlier reader of the same type decoded it.
+    pub fn decoded<R: Any + Send + Sync>(&self, place: &(u8, RecordId)) -> Option<Arc<R>> {
+        Arc::clone(self.records.get(place)?.decoded.as_ref()?).downcast().ok()
+    }
+
+    /// Keeps what was decoded of a record that is known.
+    pub fn keep_decoded<R: Any + Send + Sync>(&mut self, place: &(u8, RecordId), record: &Arc<R>) {
+        if let Some(known) = self.records.get_mut(place) {
+            known.decoded = Some(Arc::clone(record) as _);
+        }
     }
 
     pub fn remember(&mut self, place: &(u8, RecordId), plain: &Zeroizing<Vec<u8>>) {
@@ -26,7 +46,7 @@ impl Cache {
         if self.records.len() >= MAX_RECORDS {
             self.records.clear();
         }
-        self.records.insert(*place, plain.clone());
+        self.records.insert(*place, Known { plain: plain.clone(), decoded: None });
     }
 
     pub fn forget(&mut self, place: &(u8, RecordId)) {

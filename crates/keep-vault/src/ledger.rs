@@ -99,6 +99,7 @@ impl VaultLedger {
             now,
             cache: &mut self.cache,
             before: HashMap::new(),
+            names_before: HashMap::new(),
             changes: Changes::default(),
         };
         for job in jobs {

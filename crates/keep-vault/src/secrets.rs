@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use keep_cipher::{SharedX, nip04, nip44};
 use keep_policy::Permit;
 use keep_types::{
-    Answer, Collection, EndpointId, Event, EventId, Intent, KeyId, PublicKey, Record, RecordId, RequestId,
-    Scheme, SecretKey32, SecretText, UnsignedEvent,
+    Answer, Collection, EndpointId, Event, Intent, KeyId, PublicKey, Record, RecordId, RequestId, Scheme,
+    SecretKey32, SecretText, UnsignedEvent, event_id,
 };
 use secp256k1::{Keypair, Message, SECP256K1};
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ use crate::memory::{EXPANDED_LEN, expand, restore};
 use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::seal::open_row;
 use crate::shield::{Lifted, Shielded};
-use crate::subkeys::Subkeys;
+use crate::subkeys::AnswerKey;
 use crate::{Committed, Held, Vault, VaultError};
 
 /// Expanded key pairs, encrypted in memory, by key.
@@ -72,7 +72,7 @@ impl Vault {
         let answer = match request.intent {
             Intent::GetPublicKey => Answer::PublicKey(PublicKey::from(pair.0.x_only_public_key().0)),
             Intent::SignEvent(event) => {
-                let event = sign_event(&self.shared.keys_under(&lifted)?, &pair.0, &request.id, event)?;
+                let event = sign_event(&self.shared.answer_key_under(&lifted)?, &pair.0, &request.id, event)?;
                 // Signing the same again is when a faulty computation could give a key away.
                 if again && !event.verify_signature() {
                     return Err(VaultError::System("a signature was computed wrongly".into()));
@@ -80,7 +80,7 @@ impl Vault {
                 Answer::Event(Box::new(event))
             }
             Intent::Encrypt { scheme, peer, plaintext } => {
-                let keys = self.shared.keys_under(&lifted)?;
+                let keys = self.shared.answer_key_under(&lifted)?;
                 Answer::Ciphertext(encrypt(
                     &keys,
                     &pair.0,
@@ -140,7 +140,7 @@ impl Vault {
 /// Signs an event with BIP-340. The auxiliary randomness follows from request and message, so that a repeated request
 /// gives the same bytes again.
 fn sign_event(
-    keys: &Subkeys,
+    keys: &AnswerKey,
     pair: &Keypair,
     request: &RequestId,
     event: UnsignedEvent,
@@ -149,8 +149,8 @@ fn sign_event(
     if event.pubkey != author {
         return Err(VaultError::SecretMismatch);
     }
-    let id = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
-    let aux = keys.answer(b"aux", &[request.as_bytes(), id.as_bytes()]);
+    let id = event_id(&event);
+    let aux = keys.derive(b"aux", &[request.as_bytes(), id.as_bytes()]);
     let signature = SECP256K1.sign_schnorr_with_aux_rand(&Message::from_digest(id.to_bytes()), pair, &aux);
     Ok(Event::new(id, event.pubkey, event.created_at, event.kind, event.tags, event.content, signature))
 }
@@ -158,7 +158,7 @@ fn sign_event(
 /// Encrypts with a nonce that follows from request and plaintext: a repeated request gives the same bytes again, and
 /// another text never shares a nonce.
 fn encrypt(
-    keys: &Subkeys,
+    keys: &AnswerKey,
     pair: &Keypair,
     request: &RequestId,
     asked_at: keep_types::Timestamp,
@@ -172,7 +172,7 @@ fn encrypt(
         Scheme::Nip04 => b"n04",
     };
     let nonce = keys
-        .answer(label, &[request.as_bytes(), &asked_at.as_secs().to_be_bytes(), &peer.to_bytes(), &digest]);
+        .derive(label, &[request.as_bytes(), &asked_at.as_secs().to_be_bytes(), &peer.to_bytes(), &digest]);
     let shared = shared_x(pair, peer)?;
     match scheme {
         Scheme::Nip44 => {

@@ -1,5 +1,7 @@
 //! The keys that are derived from the data key.
 
+use std::cell::OnceCell;
+
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use keep_types::{Collection, RecordId, SecretKey32, VaultId};
@@ -22,7 +24,11 @@ const KEYS: usize = COLLECTIONS + 4;
 pub(crate) const SUBKEYS_LEN: usize = KEYS * 32;
 
 /// All subkeys, in clear, for the length of one operation. Wiped on drop.
-pub(crate) struct Subkeys(Zeroizing<[u8; SUBKEYS_LEN]>);
+pub(crate) struct Subkeys {
+    bytes: Zeroizing<[u8; SUBKEYS_LEN]>,
+    leaf: OnceCell<HmacSha256>,
+    name: OnceCell<HmacSha256>,
+}
 
 impl Subkeys {
     /// Derives them from the data key.
@@ -42,19 +48,19 @@ impl Subkeys {
             // 32 bytes are far below the limit of HKDF-SHA-256.
             let _ = hkdf.expand_multi_info(&[b"keep v1 ", purpose[0], purpose[1], &epoch], out);
         }
-        Self(keys)
+        Self::from_bytes(keys)
     }
 
     pub const fn from_bytes(bytes: Zeroizing<[u8; SUBKEYS_LEN]>) -> Self {
-        Self(bytes)
+        Self { bytes, leaf: OnceCell::new(), name: OnceCell::new() }
     }
 
     pub fn as_bytes(&self) -> &[u8; SUBKEYS_LEN] {
-        &self.0
+        &self.bytes
     }
 
     fn key(&self, index: usize) -> &[u8] {
-        &self.0[index * 32..][..32]
+        &self.bytes[index * 32..][..32]
     }
 
     /// The key that seals the rows of a collection. Numbers beyond the format have none.
@@ -66,16 +72,16 @@ impl Subkeys {
         self.key(HEAD)
     }
 
-    pub fn leaf(&self) -> HmacSha256 {
-        keyed(self.key(LEAF))
+    /// The hash of rows, keyed and ready.
+    pub fn leaf(&self) -> &HmacSha256 {
+        self.leaf.get_or_init(|| keyed(self.key(LEAF)))
     }
 
-    /// Deterministic bytes for the answer to one request: HMAC over labelled parts.
-    pub fn answer(&self, label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = keyed(self.key(ANSWER));
-        mac.update(label);
-        parts.iter().for_each(|part| mac.update(part));
-        mac.finalize().into_bytes().into()
+    /// The key of what answers are derived from.
+    pub fn answer_key(&self) -> AnswerKey {
+        let mut key = Zeroizing::new([0; 32]);
+        key.copy_from_slice(self.key(ANSWER));
+        AnswerKey(key)
     }
 
     /// Where a record lies that is found by what it is about.
@@ -92,10 +98,31 @@ impl Subkeys {
     }
 
     fn name_mac(&self, label: &[u8], collection: Collection, value: &[u8]) -> [u8; 32] {
-        let mut mac = keyed(self.key(NAME));
+        let mut mac = self.name.get_or_init(|| keyed(self.key(NAME))).clone();
         mac.update(label);
         mac.update(&[collection.number()]);
         mac.update(value);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// The key of what answers are derived from, in clear, for the length of one operation. Wiped on drop.
+pub(crate) struct AnswerKey(Zeroizing<[u8; 32]>);
+
+impl AnswerKey {
+    pub const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Deterministic bytes for the answer to one request: HMAC over labelled parts.
+    pub fn derive(&self, label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = keyed(&*self.0);
+        mac.update(label);
+        parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 }

@@ -1,5 +1,8 @@
 //! The view that one job has inside the write lock.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use keep_audit::Draft;
 use keep_types::{Collection, JobId, Record, RecordId, Timestamp};
 use unicode_normalization::UnicodeNormalization;
@@ -50,6 +53,22 @@ impl<'t, 'b> Tx<'t, 'b> {
     pub fn get<R: Record>(&mut self, id: &RecordId) -> Result<Option<R>, VaultError> {
         open_to_jobs::<R>()?;
         self.get_any(id)
+    }
+
+    /// A record that many jobs read and few change: decoded once for all of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get_shared<R: Record + Any + Send + Sync>(
+        &mut self,
+        id: &RecordId,
+    ) -> Result<Option<Arc<R>>, VaultError> {
+        open_to_jobs::<R>()?;
+        match self.staged.records.get(&place::<R>(id)) {
+            Some(Change::Put { plain, .. }) => Ok(Some(Arc::new(R::from_cbor(plain)?))),
+            Some(Change::Delete) => Ok(None),
+            None => self.batch.get_shared(id),
+        }
     }
 
     /// The record of a collection that has this unique name.
@@ -149,7 +168,7 @@ impl<'t, 'b> Tx<'t, 'b> {
         Ok(())
     }
 
-    fn holder<R: Record>(&self, index: &[u8; 32]) -> Result<Option<RecordId>, VaultError> {
+    fn holder<R: Record>(&mut self, index: &[u8; 32]) -> Result<Option<RecordId>, VaultError> {
         match self.staged.names.get(&(R::COLLECTION.number(), *index)) {
             Some(holder) => Ok(*holder),
             None => self.batch.holder(R::COLLECTION, index),

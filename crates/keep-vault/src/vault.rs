@@ -24,7 +24,7 @@ use crate::pending::Pending;
 use crate::seal::open_row;
 use crate::secrets::Secrets;
 use crate::shield::{Lifted, Shield, Shielded};
-use crate::subkeys::{SUBKEYS_LEN, Subkeys};
+use crate::subkeys::{AnswerKey, SUBKEYS_LEN, Subkeys};
 use crate::verify::{IntegrityReport, verify};
 use crate::{Committed, KdfParams, Tx, VaultError, WeakKdf, reserve};
 
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub shield: Shield,
     keys: Shielded<SUBKEYS_LEN>,
+    /// One of them, which every signature needs and no other.
+    answer: Shielded<32>,
     /// The highest revision that this process has seen.
     seen: AtomicU64,
     /// The latest time that this process has seen in the vault, Unix seconds.
@@ -71,12 +73,12 @@ const MAX_JUMP: Duration = Duration::from_secs(24 * 3600);
 impl Shared {
     /// The subkeys in clear, for one operation.
     pub fn keys(&self) -> Result<Subkeys, VaultError> {
-        self.keys_under(&self.shield.lift())
+        Ok(Subkeys::from_bytes(self.shield.open(&self.keys)?))
     }
 
-    /// As [`keys`](Self::keys), for an operation that opens something else besides.
-    pub fn keys_under(&self, lifted: &Lifted) -> Result<Subkeys, VaultError> {
-        Ok(Subkeys::from_bytes(lifted.open(&self.keys)?))
+    /// The key of what answers are derived from, in clear, for one operation.
+    pub fn answer_key_under(&self, lifted: &Lifted) -> Result<AnswerKey, VaultError> {
+        Ok(AnswerKey::from_bytes(lifted.open(&self.answer)?))
     }
 
     /// The clock, if it can be believed: one wrong reading far in the future must not end every grant for good. Where it
@@ -256,6 +258,7 @@ impl Vault {
                 now,
                 cache: &mut cache,
                 before: HashMap::new(),
+                names_before: HashMap::new(),
                 changes,
             };
             batch.flush().map(drop).map_err(into_store_error)
@@ -288,11 +291,13 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let shield = Shield::new()?;
         let sealed_keys = shield.seal(keys.as_bytes())?;
+        let sealed_answer_key = shield.seal(keys.answer_key().as_bytes())?;
         let shared = Arc::new(Shared {
             identity: Identity { vault: header.vault, epoch: header.epoch },
             clock: Arc::clone(&environment.clock),
             shield,
             keys: sealed_keys,
+            answer: sealed_answer_key,
             seen: AtomicU64::new(0),
             latest: AtomicU64::new(0),
             opened: (environment.clock.now(), stopwatch()),

@@ -102,7 +102,7 @@ fn add_up(
         last = place;
         let entry = found.entry(row.collection).or_default();
         entry.count += 1;
-        entry.sum.add(&leaf(&mac, &row_aad(identity.vault, identity.epoch, (&row).into()), &row.sealed));
+        entry.sum.add(&leaf(mac, &row_aad(identity.vault, identity.epoch, (&row).into()), &row.sealed));
         if let Some(name) = row.name {
             named.push((row.collection, row.id, name));
         }

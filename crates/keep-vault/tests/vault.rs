@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use common::{CHEAP, create, environment, generate, memory_vault, open, passphrase, sqlite};
 use keep_audit::{Action, Draft, Outcome};
+use keep_policy::Usage;
 use keep_store::MemoryStore;
-use keep_types::{Name, Origin, SecretKey32, SecretText};
-use keep_vault::{Environment, KdfCost, Vault, VaultError};
+use keep_types::{Name, Origin, RecordId, SecretKey32, SecretText, Timestamp};
+use keep_vault::{Environment, KdfCost, Tx, Vault, VaultError};
 
 #[test]
 fn keys_survive_closing_and_opening() {
@@ -153,5 +154,35 @@ fn nothing_of_a_secret_is_in_the_database_or_in_debug_output() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(32).any(|w| w == secret));
         assert!(!bytes.windows(18).any(|w| w == b"a name to look for"));
+    }
+}
+
+/// Jobs that share a decoded record still see what a job before them changed, whether or not they share its commit.
+#[test]
+fn a_shared_record_is_never_an_old_one() {
+    let vault = memory_vault();
+    let place = RecordId::from_bytes([9; 16]);
+    let write = move |tx: &mut Tx<'_, '_>, uses: u64| {
+        let mut usage = Usage::default();
+        (0..uses).for_each(|_| usage.count(Timestamp::from_secs(1)));
+        tx.put(place, &usage)
+    };
+    let read = move |tx: &mut Tx<'_, '_>| Ok(tx.get_shared::<Usage>(&place)?.map_or(0, |usage| usage.total));
+    vault.submit(move |tx| write(tx, 1)).wait().unwrap();
+    let mut seen = Vec::new();
+    for uses in 2..40 {
+        let before = vault.submit(read);
+        let change = vault.submit(move |tx| {
+            write(tx, uses)?;
+            read(tx)
+        });
+        let failed = vault.submit(move |tx| write(tx, 999).and(Err::<(), _>(VaultError::NoSuchKey)));
+        seen.push((before, change, vault.submit(read), failed));
+    }
+    for (uses, (before, change, after, failed)) in (2..40).zip(seen) {
+        assert_eq!(before.wait().unwrap().0, uses - 1);
+        assert_eq!(change.wait().unwrap().0, uses);
+        assert!(failed.wait().is_err());
+        assert_eq!(after.wait().unwrap().0, uses);
     }
 }

@@ -1,0 +1,81 @@
+//! The id of an event (NIP-01), hashed without building its JSON in memory.
+
+use std::io;
+
+use nostr::{EventId, UnsignedEvent};
+use sha2::{Digest, Sha256};
+
+/// The id that NIP-01 gives the fields of `event`; the id that may stand beside them is not looked at.
+pub fn event_id(event: &UnsignedEvent) -> EventId {
+    let mut author = [0; 64];
+    // Twice the length of a public key, as the function wants it.
+    let _ = hex::encode_to_slice(event.pubkey.to_bytes(), &mut author);
+    let author = std::str::from_utf8(&author).unwrap_or_default();
+    let fields = (0_u8, author, event.created_at.as_secs(), event.kind.as_u16(), &event.tags, &event.content);
+    let mut hash = Hashing(Sha256::new());
+    // Neither the hash nor the JSON of strings and numbers can fail; if they did, this is the id of no event.
+    match serde_json::to_writer(&mut hash, &fields) {
+        Ok(()) => EventId::from_byte_array(hash.0.finalize().into()),
+        Err(_) => EventId::all_zeros(),
+    }
+}
+
+/// What is written is hashed.
+struct Hashing(Sha256);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nostr::{Kind, PublicKey, Tag, Tags, Timestamp};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_the_id_of_nip_01(
+            author in any::<[u8; 32]>(),
+            created_at in any::<u64>(),
+            kind in any::<u16>(),
+            tags in proptest::collection::vec(proptest::collection::vec(any::<String>(), 1..4), 0..4),
+            content in any::<String>(),
+        ) {
+            let tags = Tags::from_list(tags.into_iter().map(|tag| Tag::parse(tag).unwrap()).collect());
+            let event = UnsignedEvent {
+                id: Some(EventId::all_zeros()),
+                pubkey: PublicKey::from_byte_array(author),
+                created_at: Timestamp::from_secs(created_at),
+                kind: Kind::from(kind),
+                tags,
+                content,
+            };
+            let known = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+            prop_assert_eq!(event_id(&event), known);
+        }
+    }
+
+    /// Quotes, backslashes and control characters, as NIP-01 wants them escaped.
+    #[test]
+    fn escapes_are_those_of_nip_01() {
+        let content = "line\n\"quoted\"\\\u{8}\u{c}\r\t\u{1}é";
+        let author = PublicKey::from_byte_array([0x11; 32]);
+        let event = nostr::EventBuilder::text_note(content).build(author);
+        let json = format!(
+            r#"[0,"{}",{},1,[],"line\n\"quoted\"\\\b\f\r\t\u0001é"]"#,
+            "11".repeat(32),
+            event.created_at.as_secs()
+        );
+        let hash: [u8; 32] = Sha256::digest(json).into();
+        assert_eq!(event_id(&event).to_bytes(), hash);
+    }
+}
