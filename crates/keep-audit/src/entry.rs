@@ -2,12 +2,12 @@
 
 use keep_types::{KeyId, Origin, PublicKey, Timestamp};
 use minicbor::{Decode, Encode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal, $word:literal;)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
         #[cbor(index_only)]
         pub enum $name {
             $($(#[$vdoc])* #[n($number)] #[serde(rename = $word)] $variant,)*
@@ -20,6 +20,16 @@ macro_rules! words {
             /// The stable word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The number in the format.
+            pub const fn number(self) -> u32 {
+                match self { $(Self::$variant => $number,)* }
+            }
+
+            /// The one with this stable word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == word)
             }
         }
     };
@@ -60,6 +70,18 @@ words! {
         ClientRemoved = 15, "client_removed";
         /// A bunker endpoint was withdrawn, with all its clients.
         EndpointRemoved = 16, "endpoint_removed";
+        /// The oldest entries were removed; a signed checkpoint stands where they ended.
+        LogPruned = 70, "log_pruned";
+        /// The log was handed out, with a signed head.
+        LogExported = 71, "log_exported";
+        /// A signed checkpoint was made for keeping elsewhere.
+        AnchorMade = 72, "anchor_made";
+        /// The vault got the key that signs its checkpoints (older vaults; new ones are made with it).
+        AuditKeyMade = 73, "audit_key_made";
+        /// Passphrases that did not open the vault, by somebody who opened it afterwards.
+        UnlockFailed = 74, "unlock_failed";
+        /// The owner went on with a vault older than the one that was last used on this machine.
+        RollbackAccepted = 75, "rollback_accepted";
     }
 }
 
@@ -201,5 +223,41 @@ impl Entry {
             subject: draft.subject,
             reason: draft.reason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_are_stable() {
+        let first: Vec<u32> = Action::ALL.iter().map(|action| action.number()).take(16).collect();
+        assert_eq!(first, (1..=16).collect::<Vec<_>>());
+        for (number, word) in [
+            (2, "unlocked"),
+            (6, "export"),
+            (8, "sign_event"),
+            (70, "log_pruned"),
+            (71, "log_exported"),
+            (72, "anchor_made"),
+            (73, "audit_key_made"),
+            (74, "unlock_failed"),
+            (75, "rollback_accepted"),
+        ] {
+            assert_eq!(Action::from_word(word).map(Action::number), Some(number), "{word}");
+        }
+        assert_eq!(Outcome::ALL.iter().map(|o| o.number()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn no_two_actions_share_a_number_or_a_word() {
+        let mut numbers: Vec<u32> = Action::ALL.iter().map(|action| action.number()).collect();
+        let mut words: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!((numbers.len(), words.len()), (Action::ALL.len(), Action::ALL.len()));
     }
 }

@@ -26,6 +26,8 @@ pub struct Row {
 pub struct Scan {
     /// Only this collection; all collections when absent.
     pub collection: Option<u8>,
+    /// Only collections with a higher number than this.
+    pub beyond: Option<u8>,
     /// Only ids greater than or equal to this.
     pub from: Option<RecordId>,
     /// Only rows written by a later revision than this.
@@ -37,12 +39,19 @@ pub struct Scan {
 impl Scan {
     /// Every row, in the order of collections and ids.
     pub const fn everything() -> Self {
-        Self { collection: None, from: None, after: None, backwards: false }
+        Self { collection: None, beyond: None, from: None, after: None, backwards: false }
     }
 
     /// Every row of one collection.
     pub const fn collection(collection: Collection) -> Self {
-        Self { collection: Some(collection.number()), from: None, after: None, backwards: false }
+        Self { collection: Some(collection.number()), ..Self::everything() }
+    }
+
+    /// Only collections with a higher number than that of `collection`.
+    #[must_use]
+    pub const fn beyond(mut self, collection: Collection) -> Self {
+        self.beyond = Some(collection.number());
+        self
     }
 
     /// From this id on.

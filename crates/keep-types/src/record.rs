@@ -21,12 +21,22 @@ pub enum Collection {
     Requests = 6,
     /// Bunker endpoints: transport keys, relays, connect secrets.
     Endpoints = 7,
+    /// What stands for the audit log as a whole: signed checkpoints, and counts.
+    Checkpoints = 14,
 }
 
 impl Collection {
     /// Every collection, by number.
-    pub const ALL: [Self; 7] =
-        [Self::Keys, Self::Secrets, Self::Audit, Self::Grants, Self::Usage, Self::Requests, Self::Endpoints];
+    pub const ALL: &'static [Self] = &[
+        Self::Keys,
+        Self::Secrets,
+        Self::Audit,
+        Self::Grants,
+        Self::Usage,
+        Self::Requests,
+        Self::Endpoints,
+        Self::Checkpoints,
+    ];
 
     /// The number that stands in the store.
     pub const fn number(self) -> u8 {
@@ -35,7 +45,7 @@ impl Collection {
 
     /// The collection with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|c| c.number() == number)
+        Self::ALL.iter().copied().find(|c| c.number() == number)
     }
 
     /// The word for messages.
@@ -48,6 +58,7 @@ impl Collection {
             Self::Usage => "usage",
             Self::Requests => "requests",
             Self::Endpoints => "endpoints",
+            Self::Checkpoints => "checkpoints",
         }
     }
 }
@@ -121,7 +132,7 @@ mod tests {
     #[test]
     fn collection_numbers_are_stable() {
         let numbers: Vec<u8> = Collection::ALL.iter().map(|c| c.number()).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 14]);
         assert_eq!(Collection::from_number(3), Some(Collection::Audit));
         assert_eq!(Collection::from_number(0), None);
     }

@@ -10,7 +10,7 @@ use keep_store::{NameIndex, Row, WriteTx};
 use keep_types::{Collection, Record, RecordId, Revision, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::head::Head;
+use crate::head::{Head, LogMark};
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::subkeys::{Nonces, Subkeys};
 use crate::vault::Identity;
@@ -29,6 +29,8 @@ pub(crate) struct Changes {
     pub records: BTreeMap<(u8, RecordId), Change>,
     pub names: HashMap<(u8, NameIndex), Option<RecordId>>,
     pub drafts: Vec<Draft>,
+    /// How the log lies in rows once these are written, and its first entry.
+    pub log: Option<(u64, LogMark)>,
 }
 
 impl Changes {
@@ -41,6 +43,7 @@ impl Changes {
         self.records.extend(job.records);
         self.names.extend(job.names);
         self.drafts.extend(job.drafts);
+        self.log = job.log.or(self.log);
     }
 }
 
@@ -155,6 +158,10 @@ impl Batch<'_> {
         for (place, change) in &changes.records {
             self.take_out(*place, change)?;
         }
+        if let Some((first_seq, mark)) = changes.log {
+            self.head.audit.first_seq = first_seq;
+            self.head.log = Some(mark);
+        }
         for (place, change) in changes.records {
             self.put_in(place, change, revision, &mut nonces)?;
         }
@@ -168,16 +175,17 @@ impl Batch<'_> {
     /// Takes the old row out of the sums, and out of the store where it goes or its name is not kept.
     fn take_out(&mut self, place: (u8, RecordId), change: &Change) -> Result<(), VaultError> {
         let (collection, id) = place;
-        // Audit rows are new by construction.
-        if collection == Collection::Audit.number() {
+        // Audit rows are new, unless the log is written together or pruned, and then they were read.
+        if collection == Collection::Audit.number() && !self.before.contains_key(&place) {
             return Ok(());
         }
+        let number = self.head.tally_number(collection, &id);
         let (keys, identity) = (self.keys, self.identity);
         let Some(old) = self.row_before(place)? else { return Ok(()) };
         let aad = row_aad(identity.vault, identity.epoch, old.into());
         let old_leaf = leaf(keys.leaf(), &aad, &old.sealed);
         let old_name = old.name;
-        let tally = self.head.tally(collection);
+        let tally = self.head.tally(number);
         tally.sum.subtract(&old_leaf);
         tally.count = tally.count.saturating_sub(1);
         let stays = match change {
@@ -205,7 +213,8 @@ impl Batch<'_> {
         let place_of_row = RowPlace { collection, id, revision, name: name.as_ref() };
         let aad = row_aad(self.identity.vault, self.identity.epoch, place_of_row);
         let sealed = seal(key, nonces.next()?, &aad, &plain);
-        let tally = self.head.tally(collection);
+        let number = self.head.tally_number(collection, &id);
+        let tally = self.head.tally(number);
         tally.sum.add(&leaf(self.keys.leaf(), &aad, &sealed));
         tally.count += 1;
         self.raw.put(&Row { collection, id, revision, name, sealed })?;

@@ -1,7 +1,7 @@
 //! The sealed head: what the vault as a whole looks like after its last commit.
 
-use keep_audit::Chain;
-use keep_types::{Revision, Timestamp, VaultId};
+use keep_audit::{Batch, Chain, ChainHash};
+use keep_types::{Collection, RecordId, Revision, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
 
 use crate::VaultError;
@@ -80,6 +80,24 @@ pub(crate) struct Tally {
     pub sum: Sum,
 }
 
+/// How the log lies in rows: where it begins, and up to where it has been written together in segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct LogMark {
+    /// The hash before the first entry that the log still has; zeros before entry 1.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub base: ChainHash,
+    /// The number of the first entry behind the segments.
+    #[n(1)]
+    pub next: u64,
+    /// The hash of the last entry in a segment; `base` if there is none.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub hash: ChainHash,
+}
+
+/// The tally of the log's segments. No collection has this number.
+pub(crate) const SEGMENTS: u8 = 0x80 | Collection::Audit as u8;
+
 /// The head.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -96,6 +114,9 @@ pub(crate) struct Head {
     pub audit: Chain,
     #[n(5)]
     pub tallies: Vec<Tally>,
+    /// Absent in vaults whose log has no segments yet.
+    #[n(6)]
+    pub log: Option<LogMark>,
 }
 
 impl Head {
@@ -107,6 +128,7 @@ impl Head {
             max_time: Timestamp::ZERO,
             audit: Chain::start(),
             tallies: Vec::new(),
+            log: None,
         }
     }
 
@@ -117,6 +139,23 @@ impl Head {
             self.tallies.len() - 1
         });
         &mut self.tallies[at]
+    }
+
+    /// How the log lies in rows.
+    pub fn log_mark(&self) -> LogMark {
+        self.log.unwrap_or(LogMark { base: [0; 32], next: self.audit.first_seq, hash: [0; 32] })
+    }
+
+    /// The chain before the first entry that the log still has.
+    pub fn log_begin(&self) -> Chain {
+        let first_seq = self.audit.first_seq;
+        Chain { first_seq, next_seq: first_seq, hash: self.log_mark().base }
+    }
+
+    /// In which tally a row counts: segments of the log have one of their own, so that the rest can be checked without them.
+    pub fn tally_number(&self, collection: u8, id: &RecordId) -> u8 {
+        let is_segment = collection == Collection::Audit.number() && Batch::seq_at(id) < self.log_mark().next;
+        if is_segment { SEGMENTS } else { collection }
     }
 
     pub fn seal(&self, keys: &Subkeys, vault: VaultId, nonce: [u8; 24]) -> Result<Vec<u8>, VaultError> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use keep_audit::SEGMENT_LEN;
 use keep_store::{Ledger, ReadTx, StoreError, WriteTx};
 use keep_types::{Fault, JobId, Revision};
 
@@ -11,8 +12,9 @@ use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::Header;
 use crate::held::RecordedBy;
+use crate::segments::{compact, is_due};
 use crate::vault::Shared;
-use crate::verify::verify_view;
+use crate::verify::{Depth, verify_view};
 use crate::{Committed, Tx, VaultError};
 
 /// A job: what it does inside the lock (and whether its changes count), and whom to tell after the commit.
@@ -38,6 +40,10 @@ pub(crate) struct VaultLedger {
     waiting: Vec<Waiting>,
     /// The revision after the running batch.
     revision: Revision,
+    /// The log is written together again once it has this many entries.
+    compact_at: u64,
+    /// Whether the running batch does so.
+    compacted: bool,
 }
 
 impl VaultLedger {
@@ -49,6 +55,8 @@ impl VaultLedger {
             next: None,
             waiting: Vec::new(),
             revision: Revision::ZERO,
+            compact_at: 0,
+            compacted: false,
         }
     }
 
@@ -121,6 +129,14 @@ impl VaultLedger {
         if batch.changes.is_empty() {
             return Ok(());
         }
+        if batch.head.audit.next_seq >= self.compact_at && is_due(&batch.head) {
+            // If this commit fails, or the log is damaged, the next attempt comes a segment later.
+            self.compact_at = batch.head.audit.next_seq + SEGMENT_LEN;
+            match compact(&mut batch)? {
+                Ok(()) => self.compacted = true,
+                Err(broken) => shared.alarm(format!("the audit log: {broken}")),
+            }
+        }
         let (head, sealed) = batch.flush()?;
         self.revision = head.revision;
         self.next = Some((sealed, head));
@@ -145,6 +161,9 @@ impl Ledger for VaultLedger {
         let next = self.next.take();
         match &outcome {
             Ok(()) => {
+                if std::mem::take(&mut self.compacted) {
+                    self.compact_at = 0;
+                }
                 if next.is_some() {
                     self.head = next;
                 }
@@ -156,6 +175,7 @@ impl Ledger for VaultLedger {
                 // The cache may hold what was never committed.
                 self.cache.clear();
                 self.head = None;
+                self.compacted = false;
             }
         }
         for waiting in self.waiting.drain(..) {
@@ -183,7 +203,7 @@ impl Drop for VaultLedger {
 
 /// Checks every row inside the lock, and refuses to go on with rows that were changed.
 fn check_rows(tx: &dyn ReadTx, shared: &Shared, seen: u64) -> Result<(), VaultError> {
-    let report = verify_view(tx, shared, &shared.keys()?, shared.identity, seen)?;
+    let report = verify_view(tx, shared, &shared.keys()?, seen, Depth::Deciding)?;
     shared.keep_report(&report);
     if report.is_intact() { Ok(()) } else { Err(VaultError::Tampered(report.problems.join("; "))) }
 }

@@ -25,6 +25,7 @@
 
 mod batch;
 mod cache;
+mod checkpoint;
 mod error;
 mod head;
 mod header;
@@ -32,13 +33,16 @@ mod held;
 mod kdf;
 mod keyring;
 mod ledger;
+mod log;
 mod memory;
 mod pending;
+mod prune;
 mod records;
 mod rescue;
 mod reserve;
 mod seal;
 mod secrets;
+mod segments;
 mod shield;
 mod subkeys;
 mod tx;
@@ -48,13 +52,15 @@ mod verify;
 pub use error::VaultError;
 pub use held::{Committed, Held};
 pub use kdf::{KdfParams, WeakKdf};
+pub use log::{AuditStats, AuditSummary};
 pub use pending::{Pending, Recording};
+pub use prune::PrunePlan;
 pub use records::{KeyRecord, KeySource};
 pub use rescue::Rescue;
 pub use reserve::RESERVE_LEN;
 pub use tx::Tx;
 pub use vault::{Environment, KdfCost, Vault};
-pub use verify::{AuditSummary, IntegrityReport};
+pub use verify::IntegrityReport;
 
 /// Reads a header as stored, for tools and fuzzing. Opens nothing.
 ///

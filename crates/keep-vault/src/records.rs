@@ -73,6 +73,9 @@ pub(crate) enum SecretKind {
     /// Encrypts and signs a bunker endpoint's envelopes: says nothing in anybody's name.
     #[n(1)]
     Transport,
+    /// Signs checkpoints of the audit log: says nothing in anybody's name.
+    #[n(4)]
+    Audit,
 }
 
 /// Secret key material. Never leaves this crate as a record.

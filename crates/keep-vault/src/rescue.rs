@@ -159,6 +159,7 @@ impl Read {
                 self.deleted.extend(deleted.filter_map(|entry| entry.key).map(|key| *key.as_bytes()));
             }
             Some(Collection::Grants | Collection::Usage | Collection::Requests | Collection::Endpoints)
+            | Some(Collection::Checkpoints)
             | None => {}
         }
     }

@@ -3,21 +3,36 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use ed25519_dalek::{Signer as _, SigningKey};
+use hkdf::Hkdf;
+use hmac::Mac;
+use keep_audit::{Checkpoint, SignedCheckpoint};
 use keep_cipher::{SharedX, nip04, nip44};
 use keep_policy::Permit;
 use keep_types::{
-    Answer, Collection, EndpointId, Event, Intent, KeyId, PublicKey, Record, RecordId, RequestId, Scheme,
-    SecretKey32, SecretText, UnsignedEvent, event_id,
+    Answer, Collection, EndpointId, Event, Fault, Intent, KeyId, PublicKey, Record, RecordId, RequestId,
+    Scheme, SecretKey32, SecretText, UnsignedEvent, event_id,
 };
 use secp256k1::{Keypair, Message, SECP256K1};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::memory::{EXPANDED_LEN, expand, restore};
 use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::seal::open_row;
 use crate::shield::{Lifted, Shielded};
-use crate::subkeys::AnswerKey;
+use crate::subkeys::{AnswerKey, HmacSha256};
 use crate::{Committed, Held, Vault, VaultError};
+
+/// Where the secret of the audit key lies: a vault has one.
+pub(crate) const AUDIT_KEY: RecordId = RecordId::from_bytes(*b"keep audit key  ");
+
+/// A new audit key.
+pub(crate) fn new_audit_key() -> Result<SecretRecord, VaultError> {
+    let mut seed = [0; 32];
+    getrandom::getrandom(&mut seed)?;
+    Ok(SecretRecord::of_key(SecretKind::Audit, &SecretKey32::take(&mut seed), None))
+}
 
 /// Expanded key pairs, encrypted in memory, by key.
 #[derive(Default)]
@@ -119,6 +134,58 @@ impl Vault {
         let place = RecordId::from_bytes(*endpoint.as_bytes());
         let record = self.read_secret(&place, SecretKind::Transport)?.ok_or(VaultError::NoSuchKey)?;
         record.key32()
+    }
+
+    /// The public half of the key that signs the vault's checkpoints (Ed25519, 32 bytes). A vault of an older version has
+    /// none until [`Vault::ensure_audit_key`] made it.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn audit_public_key(&self) -> Result<Option<[u8; 32]>, VaultError> {
+        let Some(record) = self.read_secret(&AUDIT_KEY, SecretKind::Audit)? else { return Ok(None) };
+        Ok(Some(SigningKey::from_bytes(record.key32()?.expose()).verifying_key().to_bytes()))
+    }
+
+    /// Signs what the log says of itself. The audit key signs checkpoints of this vault and nothing else, in nobody's
+    /// name, so it needs no permit; what is handed out is recorded by the caller.
+    pub(crate) fn sign_checkpoint(&self, checkpoint: Checkpoint) -> Result<SignedCheckpoint, VaultError> {
+        let record = self.read_secret(&AUDIT_KEY, SecretKind::Audit)?.ok_or(VaultError::NoSuchKey)?;
+        let key = SigningKey::from_bytes(record.key32()?.expose());
+        let signature = key.sign(&checkpoint.message()).to_bytes();
+        Ok(SignedCheckpoint { checkpoint, public_key: key.verifying_key().to_bytes(), signature })
+    }
+
+    /// The Nostr event that carries an anchor to relays. Its author is a key of its own, derived from the audit key; no
+    /// identity of the vault is in it.
+    pub(crate) fn sign_anchor_event(&self, event: keep_types::EventTemplate) -> Result<Event, VaultError> {
+        let secret = self.derive_from_audit_key(b"keep v1 anchor event")?.ok_or(VaultError::NoSuchKey)?;
+        let pair = Opened(
+            Keypair::from_seckey_slice(SECP256K1, secret.as_slice())
+                .map_err(|_| VaultError::System("the anchor's key is none".into()))?,
+        );
+        let author = PublicKey::from(pair.0.x_only_public_key().0);
+        let event = event.into_unsigned(author).map_err(Fault::from)?;
+        let keys = self.shared.answer_key_under(&self.shared.shield.lift())?;
+        sign_event(&keys, &pair.0, &RequestId::from_bytes([0; 32]), event)
+    }
+
+    /// A MAC that this vault, and any copy of it whatever its age, can check: for what is kept outside of it. `None` in a
+    /// vault without an audit key.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn outside_mac(&self, message: &[u8]) -> Result<Option<[u8; 32]>, VaultError> {
+        let Some(key) = self.derive_from_audit_key(b"keep v1 outside mac")? else { return Ok(None) };
+        let mac = <HmacSha256 as Mac>::new_from_slice(key.as_slice());
+        Ok(mac.ok().map(|mac| mac.chain_update(message).finalize().into_bytes().into()))
+    }
+
+    fn derive_from_audit_key(&self, purpose: &[u8]) -> Result<Option<Zeroizing<[u8; 32]>>, VaultError> {
+        let Some(record) = self.read_secret(&AUDIT_KEY, SecretKind::Audit)? else { return Ok(None) };
+        let mut key = Zeroizing::new([0; 32]);
+        // 32 bytes are far below the limit of HKDF-SHA-256.
+        let _ = Hkdf::<Sha256>::new(None, record.key32()?.expose()).expand(purpose, &mut *key);
+        Ok(Some(key))
     }
 
     fn read_secret(&self, place: &RecordId, kind: SecretKind) -> Result<Option<SecretRecord>, VaultError> {

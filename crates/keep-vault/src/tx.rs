@@ -15,8 +15,8 @@ use crate::subkeys::Subkeys;
 /// One job's exclusive view of the vault. What it writes becomes part of the commit if the job returns `Ok`, and leaves
 /// no trace otherwise. Secrets are not reachable from here.
 pub struct Tx<'t, 'b> {
-    batch: &'t mut Batch<'b>,
-    staged: Changes,
+    pub(crate) batch: &'t mut Batch<'b>,
+    pub(crate) staged: Changes,
     job: JobId,
     cited: Option<u64>,
 }
@@ -193,10 +193,10 @@ const fn place<R: Record>(id: &RecordId) -> (u8, RecordId) {
     (R::COLLECTION.number(), *id)
 }
 
-/// Secrets are reached with a permit, the audit log through [`Tx::audit`]; never as records.
+/// Secrets are reached with a permit, the audit log and what stands for it through [`Tx::audit`]; never as records.
 fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
     match R::COLLECTION {
-        Collection::Secrets | Collection::Audit => Err(VaultError::Record {
+        Collection::Secrets | Collection::Audit | Collection::Checkpoints => Err(VaultError::Record {
             collection: R::COLLECTION.as_str(),
             reason: "it is not open to jobs".into(),
         }),
@@ -211,6 +211,10 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
 const fn has_names(collection: Collection) -> bool {
     match collection {
         Collection::Keys | Collection::Secrets | Collection::Requests => true,
-        Collection::Audit | Collection::Grants | Collection::Usage | Collection::Endpoints => false,
+        Collection::Audit
+        | Collection::Grants
+        | Collection::Usage
+        | Collection::Endpoints
+        | Collection::Checkpoints => false,
     }
 }

@@ -1,6 +1,6 @@
 //! The vault: made, opened, read and written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,11 @@ use futures_channel::oneshot;
 use keep_audit::{Action, Draft, Outcome};
 use keep_store::{Scan, Store, StoreError, Writer};
 use keep_types::{
-    Clock, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp, VaultId,
+    Clock, Collection, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp,
+    VaultId,
 };
 
-use crate::batch::{Batch, Changes};
+use crate::batch::{Batch, Change, Changes};
 use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::Header;
@@ -22,10 +23,10 @@ use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
 use crate::seal::open_row;
-use crate::secrets::Secrets;
+use crate::secrets::{AUDIT_KEY, Secrets, new_audit_key};
 use crate::shield::{Lifted, Shield, Shielded};
 use crate::subkeys::{AnswerKey, SUBKEYS_LEN, Subkeys};
-use crate::verify::{IntegrityReport, verify};
+use crate::verify::{Depth, IntegrityReport, verify};
 use crate::{Committed, KdfParams, Tx, VaultError, WeakKdf, reserve};
 
 /// Which vault, and which generation of its data key.
@@ -240,6 +241,7 @@ impl Vault {
         let keys = Subkeys::derive(&data_key, header.vault, header.epoch);
         let identity = Identity { vault: header.vault, epoch: header.epoch };
         let now = environment.clock.now();
+        let audit_key = new_audit_key()?.to_cbor()?;
         // One transaction: a vault without the record of its making is never seen.
         store.write(&mut |tx| {
             if tx.header()?.is_some() {
@@ -248,7 +250,9 @@ impl Vault {
             tx.set_header(&header_bytes)?;
             let mut cache = Cache::default();
             let made = Draft::new(Action::VaultCreated, Outcome::Allowed, &Origin::Cli);
-            let changes = Changes { drafts: vec![made], ..Changes::default() };
+            let key = Change::Put { plain: audit_key.clone(), name: None };
+            let records = BTreeMap::from([((Collection::Secrets.number(), AUDIT_KEY), key)]);
+            let changes = Changes { drafts: vec![made], records, ..Changes::default() };
             let head = head.clone();
             let batch = Batch {
                 raw: tx,
@@ -266,7 +270,8 @@ impl Vault {
         Self::with_keys(store, &header, &keys, environment)
     }
 
-    /// Opens a vault with a passphrase. Runs Argon2id once, then checks every row against the sealed sums.
+    /// Opens a vault with a passphrase. Runs Argon2id once, then checks every row that anything is decided by, and the end
+    /// of the log, against the sealed sums.
     ///
     /// # Errors
     /// [`VaultError::WrongPassphrase`]; a damaged header or head; when the store cannot be read. Damaged *rows* are no
@@ -303,7 +308,7 @@ impl Vault {
             opened: (environment.clock.now(), stopwatch()),
             report: Mutex::default(),
         });
-        verify(&*store, &shared)?;
+        verify(&*store, &shared, Depth::Deciding)?;
         let ledger = VaultLedger::new(Arc::clone(&shared));
         let writer = Writer::spawn(Arc::clone(&store), ledger)
             .map_err(|e| VaultError::System(format!("no thread for the vault: {e}")))?;
@@ -325,12 +330,22 @@ impl Vault {
         self.shared.report().clone()
     }
 
-    /// Checks every row again. Call it every few minutes in a process that runs long.
+    /// Checks every row, also of the log. Call it every few minutes in a process that runs long.
     ///
     /// # Errors
     /// When the store or the head cannot be read.
     pub fn verify(&self) -> Result<IntegrityReport, VaultError> {
-        verify(&*self.store, &self.shared)
+        verify(&*self.store, &self.shared, Depth::Everything)
+    }
+
+    /// The highest revision that this process has seen of the vault.
+    pub fn revision(&self) -> Revision {
+        Revision::new(self.shared.seen())
+    }
+
+    /// Refuses every use of a secret from now on, with `problem` as the reason: for what only the outside can know.
+    pub fn alarm(&self, problem: String) {
+        self.shared.alarm(problem);
     }
 
     /// The vault's time: the clock, but never earlier than what this process has seen in the vault.

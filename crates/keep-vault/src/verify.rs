@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use keep_audit::{Action, Batch, Broken, Chain, Entry};
-use keep_store::{ReadTx, Scan, Store, StoreError};
-use keep_types::{Collection, KeyId, Record, RecordId, Revision, Timestamp};
+use keep_audit::{Action, Batch, Entry};
+use keep_store::{ReadTx, Row, Scan, Store, StoreError};
+use keep_types::{Collection, KeyId, Record, Revision};
 
-use crate::head::{Head, Sum};
+use crate::head::{Head, SEGMENTS, Sum};
 use crate::seal::{leaf, open_row, row_aad};
 use crate::subkeys::Subkeys;
 use crate::vault::{Identity, Shared};
-use crate::{KeyRecord, Vault, VaultError};
+use crate::{KeyRecord, VaultError};
 
 /// What a check of the whole vault found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +31,8 @@ impl IntegrityReport {
     }
 }
 
+const AUDIT: u8 = Collection::Audit as u8;
+
 /// What a scan found of one collection.
 #[derive(Default)]
 struct Found {
@@ -38,14 +40,27 @@ struct Found {
     sum: Sum,
 }
 
-/// Adds up all leaves and compares them with the head. Rows are opened only where the sums differ, to name the culprits.
-pub(crate) fn verify(store: &dyn Store, shared: &Shared) -> Result<IntegrityReport, VaultError> {
+/// How much a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Every row.
+    Everything,
+    /// Every row but the segments of the log: what anything is decided by, and the end of the log. Its cost does not depend
+    /// on how long the log is.
+    Deciding,
+}
+
+/// Adds up leaves and compares them with the head. Rows are opened only where the sums differ, to name the culprits.
+pub(crate) fn verify(
+    store: &dyn Store,
+    shared: &Shared,
+    depth: Depth,
+) -> Result<IntegrityReport, VaultError> {
     let keys = shared.keys()?;
-    let identity = shared.identity;
     let mut outcome = None;
     let seen = shared.seen();
     store.read(&mut |tx| {
-        outcome = Some(verify_view(tx, shared, &keys, identity, seen));
+        outcome = Some(verify_view(tx, shared, &keys, seen, depth));
         Ok(())
     })?;
     let report = outcome.unwrap_or_else(|| Err(VaultError::Head("it could not be read".into())))?;
@@ -57,15 +72,16 @@ pub(crate) fn verify_view(
     tx: &dyn ReadTx,
     shared: &Shared,
     keys: &Subkeys,
-    identity: Identity,
     seen: u64,
+    depth: Depth,
 ) -> Result<IntegrityReport, VaultError> {
+    let identity = shared.identity;
     let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
     let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
     let mut head = shared.open_head(&header, &sealed, seen)?;
     shared.saw(head.revision, head.max_time);
     let mut problems = Vec::new();
-    let found = match add_up(tx, keys, identity, &mut problems) {
+    let found = match add_up(tx, keys, identity, &head, depth, &mut problems) {
         Ok(found) => found,
         // A broken page: what lies behind it cannot be counted.
         Err(StoreError::Damaged(what)) => {
@@ -74,9 +90,15 @@ pub(crate) fn verify_view(
         }
         Err(error) => return Err(error.into()),
     };
-    let rows = found.values().map(|f| f.count).sum();
+    let mut rows = found.values().map(|f| f.count).sum();
+    if depth == Depth::Deciding {
+        rows += head.tally(SEGMENTS).count;
+    }
     if problems.is_empty() {
         for number in collections(&head, &found) {
+            if number == SEGMENTS && depth == Depth::Deciding {
+                continue;
+            }
             compare(number, &mut head, &found, &mut problems);
         }
         if !problems.is_empty() {
@@ -90,24 +112,37 @@ fn add_up(
     tx: &dyn ReadTx,
     keys: &Subkeys,
     identity: Identity,
+    head: &Head,
+    depth: Depth,
     problems: &mut Vec<String>,
 ) -> Result<BTreeMap<u8, Found>, StoreError> {
     let mac = keys.leaf();
     let mut found: BTreeMap<u8, Found> = BTreeMap::new();
     let mut named = Vec::new();
     let (mut last, mut ordered) = (None, true);
-    tx.scan(Scan::everything(), &mut |row| {
+    let mut visit = |row: Row| {
         let place = Some((row.collection, row.id));
         ordered &= last < place;
         last = place;
-        let entry = found.entry(row.collection).or_default();
+        let entry = found.entry(head.tally_number(row.collection, &row.id)).or_default();
         entry.count += 1;
         entry.sum.add(&leaf(mac, &row_aad(identity.vault, identity.epoch, (&row).into()), &row.sealed));
         if let Some(name) = row.name {
             named.push((row.collection, row.id, name));
         }
         ControlFlow::Continue(())
-    })?;
+    };
+    match depth {
+        Depth::Everything => tx.scan(Scan::everything(), &mut visit)?,
+        Depth::Deciding => {
+            tx.scan(Scan::everything(), &mut |row| {
+                if row.collection >= AUDIT { ControlFlow::Break(()) } else { visit(row) }
+            })?;
+            let tail = Batch::place(head.log_mark().next);
+            tx.scan(Scan::collection(Collection::Audit).from(tail), &mut visit)?;
+            tx.scan(Scan::everything().beyond(Collection::Audit), &mut visit)?;
+        }
+    }
     // A row that its index does not lead to would be taken for absent, and a counter would begin anew.
     if !ordered {
         problems.push("the index of the records is out of order".into());
@@ -206,86 +241,6 @@ fn follow_keys(entry: &Entry, made: &mut BTreeMap<[u8; 16], Option<String>>) {
 }
 
 fn word(number: u8) -> &'static str {
+    let number = if number == SEGMENTS { AUDIT } else { number };
     Collection::from_number(number).map_or("an unknown collection", Collection::as_str)
-}
-
-/// What a check of the audit log found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditSummary {
-    /// How many entries the log has.
-    pub entries: u64,
-    /// The hash of the last one.
-    pub head: [u8; 32],
-    /// The time of the last one.
-    pub last: Option<Timestamp>,
-}
-
-impl Vault {
-    /// Checks the whole audit chain against the sealed head.
-    ///
-    /// # Errors
-    /// [`VaultError::Tampered`] with what is wrong with the chain; otherwise when the store cannot be read.
-    pub fn verify_audit(&self) -> Result<AuditSummary, VaultError> {
-        let keys = self.shared.keys()?;
-        let identity = self.shared.identity;
-        let mut outcome = None;
-        let seen = self.shared.seen();
-        self.store.read(&mut |tx| {
-            outcome = Some(verify_chain(tx, &self.shared, &keys, identity, seen));
-            Ok(())
-        })?;
-        outcome.unwrap_or_else(|| Err(VaultError::Head("it could not be read".into())))
-    }
-
-    /// The last `limit` entries of the audit log, the latest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn audit_tail(&self, limit: usize) -> Result<Vec<Entry>, VaultError> {
-        let mut entries = Vec::new();
-        self.scan::<Batch>(Scan::default().backwards(), &mut |_: RecordId, batch| {
-            entries.extend(batch.entries().iter().rev().cloned());
-            if entries.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        entries.truncate(limit);
-        Ok(entries)
-    }
-}
-
-fn verify_chain(
-    tx: &dyn ReadTx,
-    shared: &Shared,
-    keys: &Subkeys,
-    identity: Identity,
-    seen: u64,
-) -> Result<AuditSummary, VaultError> {
-    let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
-    let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
-    let recorded = shared.open_head(&header, &sealed, seen)?.audit;
-    let mut chain = Chain { next_seq: recorded.first_seq, ..Chain::start() };
-    let mut last = None;
-    let mut broken = None;
-    tx.scan(Scan::collection(Collection::Audit), &mut |row| {
-        let batch = open_row(keys, identity.vault, identity.epoch, &row)
-            .ok()
-            .and_then(|plain| Batch::from_cbor(&plain).ok());
-        let step = match &batch {
-            Some(batch) => batch.verify(&mut chain),
-            None => Err(Broken::Unreadable(chain.next_seq)),
-        };
-        last = batch.and_then(|batch| batch.entries().last().map(|entry| entry.time)).or(last);
-        match step {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                broken = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    let tampered = |broken: Broken| VaultError::Tampered(format!("the audit log: {broken}"));
-    if let Some(broken) = broken {
-        return Err(tampered(broken));
-    }
-    chain.compare(&recorded).map_err(tampered)?;
-    Ok(AuditSummary { entries: chain.len(), head: chain.hash, last })
 }

@@ -33,9 +33,11 @@ fn questions(rows: &[Row]) -> Vec<Scan> {
     for collection in [None, Some(1), Some(2), Some(3), Some(255)] {
         for from in &froms {
             for after in [None, Some(0), Some(4), Some(9), Some(u64::MAX)] {
-                for backwards in [false, true] {
+                for (backwards, beyond) in
+                    [(false, None), (true, None), (false, Some(1)), (true, Some(2)), (false, Some(255))]
+                {
                     let after = after.map(Revision::new);
-                    questions.push(Scan { collection, from: *from, after, backwards });
+                    questions.push(Scan { collection, beyond, from: *from, after, backwards });
                 }
             }
         }
@@ -48,6 +50,7 @@ fn compare(tx: &dyn ReadTx, rows: &[Row], scan: Scan) {
     let mut expected: Vec<Row> = rows
         .iter()
         .filter(|row| scan.collection.is_none_or(|number| row.collection == number))
+        .filter(|row| scan.beyond.is_none_or(|number| row.collection > number))
         .filter(|row| {
             scan.from.is_none_or(|from| if scan.backwards { row.id <= from } else { row.id >= from })
         })

@@ -83,7 +83,11 @@ pub(super) fn bounds(scan: &Scan) -> std::ops::RangeInclusive<Key> {
     const LOWEST: RecordId = RecordId::from_bytes([0; 16]);
     const HIGHEST: RecordId = RecordId::from_bytes([0xff; 16]);
     let (first, last) = scan.collection.map_or((0, u8::MAX), |number| (number, number));
-    (first, LOWEST)..=(last, HIGHEST)
+    match scan.beyond {
+        // From behind the last place of the collection, so that nothing is left beyond the last collection.
+        Some(beyond) if beyond >= first => (beyond, HIGHEST)..=(last.max(beyond), HIGHEST),
+        _ => (first, LOWEST)..=(last, HIGHEST),
+    }
 }
 
 /// Whether a scan visits this row, which lies within its bounds.
@@ -93,5 +97,7 @@ pub(super) fn wanted(scan: &Scan, row: &Row) -> bool {
         Some(from) if scan.backwards => row.id <= from,
         Some(from) => row.id >= from,
     };
-    in_range && scan.after.is_none_or(|after| row.revision > after)
+    in_range
+        && scan.beyond.is_none_or(|beyond| row.collection > beyond)
+        && scan.after.is_none_or(|after| row.revision > after)
 }

@@ -106,6 +106,10 @@ fn query(scan: &Scan) -> (String, Vec<rusqlite::types::Value>) {
         conditions.push("coll = ?");
         params.push(i64::from(collection).into());
     }
+    if let Some(beyond) = scan.beyond {
+        conditions.push("coll > ?");
+        params.push(i64::from(beyond).into());
+    }
     if let Some(from) = scan.from {
         conditions.push(if scan.backwards { "id <= ?" } else { "id >= ?" });
         params.push(from.as_bytes().to_vec().into());
