@@ -70,6 +70,26 @@ words! {
         ClientRemoved = 15, "client_removed";
         /// A bunker endpoint was withdrawn, with all its clients.
         EndpointRemoved = 16, "endpoint_removed";
+        /// A key got another name or note.
+        KeyChanged = 20, "key_changed";
+        /// The words of a mnemonic left the vault.
+        ExportMnemonic = 21, "export_mnemonic";
+        /// A secret was put into the store, or replaced.
+        SecretStored = 22, "secret_stored";
+        /// A stored secret left the vault.
+        RevealSecret = 23, "reveal_secret";
+        /// A stored secret was removed.
+        SecretRemoved = 24, "secret_removed";
+        /// A way to unlock was added, removed or replaced.
+        UnlockChanged = 25, "unlock_changed";
+        /// The vault got a new data key.
+        DataKeyRotated = 26, "data_key_rotated";
+        /// Everything left the vault, for a backup.
+        Backup = 27, "backup";
+        /// The vault was made from a backup.
+        Restored = 28, "restored";
+        /// What a restored vault had suspended works again.
+        TakenOver = 29, "taken_over";
         /// The oldest entries were removed; a signed checkpoint stands where they ended.
         LogPruned = 70, "log_pruned";
         /// The log was handed out, with a signed head.

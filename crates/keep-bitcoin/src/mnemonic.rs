@@ -35,6 +35,11 @@ impl Mnemonic {
         Ok(Self(Zeroizing::new(made)))
     }
 
+    /// The entropy, which together with the language gives the words again.
+    pub fn entropy(&self) -> SecretBytes {
+        SecretBytes::new(self.0.to_entropy())
+    }
+
     /// The words, separated by single spaces.
     pub fn words(&self) -> SecretText {
         SecretText::new(self.0.to_string())

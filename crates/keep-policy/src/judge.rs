@@ -150,7 +150,7 @@ fn judge_client(
     if request.key != grant.key {
         return deny(request, Reason::NotConnected);
     }
-    if operation == Operation::Export {
+    if operation.hands_out() {
         return deny(request, Reason::Never(operation));
     }
     if basis == Basis::Recorded {

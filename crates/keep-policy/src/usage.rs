@@ -1,6 +1,6 @@
 //! How often a grant was used.
 
-use keep_types::{Collection, Record, Timestamp};
+use keep_types::{Collection, KeyId, Record, Timestamp};
 use minicbor::{Decode, Encode};
 
 use crate::Limits;
@@ -27,6 +27,16 @@ pub struct Usage {
     /// Refusals in that minute.
     #[n(5)]
     pub refusals_in_minute: u32,
+}
+
+impl Usage {
+    /// What identifies the counters of the owner's own uses of `key`, which nothing limits.
+    pub fn owner_key(key: KeyId) -> [u8; 21] {
+        let mut natural = [0; 21];
+        natural[..5].copy_from_slice(b"owner");
+        natural[5..].copy_from_slice(key.as_bytes());
+        natural
+    }
 }
 
 impl Record for Usage {

@@ -10,7 +10,7 @@ use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault};
 
 use crate::call::{Call, Host};
-use crate::{Audit, Bunker, Home, Keys, Sign};
+use crate::{Audit, Bunker, Home, Keys, Secrets, Sign};
 
 /// How a vault is made or opened.
 #[derive(Clone)]
@@ -152,6 +152,11 @@ impl Keep {
     /// The keys of the vault.
     pub fn keys(&self) -> Keys {
         Keys::new(self.clone())
+    }
+
+    /// Secrets beside the keys.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::new(self.clone())
     }
 
     /// Signing as the owner.

@@ -41,6 +41,7 @@ mod publish;
 mod remote_signer;
 mod rescue;
 mod secret_input;
+mod secrets;
 mod sign;
 mod views;
 
@@ -48,11 +49,12 @@ pub use audit::Audit;
 pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use home::Home;
 pub use keep::{Keep, Options};
-pub use keys::Keys;
+pub use keys::{KeyPath, Keys, MnemonicKey, MnemonicView};
 pub use publish::publish;
 pub use remote_signer::RemoteSigner;
 pub use rescue::Rescue;
 pub use secret_input::SecretInput;
+pub use secrets::{SecretItemView, SecretValue, Secrets};
 pub use sign::Sign;
 pub use views::{AuditEntryView, AuditReport, BunkerView, Done, KeyView, PublishView, SignedEvent};
 

@@ -20,8 +20,20 @@ pub struct KeyView {
     pub id: String,
     /// `generated` or `imported`.
     pub source: String,
+    /// `key`, or `mnemonic` if the vault has the words that it follows from.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is in the tree of its mnemonic (BIP-32).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What its owner noted about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Since when it is in this vault, RFC 3339.
     pub created_at: String,
+    /// When it was last used, RFC 3339; only in the list of all keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<String>,
 }
 
 impl From<&KeyRecord> for KeyView {
@@ -33,6 +45,10 @@ impl From<&KeyRecord> for KeyView {
             pubkey: public.to_hex(),
             id: key.id.to_string(),
             source: key.source.as_str().to_owned(),
+            kind: if key.derivation.is_some() { "mnemonic" } else { "key" }.to_owned(),
+            path: key.derivation.map(|derivation| derivation.path()),
+            note: key.note.clone(),
+            last_used: None,
             created_at: key.created_at.to_string(),
         }
     }

@@ -8,7 +8,7 @@ use keep_types::{
     EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
     event_id,
 };
-use keep_vault::{KeyRecord, Tx, VaultError};
+use keep_vault::{KeyRecord, SecretItem, Tx, VaultError};
 
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
@@ -65,12 +65,11 @@ pub(crate) fn rule(
     can_ask: bool,
 ) -> Result<Ruling, VaultError> {
     // A key that another process deleted must not sign from this one's memory.
-    let key = RecordId::from_bytes(*request.key.as_bytes());
-    if tx.get_shared::<KeyRecord>(&key)?.is_none() {
+    if !is_there(tx, &request)? {
         return Err(VaultError::NoSuchKey);
     }
     match request.origin {
-        Origin::Cli => Ok(rule_owner(tx, request)),
+        Origin::Cli => rule_owner(tx, request),
         Origin::Nip46 { client, endpoint } => {
             let Some(case) = open_case(tx, request, repeat, client, endpoint)? else {
                 return Ok(Ruling::Refused(keep_policy::Reason::NotConnected.into()));
@@ -80,17 +79,45 @@ pub(crate) fn rule(
     }
 }
 
-fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Ruling {
+/// Whether what is to be used is in the vault.
+fn is_there(tx: &mut Tx<'_, '_>, request: &Request) -> Result<bool, VaultError> {
+    let place = RecordId::from_bytes(*request.key.as_bytes());
+    match request.intent {
+        Intent::RevealSecret => Ok(tx.get::<SecretItem>(&place)?.is_some()),
+        Intent::Backup => Ok(true),
+        Intent::GetPublicKey
+        | Intent::SignEvent(_)
+        | Intent::Encrypt { .. }
+        | Intent::Decrypt { .. }
+        | Intent::Export
+        | Intent::ExportMnemonic => Ok(tx.get_shared::<KeyRecord>(&place)?.is_some()),
+    }
+}
+
+fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Result<Ruling, VaultError> {
     let entry = draft(&request, Outcome::Allowed);
     let now = tx.now();
     match judge(request, tx.job(), Standing::Owner, Basis::Fresh, now) {
         Verdict::Allow(permit) => {
+            note_use(tx, &permit)?;
             tx.audit(entry);
-            Ruling::Allowed(permit)
+            Ok(Ruling::Allowed(permit))
         }
-        Verdict::Ask(question) => Ruling::Asks(question, None),
-        Verdict::Deny(denied) => Ruling::Refused(denied.reason.into()),
+        Verdict::Ask(question) => Ok(Ruling::Asks(question, None)),
+        Verdict::Deny(denied) => Ok(Ruling::Refused(denied.reason.into())),
     }
+}
+
+/// Remembers when the owner last used a key. Uses of clients are counted with their grants.
+fn note_use(tx: &mut Tx<'_, '_>, permit: &Permit) -> Result<(), VaultError> {
+    if matches!(permit.intent(), Intent::RevealSecret | Intent::Backup) {
+        return Ok(());
+    }
+    let place = tx.locate::<Usage>(&Usage::owner_key(permit.key()));
+    // Counters that cannot be read are the integrity check's to report; a key is still given up then.
+    let mut usage = tx.get::<Usage>(&place).ok().flatten().unwrap_or_default();
+    usage.count(tx.now());
+    tx.put(place, &usage)
 }
 
 /// Reads what stands about a client's request. `None` for strangers, of whom nothing is recorded.
@@ -308,7 +335,11 @@ pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
             entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
         }
         Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),
-        Intent::GetPublicKey | Intent::Export => entry,
+        Intent::GetPublicKey
+        | Intent::Export
+        | Intent::ExportMnemonic
+        | Intent::RevealSecret
+        | Intent::Backup => entry,
     }
 }
 
@@ -321,5 +352,8 @@ pub(crate) const fn action(operation: Operation) -> Action {
         Operation::Nip04Encrypt => Action::Nip04Encrypt,
         Operation::Nip04Decrypt => Action::Nip04Decrypt,
         Operation::Export => Action::Export,
+        Operation::ExportMnemonic => Action::ExportMnemonic,
+        Operation::RevealSecret => Action::RevealSecret,
+        Operation::Backup => Action::Backup,
     }
 }

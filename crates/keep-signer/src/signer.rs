@@ -177,7 +177,7 @@ impl Signer {
     /// A damaged vault still gives its keys up to the owner, and signs nothing: what is missing may be a refusal.
     fn check_intact(&self, request: &Request) -> Result<(), SignerError> {
         let report = self.vault.integrity();
-        if report.is_intact() || request.intent.operation() == Operation::Export {
+        if report.is_intact() || gives_keys(request.intent.operation()) {
             return Ok(());
         }
         Err(VaultError::Tampered(report.problems.join("; ")).into())
@@ -361,6 +361,11 @@ fn with_own_id(mut request: Request) -> Request {
         event.id = Some(event_id(event));
     }
     request
+}
+
+/// What a damaged vault still does: give a key up. A backup is none of it, for it would look like one of a whole vault.
+fn gives_keys(operation: Operation) -> bool {
+    operation.hands_out() && operation != Operation::Backup
 }
 
 fn origin_of(row: &RequestRow) -> Origin {

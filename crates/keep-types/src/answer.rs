@@ -13,7 +13,7 @@ pub enum Answer {
     Event(Box<Event>),
     /// An encrypted payload, in the text form of its scheme.
     Ciphertext(String),
-    /// A decrypted payload.
+    /// A decrypted payload, the words of a mnemonic, or a stored secret.
     Plaintext(SecretText),
     /// The secret key itself.
     SecretKey(SecretKey32),

@@ -46,6 +46,12 @@ pub enum Intent {
     },
     /// Hand out the secret key itself.
     Export,
+    /// Hand out the words of the mnemonic that the key follows from.
+    ExportMnemonic,
+    /// Hand out a stored secret. The request's key is the identifier of the secret.
+    RevealSecret,
+    /// Hand out everything in the vault, for a backup. The request's key is that of no key.
+    Backup,
 }
 
 /// The kinds of use, as policy and the audit log name them. The words are those of NIP-46.
@@ -66,11 +72,17 @@ pub enum Operation {
     Nip04Decrypt,
     /// `export`: the secret key leaves the vault.
     Export,
+    /// `export_mnemonic`: the mnemonic leaves the vault.
+    ExportMnemonic,
+    /// `reveal_secret`: a stored secret leaves the vault.
+    RevealSecret,
+    /// `backup`: everything leaves the vault.
+    Backup,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::GetPublicKey,
         Self::SignEvent,
         Self::Nip44Encrypt,
@@ -78,7 +90,23 @@ impl Operation {
         Self::Nip04Encrypt,
         Self::Nip04Decrypt,
         Self::Export,
+        Self::ExportMnemonic,
+        Self::RevealSecret,
+        Self::Backup,
     ];
+
+    /// Whether a secret itself leaves the vault by it: never allowed to anybody but the owner.
+    pub const fn hands_out(self) -> bool {
+        match self {
+            Self::Export | Self::ExportMnemonic | Self::RevealSecret | Self::Backup => true,
+            Self::GetPublicKey
+            | Self::SignEvent
+            | Self::Nip44Encrypt
+            | Self::Nip44Decrypt
+            | Self::Nip04Encrypt
+            | Self::Nip04Decrypt => false,
+        }
+    }
 
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
@@ -90,6 +118,9 @@ impl Operation {
             Self::Nip04Encrypt => "nip04_encrypt",
             Self::Nip04Decrypt => "nip04_decrypt",
             Self::Export => "export",
+            Self::ExportMnemonic => "export_mnemonic",
+            Self::RevealSecret => "reveal_secret",
+            Self::Backup => "backup",
         }
     }
 }
@@ -142,6 +173,9 @@ impl Intent {
             Self::Decrypt { scheme: Scheme::Nip44, .. } => Operation::Nip44Decrypt,
             Self::Decrypt { scheme: Scheme::Nip04, .. } => Operation::Nip04Decrypt,
             Self::Export => Operation::Export,
+            Self::ExportMnemonic => Operation::ExportMnemonic,
+            Self::RevealSecret => Operation::RevealSecret,
+            Self::Backup => Operation::Backup,
         }
     }
 
@@ -149,7 +183,13 @@ impl Intent {
     pub const fn event(&self) -> Option<&UnsignedEvent> {
         match self {
             Self::SignEvent(event) => Some(event),
-            Self::GetPublicKey | Self::Encrypt { .. } | Self::Decrypt { .. } | Self::Export => None,
+            Self::GetPublicKey
+            | Self::Encrypt { .. }
+            | Self::Decrypt { .. }
+            | Self::Export
+            | Self::ExportMnemonic
+            | Self::RevealSecret
+            | Self::Backup => None,
         }
     }
 
@@ -162,7 +202,12 @@ impl Intent {
     pub const fn peer(&self) -> Option<&PublicKey> {
         match self {
             Self::Encrypt { peer, .. } | Self::Decrypt { peer, .. } => Some(peer),
-            Self::GetPublicKey | Self::SignEvent(_) | Self::Export => None,
+            Self::GetPublicKey
+            | Self::SignEvent(_)
+            | Self::Export
+            | Self::ExportMnemonic
+            | Self::RevealSecret
+            | Self::Backup => None,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Collection {
     Requests = 6,
     /// Bunker endpoints: transport keys, relays, connect secrets.
     Endpoints = 7,
+    /// What is public about stored secrets: names, notes, times.
+    Items = 13,
     /// What stands for the audit log as a whole: signed checkpoints, and counts.
     Checkpoints = 14,
 }
@@ -35,6 +37,7 @@ impl Collection {
         Self::Usage,
         Self::Requests,
         Self::Endpoints,
+        Self::Items,
         Self::Checkpoints,
     ];
 
@@ -58,6 +61,7 @@ impl Collection {
             Self::Usage => "usage",
             Self::Requests => "requests",
             Self::Endpoints => "endpoints",
+            Self::Items => "items",
             Self::Checkpoints => "checkpoints",
         }
     }
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     fn collection_numbers_are_stable() {
         let numbers: Vec<u8> = Collection::ALL.iter().map(|c| c.number()).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 14]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 13, 14]);
         assert_eq!(Collection::from_number(3), Some(Collection::Audit));
         assert_eq!(Collection::from_number(0), None);
     }

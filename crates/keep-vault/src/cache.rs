@@ -61,7 +61,13 @@ impl Cache {
 fn is_hot(collection: u8) -> bool {
     match Collection::from_number(collection) {
         Some(Collection::Keys | Collection::Grants | Collection::Usage | Collection::Endpoints) => true,
-        Some(Collection::Secrets | Collection::Audit | Collection::Requests | Collection::Checkpoints)
+        Some(
+            Collection::Secrets
+            | Collection::Audit
+            | Collection::Requests
+            | Collection::Items
+            | Collection::Checkpoints,
+        )
         | None => false,
     }
 }

@@ -53,6 +53,18 @@ pub enum VaultError {
     /// No such key.
     #[error("there is no such key in the vault")]
     NoSuchKey,
+    /// No such stored secret.
+    #[error("there is no such secret in the vault")]
+    NoSuchSecret,
+    /// The key does not follow from a mnemonic of the vault.
+    #[error("this key has no mnemonic: it was made or imported by itself")]
+    NoMnemonic,
+    /// Not a mnemonic, or no key follows from it. Never any of the words.
+    #[error("{0}")]
+    Mnemonic(String),
+    /// A text is longer than its place.
+    #[error("{0}")]
+    TooLong(&'static str),
     /// The secret of a key is missing or not what its public key says.
     #[error("the secret of this key does not belong to its public key")]
     SecretMismatch,
@@ -114,7 +126,9 @@ impl From<VaultError> for Fault {
             | VaultError::SecretMismatch => ErrorCode::Integrity,
             VaultError::TooNew(_) => ErrorCode::FormatTooNew,
             VaultError::NameTaken(_) | VaultError::KeyExists(_) => ErrorCode::AlreadyExists,
-            VaultError::NoSuchKey => ErrorCode::NotFound,
+            VaultError::NoSuchKey | VaultError::NoSuchSecret | VaultError::NoMnemonic => ErrorCode::NotFound,
+            VaultError::Mnemonic(_) => ErrorCode::InvalidKey,
+            VaultError::TooLong(_) => ErrorCode::InvalidInput,
             VaultError::Payload(_) => ErrorCode::InvalidPayload,
             VaultError::System(_) => ErrorCode::Storage,
             VaultError::Unrecorded | VaultError::Closed => ErrorCode::Bug,

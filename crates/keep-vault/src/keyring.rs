@@ -1,19 +1,24 @@
 //! The keys of a vault: made, imported, listed, deleted.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use keep_audit::{Action, Draft, Outcome};
+use keep_policy::{Grant, Usage};
 use keep_store::{NameIndex, Scan};
 use keep_types::{
     Collection, EndpointId, ErrorCode, Fault, KeyId, Name, Origin, PublicKey, Record, RecordId, SecretKey32,
+    Timestamp,
 };
 use secp256k1::{Keypair, SECP256K1, SecretKey};
 
+use crate::items::check_note;
+use crate::mnemonic::natural_key;
 use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::seal::open_row;
 use crate::subkeys::Subkeys;
 use crate::tx::name_index;
-use crate::{KeyRecord, KeySource, Tx, Vault, VaultError};
+use crate::{Derivation, KeyRecord, KeySource, MnemonicSecret, Tx, Vault, VaultError};
 
 impl Vault {
     /// Makes a key with the operating system's random number generator. Durable when this returns.
@@ -21,7 +26,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NameTaken`]; when the store cannot be written.
     pub fn generate_key(&self, name: Name) -> Result<KeyRecord, VaultError> {
-        self.add_key(name, &random_secret()?, KeySource::Generated)
+        self.add_key(name, &random_secret()?, KeySource::Generated, None)
     }
 
     /// Brings a secret key in. Durable when this returns.
@@ -30,10 +35,32 @@ impl Vault {
     /// [`VaultError::NameTaken`], [`VaultError::KeyExists`]; when the bytes are no secret key of secp256k1, or the store
     /// cannot be written.
     pub fn import_key(&self, name: Name, secret: &SecretKey32) -> Result<KeyRecord, VaultError> {
-        self.add_key(name, secret, KeySource::Imported)
+        self.add_key(name, secret, KeySource::Imported, None)
     }
 
-    fn add_key(&self, name: Name, secret: &SecretKey32, source: KeySource) -> Result<KeyRecord, VaultError> {
+    /// Makes or brings in the key that follows from a mnemonic, and keeps the mnemonic. Durable when this returns.
+    ///
+    /// # Errors
+    /// As [`import_key`](Self::import_key); [`VaultError::Mnemonic`] when there is no such key.
+    pub fn add_mnemonic(
+        &self,
+        name: Name,
+        mnemonic: &MnemonicSecret,
+        derivation: Derivation,
+        source: KeySource,
+    ) -> Result<KeyRecord, VaultError> {
+        let secret = derivation.key(&mnemonic.seed()?)?;
+        let record = SecretRecord { kind: SecretKind::Mnemonic, secret: mnemonic.to_secret()?, public: None };
+        self.add_key(name, &secret, source, Some((derivation, record)))
+    }
+
+    fn add_key(
+        &self,
+        name: Name,
+        secret: &SecretKey32,
+        source: KeySource,
+        mnemonic: Option<(Derivation, SecretRecord)>,
+    ) -> Result<KeyRecord, VaultError> {
         let public_key = public_key(secret)?.to_bytes();
         if let Some(existing) = self.key_by_public(&public_key)? {
             return Err(VaultError::KeyExists(existing.name.to_string()));
@@ -43,13 +70,18 @@ impl Vault {
         let secret = SecretRecord::of_key(SecretKind::Identity, secret, public);
         let (record, _) = self
             .submit(move |tx| {
-                let record = KeyRecord { id, name, public_key, created_at: tx.now(), source };
+                let derivation = mnemonic.as_ref().map(|(derivation, _)| *derivation);
+                let created_at = tx.now();
+                let record = KeyRecord { id, name, public_key, created_at, source, note: None, derivation };
                 tx.put(key_place(id), &record)?;
                 // Checked again inside the lock: another process may have imported the same key meanwhile.
                 tx.put_any(key_place(id), &secret).map_err(|error| match error {
                     VaultError::NameTaken(public) => VaultError::KeyExists(public),
                     other => other,
                 })?;
+                if let Some((_, mnemonic)) = &mnemonic {
+                    tx.put_any(tx.locate::<SecretRecord>(&natural_key(id)), mnemonic)?;
+                }
                 let action = match source {
                     KeySource::Generated => Action::KeyGenerated,
                     KeySource::Imported => Action::KeyImported,
@@ -72,6 +104,8 @@ impl Vault {
             let record: KeyRecord = tx.get(&key_place(id))?.ok_or(VaultError::NoSuchKey)?;
             tx.delete::<KeyRecord>(&key_place(id))?;
             tx.delete_any::<SecretRecord>(&key_place(id))?;
+            tx.delete_any::<SecretRecord>(&tx.locate::<SecretRecord>(&natural_key(id)))?;
+            tx.delete::<Usage>(&tx.locate::<Usage>(&Usage::owner_key(id)))?;
             let draft = Draft::new(Action::KeyDeleted, Outcome::Allowed, &Origin::Cli);
             tx.audit(draft.key(id).reason(record.name.as_str()));
             Ok(())
@@ -79,6 +113,69 @@ impl Vault {
         .wait()?;
         self.secrets.forget(id);
         Ok(())
+    }
+
+    /// Gives a key another name. It stays the same key, with the same clients.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchKey`], [`VaultError::NameTaken`]; when the store cannot be written.
+    pub fn rename_key(&self, id: KeyId, name: Name) -> Result<KeyRecord, VaultError> {
+        let what = format!("renamed to {name}");
+        self.change_key(id, what, move |key| key.name = name)
+    }
+
+    /// Notes something about a key; nothing takes the note away.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchKey`], [`VaultError::TooLong`]; when the store cannot be written.
+    pub fn note_key(&self, id: KeyId, note: Option<String>) -> Result<KeyRecord, VaultError> {
+        check_note(note.as_deref())?;
+        self.change_key(id, "note".to_owned(), move |key| key.note = note)
+    }
+
+    fn change_key(
+        &self,
+        id: KeyId,
+        what: String,
+        change: impl FnOnce(&mut KeyRecord) + Send + 'static,
+    ) -> Result<KeyRecord, VaultError> {
+        let (record, _) = self
+            .submit(move |tx| {
+                let mut record: KeyRecord = tx.get(&key_place(id))?.ok_or(VaultError::NoSuchKey)?;
+                change(&mut record);
+                tx.put(key_place(id), &record)?;
+                tx.audit(Draft::new(Action::KeyChanged, Outcome::Allowed, &Origin::Cli).key(id).reason(what));
+                Ok(record)
+            })
+            .wait()?;
+        Ok(record)
+    }
+
+    /// When each of `keys` was last used, by anybody: `None` where it never was. Reads counters only, not the log.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn last_used(&self, keys: &[KeyRecord]) -> Result<Vec<Option<Timestamp>>, VaultError> {
+        let mut used: HashMap<RecordId, Timestamp> = HashMap::new();
+        self.scan::<Usage>(Scan::default(), &mut |place, usage| {
+            used.insert(place, usage.last);
+            ControlFlow::Continue(())
+        })?;
+        let subkeys = self.shared.keys()?;
+        let mut latest: HashMap<KeyId, Timestamp> = HashMap::new();
+        let mut note = |key: KeyId, natural: &[u8]| {
+            let time = used.get(&subkeys.locate(Collection::Usage, natural)).copied();
+            if let Some(time) = time.filter(|time| *time > Timestamp::ZERO) {
+                latest.entry(key).and_modify(|known| *known = time.max(*known)).or_insert(time);
+            }
+        };
+        keys.iter().for_each(|key| note(key.id, &Usage::owner_key(key.id)));
+        self.scan::<Grant>(Scan::default(), &mut |_, grant| {
+            let client = PublicKey::from_byte_array(grant.client);
+            note(grant.key, &Grant::natural_key(&client, grant.endpoint));
+            ControlFlow::Continue(())
+        })?;
+        Ok(keys.iter().map(|key| latest.get(&key.id).copied()).collect())
     }
 
     /// Every readable key, by name.
@@ -102,6 +199,25 @@ impl Vault {
     pub fn key_by_name(&self, name: &str) -> Result<Option<KeyRecord>, VaultError> {
         let keys = self.shared.keys()?;
         self.find_key(&keys, &name_index::<KeyRecord>(&keys, name), Collection::Keys)
+    }
+
+    /// The record of a collection that has this unique name.
+    ///
+    /// # Errors
+    /// When the store or the record cannot be read.
+    pub(crate) fn find_named<R: Record>(&self, name: &str) -> Result<Option<R>, VaultError> {
+        let keys = self.shared.keys()?;
+        let index = name_index::<R>(&keys, name);
+        let mut found = None;
+        self.store.read(&mut |tx| {
+            found = tx.find(R::COLLECTION.number(), &index)?;
+            Ok(())
+        })?;
+        let Some(row) = found else { return Ok(None) };
+        let identity = self.shared.identity;
+        let plain = open_row(&keys, identity.vault, identity.epoch, &row)
+            .map_err(|_| R::error("it was changed or is damaged"))?;
+        Ok(Some(R::from_cbor(&plain)?))
     }
 
     /// The key with this x-only public key (32 bytes).

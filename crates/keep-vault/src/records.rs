@@ -3,7 +3,7 @@
 use keep_types::{Collection, KeyId, Name, PublicKey, Record, RecordId, SecretBytes, SecretKey32, Timestamp};
 use minicbor::{Decode, Encode};
 
-use crate::VaultError;
+use crate::{Derivation, VaultError};
 
 /// Where a key came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -46,6 +46,12 @@ pub struct KeyRecord {
     /// Where it came from.
     #[n(4)]
     pub source: KeySource,
+    /// What its owner noted about it.
+    #[n(5)]
+    pub note: Option<String>,
+    /// How it follows from its mnemonic, if the vault has one.
+    #[n(6)]
+    pub derivation: Option<Derivation>,
 }
 
 impl Record for KeyRecord {
@@ -73,6 +79,12 @@ pub(crate) enum SecretKind {
     /// Encrypts and signs a bunker endpoint's envelopes: says nothing in anybody's name.
     #[n(1)]
     Transport,
+    /// The mnemonic that an identity follows from: reached only through a permit.
+    #[n(2)]
+    Mnemonic,
+    /// Whatever its owner stored: reached only through a permit.
+    #[n(5)]
+    Stored,
     /// Signs checkpoints of the audit log: says nothing in anybody's name.
     #[n(4)]
     Audit,

@@ -129,6 +129,8 @@ impl Rescue {
             public_key: public_key(&self.secret(id)?)?.to_bytes(),
             created_at: Timestamp::ZERO,
             source: KeySource::Imported,
+            note: None,
+            derivation: None,
         })
     }
 }
@@ -158,8 +160,14 @@ impl Read {
                 let deleted = batch.entries().iter().filter(|entry| entry.action == Action::KeyDeleted);
                 self.deleted.extend(deleted.filter_map(|entry| entry.key).map(|key| *key.as_bytes()));
             }
-            Some(Collection::Grants | Collection::Usage | Collection::Requests | Collection::Endpoints)
-            | Some(Collection::Checkpoints)
+            Some(
+                Collection::Grants
+                | Collection::Usage
+                | Collection::Requests
+                | Collection::Endpoints
+                | Collection::Items
+                | Collection::Checkpoints,
+            )
             | None => {}
         }
     }

@@ -7,22 +7,25 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use hkdf::Hkdf;
 use hmac::Mac;
 use keep_audit::{Checkpoint, SignedCheckpoint};
+use keep_bitcoin::Seed;
 use keep_cipher::{SharedX, nip04, nip44};
 use keep_policy::Permit;
 use keep_types::{
-    Answer, Collection, EndpointId, Event, Fault, Intent, KeyId, PublicKey, Record, RecordId, RequestId,
-    Scheme, SecretKey32, SecretText, UnsignedEvent, event_id,
+    Answer, Collection, EndpointId, ErrorCode, Event, Fault, Intent, KeyId, PublicKey, Record, RecordId,
+    Request, RequestId, Scheme, SecretKey32, SecretText, UnsignedEvent, event_id,
 };
 use secp256k1::{Keypair, Message, SECP256K1};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::items::item_place;
 use crate::memory::{EXPANDED_LEN, expand, restore};
+use crate::mnemonic::natural_key;
 use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::seal::open_row;
 use crate::shield::{Lifted, Shielded};
 use crate::subkeys::{AnswerKey, HmacSha256};
-use crate::{Committed, Held, Vault, VaultError};
+use crate::{Committed, Held, MnemonicSecret, Vault, VaultError};
 
 /// Where the secret of the audit key lies: a vault has one.
 pub(crate) const AUDIT_KEY: RecordId = RecordId::from_bytes(*b"keep audit key  ");
@@ -83,6 +86,9 @@ impl Vault {
         let (job, again) = (permit.job(), permit.is_repeat());
         let request = permit.into_request();
         let lifted = self.shared.shield.lift();
+        if let Some(answer) = self.hand_out(&lifted, &request)? {
+            return Ok(Held::new(answer, job));
+        }
         let pair = self.open_pair(&lifted, request.key)?;
         let answer = match request.intent {
             Intent::GetPublicKey => Answer::PublicKey(PublicKey::from(pair.0.x_only_public_key().0)),
@@ -110,8 +116,59 @@ impl Vault {
                 Answer::Plaintext(decrypt(&pair.0, scheme, &peer, &ciphertext)?)
             }
             Intent::Export => Answer::SecretKey(SecretKey32::take(&mut pair.0.secret_bytes())),
+            Intent::ExportMnemonic | Intent::RevealSecret | Intent::Backup => {
+                return Err(VaultError::Rejected(Fault::new(ErrorCode::Bug, "this needs no key pair")));
+            }
         };
         Ok(Held::new(answer, job))
+    }
+
+    /// What is handed out as it lies in the vault, if that is what the request asks for.
+    fn hand_out(&self, lifted: &Lifted, request: &Request) -> Result<Option<Answer>, VaultError> {
+        match request.intent {
+            Intent::ExportMnemonic => {
+                let mnemonic = self.mnemonic(lifted, request.key)?.ok_or(VaultError::NoMnemonic)?;
+                Ok(Some(Answer::Plaintext(mnemonic.into_text())))
+            }
+            Intent::RevealSecret => {
+                let record = self.read_secret(&item_place(request.key), SecretKind::Stored)?;
+                let record = record.ok_or(VaultError::NoSuchSecret)?;
+                let text = std::str::from_utf8(record.secret.expose()).map_err(|_| VaultError::Record {
+                    collection: "secrets",
+                    reason: "it is no text".into(),
+                })?;
+                Ok(Some(Answer::Plaintext(SecretText::new(text.to_owned()))))
+            }
+            // A backup is more than an answer: see `Vault::archive`.
+            Intent::Backup => {
+                Err(VaultError::Rejected(Fault::new(ErrorCode::Bug, "a backup is made as a whole")))
+            }
+            Intent::GetPublicKey
+            | Intent::SignEvent(_)
+            | Intent::Encrypt { .. }
+            | Intent::Decrypt { .. }
+            | Intent::Export => Ok(None),
+        }
+    }
+
+    /// The seed of a key's tree (BIP-32): that of its mnemonic, or the bare key itself where it has none. For uses with a
+    /// permit, inside this file.
+    #[allow(dead_code, reason = "for the uses of Bitcoin keys")]
+    fn seed(&self, lifted: &Lifted, key: KeyId) -> Result<Seed, VaultError> {
+        match self.mnemonic(lifted, key)? {
+            Some(mnemonic) => mnemonic.seed(),
+            None => {
+                let pair = self.open_pair(lifted, key)?;
+                Ok(Seed::from_secret_key(&SecretKey32::take(&mut pair.0.secret_bytes())))
+            }
+        }
+    }
+
+    fn mnemonic(&self, lifted: &Lifted, key: KeyId) -> Result<Option<MnemonicSecret>, VaultError> {
+        let keys = self.shared.keys_under(lifted)?;
+        let place = keys.locate(Collection::Secrets, &natural_key(key));
+        let record = self.read_secret(&place, SecretKind::Mnemonic)?;
+        record.map(|record| MnemonicSecret::from_secret(&record.secret)).transpose()
     }
 
     fn open_pair(&self, lifted: &Lifted, key: KeyId) -> Result<Opened, VaultError> {

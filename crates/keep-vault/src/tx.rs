@@ -204,13 +204,14 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Grants
         | Collection::Usage
         | Collection::Requests
-        | Collection::Endpoints => Ok(()),
+        | Collection::Endpoints
+        | Collection::Items => Ok(()),
     }
 }
 
 const fn has_names(collection: Collection) -> bool {
     match collection {
-        Collection::Keys | Collection::Secrets | Collection::Requests => true,
+        Collection::Keys | Collection::Secrets | Collection::Requests | Collection::Items => true,
         Collection::Audit
         | Collection::Grants
         | Collection::Usage

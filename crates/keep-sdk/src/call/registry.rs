@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{audit, bunker, keys, sign};
+use crate::{audit, bunker, keys, secrets, sign};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,15 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<keys::List>(),
             CallEntry::of::<keys::Find>(),
             CallEntry::of::<keys::Delete>(),
+            CallEntry::of::<keys::GenerateMnemonic>(),
+            CallEntry::of::<keys::ImportMnemonic>(),
+            CallEntry::of::<keys::ExportMnemonic>(),
+            CallEntry::of::<keys::Rename>(),
+            CallEntry::of::<keys::Note>(),
+            CallEntry::of::<secrets::Add>(),
+            CallEntry::of::<secrets::List>(),
+            CallEntry::of::<secrets::Get>(),
+            CallEntry::of::<secrets::Remove>(),
             CallEntry::of::<keys::ExportNsec>(),
             CallEntry::of::<keys::ExportNcryptsec>(),
             CallEntry::of::<sign::SignEvent>(),

@@ -54,7 +54,13 @@ impl Call for List {
     type Reply = Vec<KeyView>;
 
     fn run(self, host: &Host) -> Result<Vec<KeyView>, Fault> {
-        Ok(host.vault().keys()?.iter().map(KeyView::from).collect())
+        let keys = host.vault().keys()?;
+        let used = host.vault().last_used(&keys)?;
+        let views = keys.iter().zip(used).map(|(key, used)| KeyView {
+            last_used: used.map(|time| time.to_string()),
+            ..KeyView::from(key)
+        });
+        Ok(views.collect())
     }
 }
 

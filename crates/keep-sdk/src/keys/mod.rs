@@ -2,6 +2,7 @@
 
 mod calls;
 mod lookup;
+mod mnemonic;
 
 use keep_cipher::nip49::{self, KeySecurity, Ncryptsec};
 use keep_types::{ErrorCode, Fault, Name, SecretKey32, SecretText};
@@ -11,6 +12,8 @@ use crate::{Keep, KeyView, SecretInput};
 
 pub(crate) use calls::{Delete, ExportNcryptsec, ExportNsec, Find, Generate, Import, List};
 pub(crate) use lookup::record;
+pub(crate) use mnemonic::{ExportMnemonic, GenerateMnemonic, ImportMnemonic, Note, Rename};
+pub use mnemonic::{KeyPath, MnemonicKey, MnemonicView};
 
 /// Makes, imports, lists, exports and deletes keys.
 #[derive(Debug, Clone)]
@@ -43,6 +46,53 @@ impl Keys {
         passphrase: Option<&SecretText>,
     ) -> Result<KeyView, Fault> {
         self.keep.call(Import { name, secret: input.open(passphrase)? })
+    }
+
+    /// Makes a key from a new mnemonic of 12 or 24 words, which the vault keeps. Bitcoin keys follow from the same words.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate); [`ErrorCode::InvalidKey`] for another number of words or an account that there
+    /// is not.
+    pub fn generate_mnemonic(&self, name: Name, words: u8, path: KeyPath) -> Result<MnemonicKey, Fault> {
+        self.keep.call(GenerateMnemonic { name, words, path })
+    }
+
+    /// Imports a mnemonic with its passphrase (empty for none).
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub fn import_mnemonic(
+        &self,
+        name: Name,
+        words: SecretText,
+        passphrase: SecretText,
+        path: KeyPath,
+    ) -> Result<KeyView, Fault> {
+        self.keep.call(ImportMnemonic { name, words, passphrase, path })
+    }
+
+    /// The words that a key follows from. Recorded before they leave.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when the key has no mnemonic.
+    pub fn export_mnemonic(&self, key: &KeyView) -> Result<MnemonicView, Fault> {
+        self.keep.call(ExportMnemonic { pubkey: key.pubkey.clone() })
+    }
+
+    /// Gives a key another name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when the name is taken.
+    pub fn rename(&self, key: &KeyView, name: Name) -> Result<KeyView, Fault> {
+        self.keep.call(Rename { pubkey: key.pubkey.clone(), name })
+    }
+
+    /// Notes something about a key; `None` takes the note away.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] beyond 1000 characters.
+    pub fn note(&self, key: &KeyView, note: Option<String>) -> Result<KeyView, Fault> {
+        self.keep.call(Note { pubkey: key.pubkey.clone(), note })
     }
 
     /// Every key, by name.
