@@ -86,7 +86,7 @@ impl Vault {
         let (job, again) = (permit.job(), permit.is_repeat());
         let request = permit.into_request();
         let lifted = self.shared.shield.lift();
-        if let Some(answer) = self.hand_out(&lifted, &request)? {
+        if let Some(answer) = self.hand_out(&request)? {
             return Ok(Held::new(answer, job));
         }
         let pair = self.open_pair(&lifted, request.key)?;
@@ -124,10 +124,10 @@ impl Vault {
     }
 
     /// What is handed out as it lies in the vault, if that is what the request asks for.
-    fn hand_out(&self, lifted: &Lifted, request: &Request) -> Result<Option<Answer>, VaultError> {
+    fn hand_out(&self, request: &Request) -> Result<Option<Answer>, VaultError> {
         match request.intent {
             Intent::ExportMnemonic => {
-                let mnemonic = self.mnemonic(lifted, request.key)?.ok_or(VaultError::NoMnemonic)?;
+                let mnemonic = self.mnemonic(request.key)?.ok_or(VaultError::NoMnemonic)?;
                 Ok(Some(Answer::Plaintext(mnemonic.into_text())))
             }
             Intent::RevealSecret => {
@@ -155,7 +155,7 @@ impl Vault {
     /// permit, inside this file.
     #[allow(dead_code, reason = "for the uses of Bitcoin keys")]
     fn seed(&self, lifted: &Lifted, key: KeyId) -> Result<Seed, VaultError> {
-        match self.mnemonic(lifted, key)? {
+        match self.mnemonic(key)? {
             Some(mnemonic) => mnemonic.seed(),
             None => {
                 let pair = self.open_pair(lifted, key)?;
@@ -164,8 +164,8 @@ impl Vault {
         }
     }
 
-    fn mnemonic(&self, lifted: &Lifted, key: KeyId) -> Result<Option<MnemonicSecret>, VaultError> {
-        let keys = self.shared.keys_under(lifted)?;
+    fn mnemonic(&self, key: KeyId) -> Result<Option<MnemonicSecret>, VaultError> {
+        let keys = self.shared.keys()?;
         let place = keys.locate(Collection::Secrets, &natural_key(key));
         let record = self.read_secret(&place, SecretKind::Mnemonic)?;
         record.map(|record| MnemonicSecret::from_secret(&record.secret)).transpose()
