@@ -34,6 +34,12 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
+    /// Use the hidden vault, and no other
+    ///
+    /// Without this the passphrase decides which vault opens. With it, KEEP_HIDDEN_PASSWORD counts before KEEP_PASSWORD.
+    #[arg(long, global = true)]
+    pub hidden: bool,
+
     /// Answer yes to questions that destroy nothing
     #[arg(long, global = true, env = "KEEP_YES", hide_env_values = true, value_parser = FalseyValueParser::new())]
     #[arg(action = ArgAction::SetTrue)]
@@ -56,6 +62,10 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a vault
+    ///
+    /// With --hidden also a hidden vault in its reserve, or a hidden vault in the reserve of the vault that is there. The passphrase of
+    /// the vault comes from --password-file or KEEP_PASSWORD, that of the hidden one from --hidden-password-file or
+    /// KEEP_HIDDEN_PASSWORD, or you are asked.
     Init(Init),
     /// Make a new key
     Generate(Named),
@@ -96,6 +106,12 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Init {
+    /// A file with the passphrase of the hidden vault
+    #[arg(long, value_name = "FILE", requires = "hidden")]
+    pub hidden_password_file: Option<PathBuf>,
+    /// With --hidden: do not ask before what may be in the reserve is overwritten
+    #[arg(long, requires = "hidden")]
+    pub yes: bool,
     #[command(flatten)]
     pub kdf: Kdf,
 }
@@ -285,6 +301,8 @@ mod tests {
             "keep --json serve --headless --relay wss://relay.example",
             "keep quickstart --check",
             "keep quickstart --ephemeral",
+            "keep --hidden init",
+            "keep --hidden list",
             "keep help exit-codes",
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));
@@ -299,6 +317,7 @@ mod tests {
             "name",
             "key",
             "password_file",
+            "hidden_password_file",
             "passphrase_file",
             "kind",
             "content",

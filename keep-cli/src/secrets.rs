@@ -22,6 +22,8 @@ pub struct Source<'a> {
     pub what: &'static str,
     /// The environment variable.
     pub variable: &'static str,
+    /// The one that counts where that is not set.
+    pub fallback: Option<&'static str>,
     /// The flag that names a file.
     pub flag: &'static str,
     /// The file, if it was given.
@@ -31,7 +33,29 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// The passphrase of the vault.
     pub const fn vault(file: Option<&'a Path>) -> Self {
-        Self { what: "the vault's passphrase", variable: "KEEP_PASSWORD", flag: "--password-file", file }
+        Self {
+            what: "the vault's passphrase",
+            variable: "KEEP_PASSWORD",
+            fallback: None,
+            flag: "--password-file",
+            file,
+        }
+    }
+
+    /// The passphrase of the hidden vault.
+    pub const fn hidden(file: Option<&'a Path>) -> Self {
+        Self {
+            what: "the hidden vault's passphrase",
+            variable: "KEEP_HIDDEN_PASSWORD",
+            fallback: Some("KEEP_PASSWORD"),
+            flag: "--password-file",
+            file,
+        }
+    }
+
+    /// The passphrase of a hidden vault that is yet to be made, while `KEEP_PASSWORD` is that of the other one.
+    pub const fn new_hidden(file: Option<&'a Path>) -> Self {
+        Self { fallback: None, flag: "--hidden-password-file", ..Self::hidden(file) }
     }
 
     /// The passphrase of an `ncryptsec1…`.
@@ -39,6 +63,7 @@ impl<'a> Source<'a> {
         Self {
             what: "the ncryptsec's passphrase",
             variable: "KEEP_PASSPHRASE",
+            fallback: None,
             flag: "--passphrase-file",
             file,
         }
@@ -62,11 +87,19 @@ impl<'a> Source<'a> {
     }
 
     fn in_environment(&self) -> Result<Option<SecretText>, Fault> {
-        let Some(value) = std::env::var_os(self.variable) else { return Ok(None) };
-        let text = value.into_string().map_err(|_| {
-            Fault::new(ErrorCode::InvalidInput, format!("{} is not UTF-8 text", self.variable))
-        })?;
+        let Some((variable, value)) = self.variables().find_map(|name| Some((name, std::env::var_os(name)?)))
+        else {
+            return Ok(None);
+        };
+        let text = value
+            .into_string()
+            .map_err(|_| Fault::new(ErrorCode::InvalidInput, format!("{variable} is not UTF-8 text")))?;
         Ok(Some(SecretText::new(text)))
+    }
+
+    /// The environment variables, the one that counts first.
+    pub fn variables(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.variable).chain(self.fallback)
     }
 
     /// Nobody can be asked, and nothing was given.
@@ -124,7 +157,11 @@ impl<'a> Source<'a> {
     }
 
     fn subject(&self) -> &'static str {
-        if self.variable == "KEEP_PASSWORD" { "the vault" } else { "the ncryptsec" }
+        match self.variable {
+            "KEEP_PASSWORD" => "the vault",
+            "KEEP_HIDDEN_PASSWORD" => "the hidden vault",
+            _ => "the ncryptsec",
+        }
     }
 }
 

@@ -29,12 +29,28 @@ impl Session {
 
     /// Whether somebody gave the vault's passphrase without being asked for it.
     pub fn has_password(&self) -> bool {
-        self.global.password_file.is_some() || std::env::var_os("KEEP_PASSWORD").is_some()
+        let source = self.password();
+        let mut variables = source.variables();
+        self.global.password_file.is_some() || variables.any(|name| std::env::var_os(name).is_some())
     }
 
-    /// Where the vault's passphrase comes from.
+    /// Where the passphrase of the vault that commands use comes from.
     pub fn password(&self) -> Source<'_> {
+        if self.is_hidden() {
+            Source::hidden(self.global.password_file.as_deref())
+        } else {
+            self.outer_password()
+        }
+    }
+
+    /// Where the passphrase of the vault comes from that is not hidden.
+    pub fn outer_password(&self) -> Source<'_> {
         Source::vault(self.global.password_file.as_deref())
+    }
+
+    /// Whether commands use the hidden vault and no other.
+    pub const fn is_hidden(&self) -> bool {
+        self.global.hidden
     }
 
     /// How vaults are made and opened. Cheap key derivations are for tests: a release build wants to be told.
@@ -42,6 +58,9 @@ impl Session {
         let mut options = Options::default();
         if cfg!(debug_assertions) || self.global.allow_weak_kdf {
             options = options.allow_weak_kdf();
+        }
+        if self.is_hidden() {
+            options = options.hidden();
         }
         match kdf.and_then(|kdf| Some((kdf.kdf_memory_kib?, kdf))) {
             None => options,
@@ -68,6 +87,14 @@ impl Session {
 
     /// Searches the files of a vault that is too damaged to be opened.
     pub fn rescue(&self) -> Result<Rescue, Ending> {
+        if self.is_hidden() {
+            return Err(Fault::new(
+                ErrorCode::Usage,
+                "only the vault in the database can be searched for keys",
+            )
+            .with_hint("a hidden vault opens with `keep --hidden list`, or not at all")
+            .into());
+        }
         let home = Home::from_environment()?;
         Keep::expect_vault(&home)?;
         let source = self.password();

@@ -3,6 +3,7 @@
 //! - [`nip44`]: version 2 (ChaCha20 and HMAC-SHA256 under a conversation key), with the extended lengths of 2026-06-28.
 //! - [`nip04`]: the old AES-CBC form, unauthenticated, for clients that still speak it.
 //! - [`nip49`]: secret keys encrypted under a passphrase (`ncryptsec1…`).
+//! - [`sealed`]: XChaCha20-Poly1305 for what Keep seals for itself in bulk.
 //!
 //! Nonces come from the caller, so that an answer can be computed again, byte for byte. All keys are wiped on drop
 //! and show nothing in `Debug`.
@@ -32,6 +33,7 @@ pub mod nip04;
 pub mod nip44;
 pub mod nip49;
 mod padding;
+pub mod sealed;
 
 pub use error::CipherError;
 pub use key::{ConversationKey, SharedX};

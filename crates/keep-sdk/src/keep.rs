@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keep_signer::Approver;
 use keep_store::{SqliteStore, Store, StoreError};
 use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
-use keep_vault::{Environment, IntegrityReport, KdfCost, Vault};
+use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host};
 use crate::{Audit, Bunker, Home, Keys, Secrets, Sign};
@@ -18,11 +18,12 @@ pub struct Options {
     clock: Arc<dyn Clock>,
     allow_weak_kdf: bool,
     cost: KdfCost,
+    only: Option<Which>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), allow_weak_kdf: false, cost: KdfCost::Standard }
+        Self { clock: Arc::new(SystemClock), allow_weak_kdf: false, cost: KdfCost::Standard, only: None }
     }
 }
 
@@ -48,6 +49,13 @@ impl Options {
         self
     }
 
+    /// Opens the hidden vault or none. Without this the passphrase decides.
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
+        self.only = Some(Which::Hidden);
+        self
+    }
+
     pub(crate) fn environment(&self) -> Environment {
         let weak_kdf =
             if self.allow_weak_kdf { keep_vault::WeakKdf::Allow } else { keep_vault::WeakKdf::Refuse };
@@ -68,10 +76,7 @@ impl Keep {
     /// [`ErrorCode::AlreadyExists`] when there is a vault; when the directory cannot be written or cannot hold a vault
     /// safely.
     pub fn create(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
-        if passphrase.expose().is_empty() {
-            return Err(Fault::new(ErrorCode::InvalidInput, "the passphrase is empty")
-                .with_hint("choose a passphrase; several random words are a good one"));
-        }
+        refuse_empty(passphrase)?;
         make_directory(home.path())?;
         let guard = lock_directory(home.path())?;
         prepare(&home)?;
@@ -85,16 +90,37 @@ impl Keep {
         Ok(Self { host: Arc::new(Host::new(made?, home)) })
     }
 
-    /// Opens the vault in `home` with its passphrase.
+    /// Makes a hidden vault in the reserve beside the vault in `home`, whose passphrase is `outer`, and opens it.
+    ///
+    /// **Whatever is in the reserve is lost.** Nobody can know whether that is a hidden vault under another passphrase, so
+    /// ask first, unless the vault was made just now.
+    ///
+    /// # Errors
+    /// [`ErrorCode::WrongPassphrase`] for the outer passphrase; [`ErrorCode::AlreadyExists`] when `passphrase` opens a vault
+    /// here already; [`ErrorCode::StorageBusy`] while a hidden vault is open; otherwise as [`open`](Self::open).
+    pub fn create_hidden(
+        home: Home,
+        outer: &SecretText,
+        passphrase: &SecretText,
+        options: &Options,
+    ) -> Result<Self, Fault> {
+        refuse_empty(passphrase)?;
+        let store = open_store(&home)?;
+        let vault = Vault::create_hidden(store, home.path(), outer, passphrase, &options.environment())
+            .map_err(|e| rescuable(e.into()))?;
+        Ok(Self { host: Arc::new(Host::new(vault, home)) })
+    }
+
+    /// Opens the vault in `home` with its passphrase: the one that everybody sees, or the hidden one. The passphrase
+    /// decides, and whichever it is, the same work is done.
     ///
     /// # Errors
     /// [`ErrorCode::NoVault`], [`ErrorCode::WrongPassphrase`], [`ErrorCode::Integrity`] (see [`Rescue`](crate::Rescue)) and the
     /// storage errors.
     pub fn open(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
-        let store =
-            SqliteStore::open(home.database()).map_err(|error| missing(error, &home)).map_err(rescuable)?;
-        let vault = Vault::open(Arc::new(store), passphrase, &options.environment())
-            .map_err(|e| rescuable(e.into()))?;
+        let store = open_store(&home)?;
+        let opened = Vault::open_either(store, home.path(), passphrase, options.only, &options.environment());
+        let vault = opened.map_err(|e| rescuable(e.into()))?.vault;
         if !vault.memory_is_locked() {
             tracing::warn!("the system does not let Keep lock its memory; keys may be swapped to disk");
         }
@@ -175,9 +201,23 @@ impl Keep {
     }
 }
 
+fn open_store(home: &Home) -> Result<Arc<dyn Store>, Fault> {
+    let store = SqliteStore::open(home.database());
+    Ok(Arc::new(store.map_err(|error| missing(error, home)).map_err(rescuable)?))
+}
+
+fn refuse_empty(passphrase: &SecretText) -> Result<(), Fault> {
+    if passphrase.expose().is_empty() {
+        return Err(Fault::new(ErrorCode::InvalidInput, "the passphrase is empty")
+            .with_hint("choose a passphrase; several random words are a good one"));
+    }
+    Ok(())
+}
+
 fn make(home: &Home, passphrase: &SecretText, options: &Options) -> Result<Vault, Fault> {
     let salt = Vault::create_reserve(home.path())?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
+    let store = Vault::attend(store, home.path(), salt);
     Ok(Vault::create(store, passphrase, salt, options.cost, &options.environment())?)
 }
 

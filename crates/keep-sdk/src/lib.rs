@@ -69,7 +69,7 @@ pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,
     SecretText, SystemClock, Timestamp,
 };
-pub use keep_vault::{IntegrityReport, KdfCost};
+pub use keep_vault::{HIDDEN_CAPACITY, IntegrityReport, KdfCost};
 
 /// The present time by the operating system's clock.
 fn now() -> Timestamp {

@@ -31,6 +31,12 @@ pub enum StoreError {
     /// No space left.
     #[error("the disk is full")]
     Full,
+    /// A store of a fixed size has no room for this.
+    #[error(
+        "this vault has a fixed size, and {} of its {} KiB are in use: adding stops at nine tenths",
+        .0.used / 1024, .0.capacity / 1024
+    )]
+    NoRoom(crate::Room),
     /// Another process did not let go in time.
     #[error("another process holds the vault: {0}")]
     Busy(String),
@@ -54,6 +60,10 @@ impl From<StoreError> for Fault {
             StoreError::TooNew { .. } => ErrorCode::FormatTooNew,
             StoreError::Unsupported(_) => ErrorCode::StorageUnsupported,
             StoreError::Full => ErrorCode::StorageFull,
+            StoreError::NoRoom(_) => {
+                return Self::new(ErrorCode::StorageFull, error.to_string())
+                    .with_hint("delete what is not needed; exporting and backing up still work");
+            }
             StoreError::Busy(_) => ErrorCode::StorageBusy,
             StoreError::Io(_) => ErrorCode::Storage,
             StoreError::Aborted(fault) => return fault.clone(),

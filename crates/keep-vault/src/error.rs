@@ -13,6 +13,9 @@ pub enum VaultError {
     /// The passphrase opens no stanza.
     #[error("the passphrase does not open this vault")]
     WrongPassphrase,
+    /// The passphrase for a new hidden vault opens a vault already.
+    #[error("this passphrase opens a vault here already")]
+    HiddenPassphrase,
     /// The header is damaged.
     #[error("the vault's header is damaged: {0}")]
     Header(String),
@@ -116,6 +119,11 @@ impl From<VaultError> for Fault {
             }
             VaultError::Rekeyed => {
                 return Self::new(ErrorCode::Locked, message).with_hint("start the command again");
+            }
+            VaultError::HiddenPassphrase => {
+                return Self::new(ErrorCode::AlreadyExists, message).with_hint(
+                    "a hidden vault needs a passphrase of its own; with it, every command opens it",
+                );
             }
             VaultError::WrongPassphrase => ErrorCode::WrongPassphrase,
             VaultError::Header(_)

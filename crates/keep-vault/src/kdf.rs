@@ -8,7 +8,7 @@ use sha2::Sha256;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::VaultError;
+use crate::{VaultError, effort};
 
 /// What one guess of the passphrase costs, and the salt.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -100,6 +100,7 @@ impl KdfParams {
             .hash_password_into_with_memory(text.as_bytes(), &self.salt, &mut *output, &mut blocks);
         blocks.iter_mut().for_each(Zeroize::zeroize);
         outcome.map_err(absurd)?;
+        effort::derived();
         Ok(Derived { output, salt: self.salt })
     }
 }
@@ -113,9 +114,18 @@ pub struct Derived {
 impl Derived {
     /// The key that wraps the data key of the vault.
     pub fn outer_kek(&self) -> SecretKey32 {
+        self.kek(b"keep v1 outer kek")
+    }
+
+    /// The key that opens the slots of the reserve.
+    pub fn reserve_kek(&self) -> SecretKey32 {
+        self.kek(b"keep v1 reserve kek")
+    }
+
+    fn kek(&self, info: &[u8]) -> SecretKey32 {
         let mut kek = [0; 32];
         // 32 bytes are far below the limit of HKDF-SHA-256.
-        let _ = Hkdf::<Sha256>::new(Some(&self.salt), &*self.output).expand(b"keep v1 outer kek", &mut kek);
+        let _ = Hkdf::<Sha256>::new(Some(&self.salt), &*self.output).expand(info, &mut kek);
         SecretKey32::take(&mut kek)
     }
 }

@@ -332,6 +332,6 @@ fn shared_x(pair: &Keypair, peer: &PublicKey) -> Result<SharedX, VaultError> {
     shared.map_err(payload)
 }
 
-fn payload(error: keep_cipher::CipherError) -> VaultError {
+pub(crate) fn payload(error: keep_cipher::CipherError) -> VaultError {
     VaultError::Payload(error.to_string())
 }

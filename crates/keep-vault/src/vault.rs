@@ -22,6 +22,7 @@ use crate::header::Header;
 use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
+use crate::reserve::Rekey;
 use crate::seal::open_row;
 use crate::secrets::{AUDIT_KEY, Secrets, new_audit_key};
 use crate::shield::{Lifted, Shield, Shielded};
@@ -149,6 +150,8 @@ pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) secrets: Secrets,
     writer: Writer<Job>,
+    /// Of a hidden vault: what takes a new passphrase to the reserve, too.
+    pub(crate) reserve: Option<Rekey>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -231,6 +234,16 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let kdf = cost.params(salt);
         let derived = kdf.derive(passphrase, environment.weak_kdf)?;
+        Self::create_derived(store, kdf, &derived, environment)
+    }
+
+    /// As [`create`](Self::create), with what the key derivation gave.
+    pub(crate) fn create_derived(
+        store: Arc<dyn Store>,
+        kdf: KdfParams,
+        derived: &Derived,
+        environment: &Environment,
+    ) -> Result<Self, VaultError> {
         let mut header = Header::new(VaultId::random()?, kdf);
         let mut raw = [0; 32];
         getrandom::getrandom(&mut raw)?;
@@ -282,10 +295,29 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, VaultError> {
         let header = read_header(&*store)?;
-        let derived: Derived = header.kdf.derive(passphrase, environment.weak_kdf)?;
-        let data_key = header.unwrap_key(&derived.outer_kek())?;
-        let keys = Subkeys::derive(&data_key, header.vault, header.epoch);
-        Self::with_keys(store, &header, &keys, environment)
+        let derived = header.kdf.derive(passphrase, environment.weak_kdf)?;
+        Self::open_derived(store, &header, &derived, environment)
+    }
+
+    /// As [`open`](Self::open), with what the key derivation gave.
+    pub(crate) fn open_derived(
+        store: Arc<dyn Store>,
+        header: &Header,
+        derived: &Derived,
+        environment: &Environment,
+    ) -> Result<Self, VaultError> {
+        Self::open_unwrapped(store, header, &header.unwrap_key(&derived.outer_kek())?, environment)
+    }
+
+    /// As [`open`](Self::open), with the data key.
+    pub(crate) fn open_unwrapped(
+        store: Arc<dyn Store>,
+        header: &Header,
+        data_key: &SecretKey32,
+        environment: &Environment,
+    ) -> Result<Self, VaultError> {
+        let keys = Subkeys::derive(data_key, header.vault, header.epoch);
+        Self::with_keys(store, header, &keys, environment)
     }
 
     fn with_keys(
@@ -312,7 +344,7 @@ impl Vault {
         let ledger = VaultLedger::new(Arc::clone(&shared));
         let writer = Writer::spawn(Arc::clone(&store), ledger)
             .map_err(|e| VaultError::System(format!("no thread for the vault: {e}")))?;
-        Ok(Self { shared, store, secrets: Secrets::default(), writer })
+        Ok(Self { shared, store, secrets: Secrets::default(), writer, reserve: None })
     }
 
     /// Which vault this is.

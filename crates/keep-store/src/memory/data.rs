@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use keep_types::RecordId;
 
+use super::codec::{row_len, value_len};
+use super::room::Size;
 use crate::{NameIndex, Row, Scan};
 
 /// Where a row lies.
@@ -17,10 +19,11 @@ pub(super) struct Data {
     pub(super) head: Option<Arc<[u8]>>,
     pub(super) rows: BTreeMap<Key, Arc<Row>>,
     pub(super) names: BTreeMap<(u8, NameIndex), RecordId>,
+    size: Size,
 }
 
 /// What one transaction changes: `None` in `rows` means that the row goes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
     pub(super) header: Option<Arc<[u8]>>,
     pub(super) head: Option<Arc<[u8]>>,
@@ -59,8 +62,31 @@ impl Data {
         self.rows.get(&(collection, *id))
     }
 
+    /// How much everything takes in a snapshot.
+    pub(super) const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// How much everything takes once these changes are applied.
+    pub(super) fn size_after(&self, changes: &Changes) -> Size {
+        let mut size = self.size;
+        for (old, new) in [(&self.header, &changes.header), (&self.head, &changes.head)] {
+            if let Some(new) = new {
+                size.rest -= old.as_deref().map_or(0, value_len);
+                size.rest += value_len(new);
+            }
+        }
+        for (key, row) in &changes.rows {
+            let counted = size.of(key.0);
+            *counted -= self.rows.get(key).map_or(0, |row| row_len(row));
+            *counted += row.as_deref().map_or(0, row_len);
+        }
+        size
+    }
+
     /// Takes the changes over. Names go before they come, so that two rows can swap theirs.
     pub(super) fn apply(&mut self, changes: Changes) {
+        self.size = self.size_after(&changes);
         self.header = changes.header.or_else(|| self.header.take());
         self.head = changes.head.or_else(|| self.head.take());
         for key in changes.rows.keys() {

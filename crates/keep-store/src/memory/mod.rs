@@ -1,6 +1,9 @@
-//! A store in memory.
+//! A store in memory, which may keep itself in a log.
 
+mod codec;
 mod data;
+mod log;
+mod room;
 mod tx;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +14,17 @@ use crate::StoreError;
 use crate::queue::Queue;
 use crate::store::{ReadWork, Store, WriteWork};
 
-use data::Data;
+use data::{Changes, Data};
 use tx::{MemoryRead, MemoryWrite};
+
+pub use log::ChangeLog;
+pub use room::Room;
 
 /// How long a writer waits for its turn, as long as with a database on disk.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A vault's rows in the memory of this process: the semantics of every other store, without durability.
+/// A vault's rows in the memory of this process: the semantics of every other store, durable only with a
+/// [log](Self::with_log).
 ///
 /// ```
 /// use keep_store::{MemoryStore, Store};
@@ -34,10 +41,47 @@ pub struct MemoryStore {
 }
 
 /// What all handles of one vault share.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     line: Queue,
     state: Mutex<State>,
+    /// Where the changes are kept, if not in memory alone.
+    log: Option<Mutex<Box<dyn ChangeLog>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The state now. Whoever holds it sees no later commit.
+    fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes changes durable, if there is a log.
+    fn keep(&self, base: &Arc<Data>, changes: &Changes) -> Result<(), StoreError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        room::admit(base.size(), base.size_after(changes), log.capacity())?;
+        log.commit(&codec::encode_changes(changes), &|| {
+            let mut after = Data::clone(base);
+            after.apply(changes.clone());
+            codec::encode_everything(&after)
+        })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let data = self.state().data;
+        if let Some(log) = &mut self.log {
+            let log = log.get_mut().unwrap_or_else(PoisonError::into_inner);
+            log.close(&|| codec::encode_everything(&data));
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone)]
@@ -61,35 +105,53 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// The vault that `kept` makes: everything as a log was once given it, then the changes since, in order. What is
+    /// written from now on goes to `log`.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when `kept` does not read.
+    pub fn with_log<B: AsRef<[u8]>>(
+        kept: impl IntoIterator<Item = B>,
+        log: impl ChangeLog,
+    ) -> Result<Self, StoreError> {
+        let state = Mutex::new(State { data: Data::replay(kept)?, commits: 0 });
+        let shared = Shared { line: Queue::default(), state, log: Some(Mutex::new(Box::new(log))) };
+        Ok(Self { shared: Arc::new(shared), own: Own::default() })
+    }
+
+    /// How full the store is, if its log has a fixed size.
+    pub fn room(&self) -> Option<Room> {
+        let log = self.shared.log.as_ref()?;
+        let used = self.shared.state().data.size().total();
+        Some(Room { used, capacity: log.lock().unwrap_or_else(PoisonError::into_inner).capacity() })
+    }
+
     /// Another handle on the same rows, as another process would have one.
     #[must_use]
     pub fn another_handle(&self) -> Self {
         Self { shared: self.shared.clone(), own: Own::default() }
     }
-
-    /// The state now. Whoever holds it sees no later commit.
-    fn state(&self) -> State {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 impl Store for MemoryStore {
     fn read(&self, work: ReadWork<'_>) -> Result<(), StoreError> {
-        work(&MemoryRead { data: &self.state().data })
+        work(&MemoryRead { data: &self.shared.state().data })
     }
 
     fn write(&self, work: WriteWork<'_>) -> Result<(), StoreError> {
         let _turn =
             self.shared.line.wait(WAIT).ok_or_else(|| StoreError::Busy("this process itself".into()))?;
-        let before = self.state();
+        let before = self.shared.state();
         let others = before.commits - self.own.commits.load(Ordering::Relaxed);
         let mut tx = MemoryWrite::new(&before.data, others, self.own.seen.load(Ordering::Relaxed));
         work(&mut tx)?;
         let (changes, seen) = tx.finish();
-        self.own.seen.store(seen, Ordering::Relaxed);
         if changes.is_empty() {
+            self.own.seen.store(seen, Ordering::Relaxed);
             return Ok(());
         }
+        self.shared.keep(&before.data, &changes)?;
+        self.own.seen.store(seen, Ordering::Relaxed);
         // Without our own view of it, and if no reader holds one, the data is changed in place.
         drop(before);
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub(super) usize);
 
+impl FileId {
+    /// File number `number` of a log that is written by hand.
+    pub const fn new(number: usize) -> Self {
+        Self(number)
+    }
+}
+
 /// One operation. Names are those of the files in the directory, without the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
@@ -69,6 +76,11 @@ pub struct Log {
 }
 
 impl Log {
+    /// The log of a disk that is no SQLite VFS.
+    pub const fn of(ops: Vec<Op>) -> Self {
+        Self { ops }
+    }
+
     /// The operations, in order.
     pub fn ops(&self) -> &[Op] {
         &self.ops

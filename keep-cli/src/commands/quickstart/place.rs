@@ -46,6 +46,9 @@ impl Place {
                 return Ok(keep);
             }
             Self::Home(home) => {
+                if session.is_hidden() {
+                    Keep::expect_vault(home)?;
+                }
                 session.output.talk(&format!("First a vault of your own, in {}.", home.path().display()));
                 (home.clone(), session.password().get_new(session.yes_safe())?)
             }

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use keep_store::{SqliteStore, Store};
+use keep_testing::clock::FakeClock;
+use keep_types::{Name, SecretText, Timestamp};
+use tempfile::TempDir;
+
+use super::*;
+use crate::KdfCost;
+use crate::effort::{Effort, take};
+
+const CHEAP: KdfCost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+
+struct Bench(TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        let salt = Vault::create_reserve(bench.0.path()).unwrap();
+        let store = Arc::new(SqliteStore::create(bench.0.path().join("keep.db")).unwrap());
+        Vault::create(store, &text("outer"), salt, CHEAP, &environment()).unwrap();
+        bench
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(self.0.path().join("keep.db")).unwrap())
+    }
+
+    fn open(&self, passphrase: &str, only: Option<Which>) -> Result<Opened, VaultError> {
+        Vault::open_either(self.store(), self.0.path(), &text(passphrase), only, &environment())
+    }
+
+    fn hide(&self, outer: &str, passphrase: &str) -> Result<Vault, VaultError> {
+        Vault::create_hidden(self.store(), self.0.path(), &text(outer), &text(passphrase), &environment())
+    }
+}
+
+fn text(text: &str) -> SecretText {
+    SecretText::from(text.to_owned())
+}
+
+fn environment() -> Environment {
+    Environment::new(FakeClock::at(Timestamp::from_secs(1_800_000_000))).allow_weak_kdf()
+}
+
+fn names(vault: &Vault) -> Vec<String> {
+    vault.keys().unwrap().iter().map(|key| key.name.to_string()).collect()
+}
+
+#[test]
+fn the_passphrase_decides() {
+    let bench = Bench::new();
+    let hidden = bench.hide("outer", "inner").unwrap();
+    hidden.generate_key(Name::new("hidden key").unwrap()).unwrap();
+    drop(hidden);
+    let outer = bench.open("outer", None).unwrap();
+    outer.vault.generate_key(Name::new("outer key").unwrap()).unwrap();
+    assert_eq!((outer.which, outer.vault.which()), (Which::Outer, Which::Outer));
+    let hidden = bench.open("inner", None).unwrap();
+    assert_eq!((hidden.which, hidden.vault.which()), (Which::Hidden, Which::Hidden));
+    assert_eq!(
+        (names(&outer.vault), names(&hidden.vault)),
+        (vec!["outer key".into()], vec!["hidden key".into()])
+    );
+    assert!(hidden.vault.integrity().is_intact() && hidden.vault.verify_audit().unwrap().entries == 2);
+    drop(hidden);
+    assert_eq!(bench.open("inner", Some(Which::Hidden)).unwrap().which, Which::Hidden);
+    for (passphrase, only) in [("outer", Which::Hidden), ("inner", Which::Outer)] {
+        assert_eq!(bench.open(passphrase, Some(only)).unwrap_err(), VaultError::WrongPassphrase);
+    }
+}
+
+#[test]
+fn making_one_needs_the_outer_passphrase_and_one_of_its_own() {
+    let bench = Bench::new();
+    assert_eq!(bench.hide("wrong", "inner").unwrap_err(), VaultError::WrongPassphrase);
+    assert_eq!(bench.hide("outer", "outer").unwrap_err(), VaultError::HiddenPassphrase);
+    drop(bench.hide("outer", "inner").unwrap());
+    assert_eq!(bench.hide("outer", "inner").unwrap_err(), VaultError::HiddenPassphrase);
+    drop(bench.hide("outer", "another").unwrap());
+    assert_eq!(bench.open("inner", None).unwrap_err(), VaultError::WrongPassphrase);
+    assert_eq!(bench.open("another", None).unwrap().which, Which::Hidden);
+}
+
+/// The work of an attempt is the same whatever is there and whatever is typed.
+#[test]
+fn every_attempt_is_the_same_work() {
+    let (without, with) = (Bench::new(), Bench::new());
+    drop(with.hide("outer", "inner").unwrap());
+    let effort = |bench: &Bench, passphrase: &str, only| {
+        take();
+        let found = bench.open(passphrase, only).map(|opened| opened.which);
+        (found, take())
+    };
+    let always = Effort { derivations: 1, attempts: 10 };
+    let wrong = (Err(VaultError::WrongPassphrase), always);
+    for only in [None, Some(Which::Outer), Some(Which::Hidden)] {
+        assert_eq!(effort(&without, "wrong", only), wrong);
+        assert_eq!(effort(&with, "wrong", only), wrong);
+    }
+    assert_eq!(effort(&without, "outer", None), (Ok(Which::Outer), always));
+    assert_eq!(effort(&with, "outer", None), (Ok(Which::Outer), always));
+    assert_eq!(effort(&with, "outer", Some(Which::Hidden)), wrong, "a hidden one was asked for");
+    assert_eq!(effort(&without, "outer", Some(Which::Hidden)), wrong);
+}
+
+#[test]
+fn a_lost_reserve_locks_nobody_out() {
+    let bench = Bench::new();
+    std::fs::remove_file(bench.0.path().join("reserve")).unwrap();
+    assert_eq!(bench.open("outer", None).unwrap().which, Which::Outer);
+    assert_eq!(bench.open("wrong", None).unwrap_err(), VaultError::WrongPassphrase);
+    assert!(matches!(bench.hide("outer", "inner"), Err(VaultError::System(_))));
+}
+
+#[test]
+fn page_zero_and_the_times_say_nothing() {
+    let bench = Bench::new();
+    drop(bench.hide("outer", "inner").unwrap());
+    let page = || std::fs::read(bench.0.path().join("reserve")).unwrap()[..4096].to_vec();
+    let before = page();
+    for passphrase in ["outer", "inner", "wrong"] {
+        let modified = |name: &str| {
+            let meta = std::fs::metadata(bench.0.path().join(name)).unwrap();
+            (meta.modified().unwrap(), meta.accessed().unwrap())
+        };
+        let earlier = modified("reserve");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        if let Ok(opened) = bench.open(passphrase, None) {
+            opened.vault.generate_key(Name::new(passphrase).unwrap()).unwrap();
+        }
+        let times = ["keep.db", "reserve", "next.lock", "write.lock"].map(modified);
+        let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+        assert!(first.0 > earlier.0 && last.0.duration_since(first.0).unwrap().as_millis() < 20, "{times:?}");
+        assert!(!bench.0.path().join("keep.db-wal").exists());
+    }
+    assert_eq!(page(), before);
+}
