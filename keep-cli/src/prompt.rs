@@ -46,6 +46,7 @@ pub fn headline(prompt: &Prompt) -> String {
 fn asker(prompt: &Prompt) -> String {
     match &prompt.origin {
         Origin::Nip46 { client, .. } => named(&prompt.claims, &client.to_string()),
+        Origin::Agent { .. } => format!("the agent's session \"{}\"", prompt.claims),
         origin @ Origin::Cli => origin.to_string(),
     }
 }

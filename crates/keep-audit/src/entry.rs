@@ -102,6 +102,12 @@ words! {
         UnlockFailed = 74, "unlock_failed";
         /// The owner went on with a vault older than the one that was last used on this machine.
         RollbackAccepted = 75, "rollback_accepted";
+        /// A session was made for an agent.
+        AgentAdmitted = 80, "agent_admitted";
+        /// A session of an agent was revoked.
+        AgentRevoked = 81, "agent_revoked";
+        /// An agent counted something that it did elsewhere.
+        AgentCounted = 82, "agent_counted";
     }
 }
 
@@ -142,7 +148,7 @@ impl Draft {
     /// `action` by `origin` with `outcome`.
     pub fn new(action: Action, outcome: Outcome, origin: &Origin) -> Self {
         let client = match origin {
-            Origin::Cli => None,
+            Origin::Cli | Origin::Agent { .. } => None,
             Origin::Nip46 { client, .. } => Some(client.to_bytes()),
         };
         Self {
@@ -182,6 +188,13 @@ impl Draft {
     #[must_use]
     pub fn client(mut self, client: &PublicKey) -> Self {
         self.client = Some(client.to_bytes());
+        self
+    }
+
+    /// Names the session of an agent that asked: the origin becomes `agent:NAME`.
+    #[must_use]
+    pub fn session(mut self, name: &str) -> Self {
+        self.origin = format!("agent:{name}");
         self
     }
 

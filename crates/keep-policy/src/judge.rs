@@ -87,6 +87,9 @@ pub enum Reason {
     /// A limit is reached.
     #[error("{0}")]
     Limit(#[from] Exceeded),
+    /// The owner stopped it.
+    #[error("the owner has suspended this client")]
+    Suspended,
 }
 
 impl From<Reason> for Fault {
@@ -94,7 +97,9 @@ impl From<Reason> for Fault {
         let code = match reason {
             Reason::NotConnected => ErrorCode::NotConnected,
             Reason::Limit(Exceeded::Rate(_)) => ErrorCode::RateLimited,
-            Reason::Rule { .. } | Reason::Never(_) | Reason::Limit(_) => ErrorCode::RefusedByPolicy,
+            Reason::Rule { .. } | Reason::Never(_) | Reason::Limit(_) | Reason::Suspended => {
+                ErrorCode::RefusedByPolicy
+            }
         };
         Self::new(code, reason.to_string())
     }
@@ -170,7 +175,7 @@ fn judge_client(
             Some((rule, _)) => format!("rule {rule} of policy {} asks", grant.policy.name),
             None => format!("no rule of policy {} covers it", grant.policy.name),
         };
-        let prompt = prompt(&request, grant, because);
+        let prompt = prompt(&request, grant.claims.as_deref().unwrap_or_default(), because);
         return Verdict::Ask(Question { request, prompt });
     }
     usage.count(now);
@@ -180,25 +185,25 @@ fn judge_client(
 /// Whether the grant is that of the asker.
 fn is_of(grant: &Grant, origin: &Origin) -> bool {
     match origin {
-        Origin::Cli => false,
+        Origin::Cli | Origin::Agent { .. } => false,
         Origin::Nip46 { client, endpoint } => {
             grant.client == client.to_bytes() && grant.endpoint == *endpoint
         }
     }
 }
 
-fn deny(request: Request, reason: Reason) -> Verdict {
+pub(crate) fn deny(request: Request, reason: Reason) -> Verdict {
     Verdict::Deny(Denied { request, reason })
 }
 
-fn prompt(request: &Request, grant: &Grant, because: String) -> Prompt {
+pub(crate) fn prompt(request: &Request, claims: &str, because: String) -> Prompt {
     let event = request.intent.event();
     let text = |tag: &keep_types::Tag| {
         tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect()
     };
     Prompt {
         origin: request.origin,
-        claims: grant.claims.as_deref().unwrap_or_default().into(),
+        claims: claims.into(),
         operation: request.intent.operation(),
         kind: request.intent.kind(),
         created_at: event.map(|e| Timestamp::from_secs(e.created_at.as_secs())),

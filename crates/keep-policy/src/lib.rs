@@ -14,6 +14,7 @@ mod judge;
 mod permit;
 mod policy;
 mod rule;
+mod session;
 mod usage;
 
 pub use grant::{Grant, Limits};
@@ -21,4 +22,5 @@ pub use judge::{Basis, Denied, Prompt, Question, Reason, Standing, Verdict, judg
 pub use permit::Permit;
 pub use policy::{Builtin, Policy, PolicyError};
 pub use rule::{Effect, Kinds, Rule};
+pub use session::{Asks, Outlook, Scope, Session, judge_session, remaining};
 pub use usage::{Exceeded, Usage};

@@ -9,8 +9,8 @@ use keep_store::{SqliteStore, Store, StoreError};
 use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
 
-use crate::call::{Call, Host};
-use crate::{Audit, Bunker, Home, Keys, Secrets, Sign};
+use crate::call::{Call, Host, Wiped, registry};
+use crate::{Agents, Audit, Bunker, Home, Keys, Secrets, Sign};
 
 /// How a vault is made or opened.
 #[derive(Clone)]
@@ -154,7 +154,31 @@ impl Keep {
     /// # Errors
     /// What the call says.
     pub fn call<C: Call>(&self, call: C) -> Result<C::Reply, Fault> {
+        self.host.check_open::<C>()?;
         call.run(&self.host)
+    }
+
+    /// Makes a call by its name, with JSON parameters and a JSON reply.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Usage`] when there is no such call or the parameters do not fit; what the call says.
+    pub fn call_by_name(&self, name: &str, parameters: &str) -> Result<Wiped, Fault> {
+        let entry = registry().iter().find(|entry| entry.name == name);
+        let unknown = || Fault::new(ErrorCode::Usage, "there is no such call");
+        entry.ok_or_else(unknown)?.run(&self.host, parameters)
+    }
+
+    /// The same vault, for the agent that has this token: bound by its session, whatever it asks.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when no session has this token.
+    pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
+        Ok(Self { host: Arc::new(self.host.for_session(token)?) })
+    }
+
+    /// Makes, lists and revokes the sessions of agents.
+    pub fn agents(&self) -> Agents {
+        Agents::new(self.clone())
     }
 
     /// The unlocked vault itself, for what cannot be a call.
@@ -162,6 +186,9 @@ impl Keep {
     /// # Errors
     /// When the vault is held by another process.
     pub(crate) fn host(&self) -> Result<&Arc<Host>, Fault> {
+        if self.host.session().is_some() {
+            return Err(Fault::new(ErrorCode::RefusedByPolicy, "the session of an agent cannot do this"));
+        }
         Ok(&self.host)
     }
 

@@ -31,6 +31,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod agent;
 mod audit;
 mod bunker;
 pub mod call;
@@ -45,6 +46,7 @@ mod secrets;
 mod sign;
 mod views;
 
+pub use agent::{Agent, Agents};
 pub use audit::Audit;
 pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use home::Home;

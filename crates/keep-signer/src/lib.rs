@@ -15,6 +15,8 @@ mod endpoint;
 mod error;
 mod request_row;
 mod ruling;
+mod session_ruling;
+mod sessions;
 mod signer;
 
 pub use approver::{Approver, Decision, Headless, Reply};
@@ -22,4 +24,5 @@ pub use connections::{Connections, NewEndpoint};
 pub use endpoint::Endpoint;
 pub use error::SignerError;
 pub use request_row::{RequestRow, RequestState};
+pub use sessions::{Maker, NewSession, Sessions, Standing};
 pub use signer::{Arrival, Repeatable, Signer, Unfinished};

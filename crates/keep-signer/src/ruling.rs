@@ -70,6 +70,7 @@ pub(crate) fn rule(
     }
     match request.origin {
         Origin::Cli => rule_owner(tx, request),
+        Origin::Agent { session } => crate::session_ruling::rule_session(tx, request, session, coming),
         Origin::Nip46 { client, endpoint } => {
             let Some(case) = open_case(tx, request, repeat, client, endpoint)? else {
                 return Ok(Ruling::Refused(keep_policy::Reason::NotConnected.into()));
@@ -319,7 +320,7 @@ fn refuse(tx: &mut Tx<'_, '_>, case: Case, outcome: Outcome, fault: Fault) -> Re
     Ok(Ruling::Refused(fault))
 }
 
-fn describe(request: &Request) -> String {
+pub(crate) fn describe(request: &Request) -> String {
     match request.intent.kind() {
         Some(kind) => format!("{} of kind {}", request.intent.operation(), kind.as_u16()),
         None => request.intent.operation().to_string(),

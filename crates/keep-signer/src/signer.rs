@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_policy::{Permit, Question};
+use keep_policy::{Permit, Prompt, Question, Session};
 use keep_store::Scan;
 use keep_types::{
     Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request,
@@ -68,6 +68,16 @@ pub struct Signer {
     vault: Arc<Vault>,
     approver: Arc<dyn Approver>,
     endings: Arc<Mutex<Vec<Ending>>>,
+}
+
+impl From<Decision> for Coming {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Approve => Self::Approved,
+            Decision::Decline => Self::Declined,
+            Decision::Unavailable => Self::Unanswered,
+        }
+    }
 }
 
 impl std::fmt::Debug for Signer {
@@ -145,33 +155,54 @@ impl Signer {
                 Fault::new(ErrorCode::Bug, "only the owner's requests can be handled without waiting");
             return Err(SignerError::Refused(fault));
         }
+        self.handle_asking(request, |_| None)
+    }
+
+    /// As [`handle`](Self::handle) for callers without an asynchronous runtime. Where policy asks, `decide` is asked, and
+    /// may take its time; if it has no decision, the request ends here and leaves no trace.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle); [`SignerError::InProgress`] when there was no decision.
+    pub fn handle_asking(
+        &self,
+        request: Request,
+        decide: impl FnOnce(&Prompt) -> Option<Decision>,
+    ) -> Result<Answer, SignerError> {
         self.check_intact(&request)?;
-        let (ruling, recording) = self.judge(request, None, Coming::First).wait_decided()?;
+        let (mut ruling, mut recording) = self.judge(request, None, Coming::First).wait_decided()?;
+        if let Ruling::Asks(question, repeat) = ruling {
+            recording.wait()?;
+            let Some(decision) = decide(&question.prompt) else { return Err(SignerError::InProgress) };
+            (ruling, recording) = self.judge(question.request, repeat, decision.into()).wait_decided()?;
+        }
         match ruling {
-            Ruling::Allowed(permit) => {
-                let about = About::of(&permit);
-                let outcome = if permit.record_first() {
-                    let record = recording.wait()?;
-                    self.vault.execute_recorded(permit, &record).and_then(|held| held.release(&record))
-                } else {
-                    let held = self.vault.execute(permit);
-                    let record = recording.wait()?;
-                    held.and_then(|held| held.release(&record))
-                };
-                outcome.map_err(|error| {
-                    self.failed(about, &error);
-                    let endings = Arc::clone(&self.endings);
-                    // The failure itself is what the caller must hear of.
-                    let _ = self.vault.submit(move |tx| write_endings(tx, &endings)).wait();
-                    error.into()
-                })
-            }
+            Ruling::Allowed(permit) => self.sign_blocking(permit, recording),
             Ruling::Asks(..) | Ruling::InProgress => Err(SignerError::InProgress),
             Ruling::Refused(fault) => {
                 recording.wait()?;
                 Err(SignerError::Refused(fault))
             }
         }
+    }
+
+    /// As [`sign`](Self::sign), blocking.
+    fn sign_blocking(&self, permit: Permit, recording: Recording) -> Result<Answer, SignerError> {
+        let about = About::of(&permit);
+        let outcome = if permit.record_first() {
+            let record = recording.wait()?;
+            self.vault.execute_recorded(permit, &record).and_then(|held| held.release(&record))
+        } else {
+            let held = self.vault.execute(permit);
+            let record = recording.wait()?;
+            held.and_then(|held| held.release(&record))
+        };
+        outcome.map_err(|error| {
+            self.failed(about, &error);
+            let endings = Arc::clone(&self.endings);
+            // The failure itself is what the caller must hear of.
+            let _ = self.vault.submit(move |tx| write_endings(tx, &endings)).wait();
+            error.into()
+        })
     }
 
     /// A damaged vault still gives its keys up to the owner, and signs nothing: what is missing may be a refusal.
@@ -206,11 +237,7 @@ impl Signer {
         } else {
             drop(reply);
         }
-        let coming = match decision.await.unwrap_or(Decision::Unavailable) {
-            Decision::Approve => Coming::Approved,
-            Decision::Decline => Coming::Declined,
-            Decision::Unavailable => Coming::Unanswered,
-        };
+        let coming = decision.await.unwrap_or(Decision::Unavailable).into();
         let (ruling, recording) = self.judge(question.request, repeat, coming).decided().await?;
         match ruling {
             Ruling::Allowed(permit) => self.sign(permit, recording).await,
@@ -388,7 +415,12 @@ fn write_endings(tx: &mut Tx<'_, '_>, endings: &Mutex<Vec<Ending>>) -> Result<()
                 fail(tx, place, row, &failure)?
             }
             (None, Some(failure)) => {
-                tx.audit(failed_draft(&failure));
+                let entry = failed_draft(&failure);
+                let entry = match session_of(tx, &failure.origin) {
+                    Some(session) => entry.session(&session.name),
+                    None => entry,
+                };
+                tx.audit(entry);
             }
             (Some(mut row), None) if row.state == RequestState::Granted || !row.received.is_empty() => {
                 if row.state == RequestState::Granted {
@@ -401,6 +433,12 @@ fn write_endings(tx: &mut Tx<'_, '_>, endings: &Mutex<Vec<Ending>>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The session that asked, if it is still there.
+fn session_of(tx: &mut Tx<'_, '_>, origin: &Origin) -> Option<Arc<Session>> {
+    let Origin::Agent { session } = origin else { return None };
+    tx.get_shared::<Session>(&RecordId::from_bytes(*session.as_bytes())).ok().flatten()
 }
 
 /// The failure becomes the result of the request: its repeats get the same, and are not tried or logged again.

@@ -94,6 +94,10 @@ byte_id!(
     EndpointId, 16
 );
 byte_id!(
+    /// Which session of an agent. It tells nothing about the session's token.
+    SessionId, 16
+);
+byte_id!(
     /// Where a record lies in its collection: random, or a keyed hash of its natural key.
     RecordId, 16
 );

@@ -34,7 +34,7 @@ pub use answer::Answer;
 pub use display::DisplayText;
 pub use error::{Blame, ErrorCode, Fault};
 pub use event_id::event_id;
-pub use id::{EndpointId, IdError, JobId, KeyId, RecordId, RequestId, Revision, VaultId};
+pub use id::{EndpointId, IdError, JobId, KeyId, RecordId, RequestId, Revision, SessionId, VaultId};
 pub use intent::{EventTemplate, Intent, IntentError, Operation, Scheme};
 pub use name::{Name, NameError};
 pub use origin::Origin;

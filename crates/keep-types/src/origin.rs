@@ -4,7 +4,7 @@ use std::fmt;
 
 use nostr::PublicKey;
 
-use crate::EndpointId;
+use crate::{EndpointId, SessionId};
 
 /// Who asks for a use of a key. Policy judges by it, and the audit log names it.
 ///
@@ -20,14 +20,20 @@ pub enum Origin {
         /// The endpoint (transport key) that it wrote to.
         endpoint: EndpointId,
     },
+    /// An agent with a session of its own, known by the token that it showed.
+    Agent {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 impl Origin {
-    /// A short stable word for logs and JSON: `cli`, `nip46`.
+    /// A short stable word for logs and JSON: `cli`, `nip46`, `agent`.
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Cli => "cli",
             Self::Nip46 { .. } => "nip46",
+            Self::Agent { .. } => "agent",
         }
     }
 }
@@ -37,6 +43,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Cli => f.write_str("cli"),
             Self::Nip46 { client, .. } => write!(f, "nip46:{}", client.to_hex()),
+            Self::Agent { session } => write!(f, "agent:{session}"),
         }
     }
 }

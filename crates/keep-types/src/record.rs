@@ -21,6 +21,8 @@ pub enum Collection {
     Requests = 6,
     /// Bunker endpoints: transport keys, relays, connect secrets.
     Endpoints = 7,
+    /// Sessions of agents: token hashes, scopes, limits.
+    Sessions = 12,
     /// What is public about stored secrets: names, notes, times.
     Items = 13,
     /// What stands for the audit log as a whole: signed checkpoints, and counts.
@@ -37,6 +39,7 @@ impl Collection {
         Self::Usage,
         Self::Requests,
         Self::Endpoints,
+        Self::Sessions,
         Self::Items,
         Self::Checkpoints,
     ];
@@ -63,6 +66,7 @@ impl Collection {
             Self::Endpoints => "endpoints",
             Self::Items => "items",
             Self::Checkpoints => "checkpoints",
+            Self::Sessions => "sessions",
         }
     }
 }
@@ -136,7 +140,7 @@ mod tests {
     #[test]
     fn collection_numbers_are_stable() {
         let numbers: Vec<u8> = Collection::ALL.iter().map(|c| c.number()).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 13, 14]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 12, 13, 14]);
         assert_eq!(Collection::from_number(3), Some(Collection::Audit));
         assert_eq!(Collection::from_number(0), None);
     }

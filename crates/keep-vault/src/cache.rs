@@ -60,7 +60,13 @@ impl Cache {
 
 fn is_hot(collection: u8) -> bool {
     match Collection::from_number(collection) {
-        Some(Collection::Keys | Collection::Grants | Collection::Usage | Collection::Endpoints) => true,
+        Some(
+            Collection::Keys
+            | Collection::Grants
+            | Collection::Usage
+            | Collection::Endpoints
+            | Collection::Sessions,
+        ) => true,
         Some(
             Collection::Secrets
             | Collection::Audit

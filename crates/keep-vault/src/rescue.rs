@@ -166,6 +166,7 @@ impl Read {
                 | Collection::Requests
                 | Collection::Endpoints
                 | Collection::Items
+                | Collection::Sessions
                 | Collection::Checkpoints,
             )
             | None => {}

@@ -205,13 +205,18 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Usage
         | Collection::Requests
         | Collection::Endpoints
-        | Collection::Items => Ok(()),
+        | Collection::Items
+        | Collection::Sessions => Ok(()),
     }
 }
 
 const fn has_names(collection: Collection) -> bool {
     match collection {
-        Collection::Keys | Collection::Secrets | Collection::Requests | Collection::Items => true,
+        Collection::Keys
+        | Collection::Secrets
+        | Collection::Requests
+        | Collection::Items
+        | Collection::Sessions => true,
         Collection::Audit
         | Collection::Grants
         | Collection::Usage

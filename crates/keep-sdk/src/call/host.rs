@@ -4,17 +4,27 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use keep_signer::{Headless, Signer};
-use keep_types::{Answer, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, Timestamp};
+use keep_policy::Prompt;
+use keep_signer::{Decision, Headless, Sessions, Signer, SignerError};
+use keep_types::{
+    Answer, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText, SessionId, Timestamp,
+};
 use keep_vault::{IntegrityReport, Vault, VaultError};
 use tokio::runtime::Runtime;
 
+use super::Call;
 use crate::Home;
 
 /// An unlocked vault with its owner's signer, its place, its clock, and what this process keeps beside it.
 ///
-/// Front ends see it only as the argument of a call: what reaches secrets is not public.
+/// Front ends see it only as the argument of a call: what reaches secrets is not public. It is the owner's, or, made with
+/// [`for_session`](Self::for_session), that of an agent's session, for which only the calls run that are open to sessions.
 pub struct Host {
+    shared: Arc<Shared>,
+    session: Option<SessionId>,
+}
+
+struct Shared {
     vault: Arc<Vault>,
     owner: Arc<Signer>,
     home: Home,
@@ -24,7 +34,7 @@ pub struct Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("home", &self.home).finish_non_exhaustive()
+        f.debug_struct("Host").field("home", &self.shared.home).finish_non_exhaustive()
     }
 }
 
@@ -32,27 +42,54 @@ impl Host {
     pub(crate) fn new(vault: Vault, home: Home) -> Self {
         let vault = Arc::new(vault);
         let owner = Arc::new(Signer::new(Arc::clone(&vault), Arc::new(Headless)));
-        Self { vault, owner, home, states: Mutex::default(), runtime: OnceLock::new() }
+        let (states, runtime) = (Mutex::default(), OnceLock::new());
+        Self { shared: Arc::new(Shared { vault, owner, home, states, runtime }), session: None }
+    }
+
+    /// The same vault, for the agent that has this token.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when no session has it.
+    pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
+        let session = Sessions::new(Arc::clone(self.vault())).authenticate(token)?;
+        Ok(Self { shared: Arc::clone(&self.shared), session: Some(session.id) })
+    }
+
+    /// The session that asks; `None` for the owner.
+    pub const fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Whether the asker may make this call at all. A session may make those that are open to sessions, and no other.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RefusedByPolicy`] when not.
+    pub fn check_open<C: Call>(&self) -> Result<(), Fault> {
+        if self.session.is_none() || C::OPEN_TO_SESSIONS {
+            return Ok(());
+        }
+        let message = format!("the session of an agent cannot ask for {}", C::NAME);
+        Err(Fault::new(ErrorCode::RefusedByPolicy, message).with_hint("only the owner can do this"))
     }
 
     /// The unlocked vault.
-    pub(crate) const fn vault(&self) -> &Arc<Vault> {
-        &self.vault
+    pub(crate) fn vault(&self) -> &Arc<Vault> {
+        &self.shared.vault
     }
 
     /// Where the vault is.
-    pub const fn home(&self) -> &Home {
-        &self.home
+    pub fn home(&self) -> &Home {
+        &self.shared.home
     }
 
     /// The vault's time.
     pub fn now(&self) -> Timestamp {
-        self.vault.now()
+        self.shared.vault.now()
     }
 
     /// What the latest check of the vault found.
     pub fn integrity(&self) -> IntegrityReport {
-        self.vault.integrity()
+        self.shared.vault.integrity()
     }
 
     /// Adding to or removing from a damaged vault could hide what happened to it.
@@ -60,7 +97,7 @@ impl Host {
     /// # Errors
     /// [`ErrorCode::Integrity`] with what is wrong.
     pub fn check_intact(&self) -> Result<(), Fault> {
-        let report = self.vault.integrity();
+        let report = self.shared.vault.integrity();
         if report.is_intact() {
             return Ok(());
         }
@@ -72,15 +109,36 @@ impl Host {
     /// # Errors
     /// The refusal; when the use fails or its record cannot be written.
     pub(crate) fn answer(&self, key: KeyId, intent: Intent) -> Result<Answer, Fault> {
-        let id = RequestId::random().map_err(VaultError::from)?;
-        let request = Request { id, origin: Origin::Cli, key, intent, asked_at: self.now() };
-        Ok(self.owner.handle_blocking(request)?)
+        if self.session.is_some() {
+            return Err(Fault::new(ErrorCode::RefusedByPolicy, "only the owner can ask for this"));
+        }
+        let request = self.request(Origin::Cli, key, intent)?;
+        Ok(self.shared.owner.handle_blocking(request)?)
+    }
+
+    /// Uses a secret in a session's name. `decide` is asked where policy asks.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer); [`SignerError::InProgress`] when `decide` has no decision.
+    pub(crate) fn answer_session(
+        &self,
+        session: SessionId,
+        key: KeyId,
+        intent: Intent,
+        decide: impl FnOnce(&Prompt) -> Option<Decision>,
+    ) -> Result<Answer, SignerError> {
+        let request = self.request(Origin::Agent { session }, key, intent)?;
+        self.shared.owner.handle_asking(request, decide)
+    }
+
+    fn request(&self, origin: Origin, key: KeyId, intent: Intent) -> Result<Request, VaultError> {
+        Ok(Request { id: RequestId::random()?, origin, key, intent, asked_at: self.now() })
     }
 
     /// What this process keeps beside the vault under the type `T`, made when it is first asked for: queues of questions,
     /// pools of nonces. It ends with the unlocked vault.
     pub fn state<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.shared.states.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         // The map is keyed by the type, so the fallback is never taken.
         Arc::clone(state).downcast().unwrap_or_default()
@@ -92,17 +150,17 @@ impl Host {
     /// # Errors
     /// When the system gives no threads.
     pub fn runtime(&self) -> Result<&Runtime, Fault> {
-        if let Some(runtime) = self.runtime.get() {
+        if let Some(runtime) = self.shared.runtime.get() {
             return Ok(runtime);
         }
         let made = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let made =
             made.map_err(|error| Fault::new(ErrorCode::Bug, format!("cannot start the runtime: {error}")))?;
-        Ok(self.runtime.get_or_init(|| made))
+        Ok(self.shared.runtime.get_or_init(|| made))
     }
 }
 
-impl Drop for Host {
+impl Drop for Shared {
     fn drop(&mut self) {
         // The last clone may be dropped inside a runtime, where waiting for another one's end is not allowed.
         if let Some(runtime) = self.runtime.take() {

@@ -35,6 +35,8 @@ pub trait Call: Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// Who may make it.
     const CLASS: Class;
+    /// Whether the session of an agent may make it. What such a call does it must judge by the session.
+    const OPEN_TO_SESSIONS: bool = false;
     /// What comes back. It is also the `--json` of the command line.
     type Reply: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 

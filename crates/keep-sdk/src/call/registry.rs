@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{audit, bunker, keys, secrets, sign};
+use crate::{agent, audit, bunker, keys, secrets, sign};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,7 @@ impl CallEntry {
 }
 
 fn run<C: Call>(host: &Host, parameters: &str) -> Result<Wiped, Fault> {
+    host.check_open::<C>()?;
     let call: C = serde_json::from_str(parameters).map_err(|error| {
         // It may name a value that has the wrong type. Only whoever sent it is told.
         Fault::new(ErrorCode::Usage, format!("the parameters of {} do not fit: {error}", C::NAME))
@@ -77,6 +78,20 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<audit::Verify>(),
             CallEntry::of::<bunker::MakeOffer>(),
             CallEntry::of::<bunker::WithdrawOffer>(),
+            CallEntry::of::<agent::Create>(),
+            CallEntry::of::<agent::List>(),
+            CallEntry::of::<agent::Show>(),
+            CallEntry::of::<agent::Revoke>(),
+            CallEntry::of::<agent::Begin>(),
+            CallEntry::of::<agent::SessionInfoCall>(),
+            CallEntry::of::<agent::CheckOperation>(),
+            CallEntry::of::<agent::RecordRequest>(),
+            CallEntry::of::<agent::GetPublicKey>(),
+            CallEntry::of::<agent::SignEvent>(),
+            CallEntry::of::<agent::Encrypt>(),
+            CallEntry::of::<agent::Decrypt>(),
+            CallEntry::of::<agent::AuditTail>(),
+            CallEntry::of::<agent::End>(),
         ]
     }
 }

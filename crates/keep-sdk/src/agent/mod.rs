@@ -1,0 +1,181 @@
+//! Sessions of agents: a narrow, revocable ability to use a key, and never the key.
+//!
+//! The owner makes a session ([`Agents::create`]) and gives its token to the agent. Whoever shows the token
+//! ([`Keep::for_session`]) is bound by the session's scope, which is enforced where the vault is, outside the agent's
+//! process; [`Agent`] is what remains to be done there.
+
+mod owner;
+mod scope;
+mod spoken;
+mod uses;
+mod views;
+
+use keep_types::{EventTemplate, Fault, PublicKey, SecretText};
+
+use crate::{AuditEntryView, Keep};
+
+pub use keep_policy::{Asks, Effect};
+pub use scope::{Exceeding, Preset, Rates, SessionScope};
+pub use spoken::{parse_duration, parse_kinds, parse_rate};
+pub use views::{ApprovalView, CheckView, Encrypted, MadeSession, SessionInfo, SignedView, Text};
+
+pub(crate) use owner::{Begin, Create, List, Revoke, Show};
+pub use uses::Identity;
+pub(crate) use uses::{
+    AuditTail, CheckOperation, Decrypt, Encrypt, End, GetPublicKey, RecordRequest, SessionInfoCall, SignEvent,
+};
+
+/// The owner's side: makes, lists and revokes sessions.
+#[derive(Debug, Clone)]
+pub struct Agents {
+    keep: Keep,
+}
+
+impl Agents {
+    pub(crate) const fn new(keep: Keep) -> Self {
+        Self { keep }
+    }
+
+    /// Makes a session named `name` for the key that `key` means. The token is told here and never again.
+    ///
+    /// # Errors
+    /// When the name is taken, there is no such key, or the scope says something that does not exist.
+    pub fn create(
+        &self,
+        name: &str,
+        key: Option<&str>,
+        scope: SessionScope,
+        asks: Asks,
+    ) -> Result<MadeSession, Fault> {
+        self.keep.call(Create { name: name.to_owned(), key: key.map(str::to_owned), scope, asks })
+    }
+
+    /// A session that `scope` narrows: of the session that asks, or, for the owner, of what the owner allows all agents
+    /// (their public key; the rest is asked).
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn begin(&self, key: Option<&str>, scope: SessionScope, asks: Asks) -> Result<MadeSession, Fault> {
+        self.keep.call(Begin { key: key.map(str::to_owned), scope, asks })
+    }
+
+    /// Every session, by name.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn list(&self) -> Result<Vec<SessionInfo>, Fault> {
+        self.keep.call(List {})
+    }
+
+    /// The session of this name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](keep_types::ErrorCode::NotFound).
+    pub fn show(&self, name: &str) -> Result<SessionInfo, Fault> {
+        self.keep.call(Show { name: name.to_owned() })
+    }
+
+    /// Revokes the session of this name, and all that narrow it. Nothing more is signed for it when this returns.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](keep_types::ErrorCode::NotFound).
+    pub fn revoke(&self, name: &str) -> Result<SessionInfo, Fault> {
+        self.keep.call(Revoke { name: name.to_owned() })
+    }
+}
+
+/// The agent's side: what a session may do. Each method is one call over the daemon's socket.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    keep: Keep,
+}
+
+impl Agent {
+    /// The agent that reaches the vault through `keep`, which has a session ([`Keep::for_session`]).
+    pub const fn new(keep: Keep) -> Self {
+        Self { keep }
+    }
+
+    /// The session, and what is left of its limits.
+    ///
+    /// # Errors
+    /// When it was revoked, or is over.
+    pub fn info(&self) -> Result<SessionInfo, Fault> {
+        self.keep.call(SessionInfoCall {})
+    }
+
+    /// What the session can expect of an operation. Nothing is counted.
+    ///
+    /// # Errors
+    /// When there is no such operation.
+    pub fn check(&self, operation: &str, kind: Option<u16>) -> Result<CheckView, Fault> {
+        self.keep.call(CheckOperation { operation: operation.to_owned(), kind })
+    }
+
+    /// Counts something that was done elsewhere as a use of the session.
+    ///
+    /// # Errors
+    /// When a limit is reached.
+    pub fn record_request(&self) -> Result<SessionInfo, Fault> {
+        self.keep.call(RecordRequest {})
+    }
+
+    /// The public key.
+    ///
+    /// # Errors
+    /// When the session may not know it.
+    pub fn public_key(&self) -> Result<Identity, Fault> {
+        self.keep.call(GetPublicKey {})
+    }
+
+    /// Signs an event. Where a person at the agent decides ([`Asks::Client`]) and `approved` is `None`, the question comes
+    /// back instead.
+    ///
+    /// # Errors
+    /// When it is refused, or nobody can be asked.
+    pub fn sign_event(&self, template: EventTemplate, approved: Option<bool>) -> Result<SignedView, Fault> {
+        self.keep.call(SignEvent { template, approved })
+    }
+
+    /// Encrypts `plaintext` to `peer` with NIP-44.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub fn encrypt(
+        &self,
+        peer: PublicKey,
+        plaintext: SecretText,
+        approved: Option<bool>,
+    ) -> Result<Encrypted, Fault> {
+        self.keep.call(Encrypt { peer: peer.to_hex(), plaintext, approved })
+    }
+
+    /// Decrypts what `peer` sent with NIP-44.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event); when it does not open.
+    pub fn decrypt(
+        &self,
+        peer: PublicKey,
+        ciphertext: String,
+        approved: Option<bool>,
+    ) -> Result<Text, Fault> {
+        self.keep.call(Decrypt { peer: peer.to_hex(), ciphertext, approved })
+    }
+
+    /// The last `limit` entries of the audit log that are about this session.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntryView>, Fault> {
+        self.keep.call(AuditTail { limit })
+    }
+
+    /// Ends the session, if it was made by narrowing another one or by the agent itself. What the owner made stays.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn end(&self) -> Result<(), Fault> {
+        self.keep.call(End {}).map(drop)
+    }
+}

@@ -1,0 +1,171 @@
+//! What a session may do, as people and programs write it.
+
+use std::time::Duration;
+
+use keep_policy::{Effect, Limits, Policy, Rule};
+use keep_types::{ErrorCode, Fault, Operation, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A set of operations with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// The public key, and nothing else.
+    #[default]
+    Public,
+    /// The public key, signing events of common kinds, encrypting and decrypting (NIP-44).
+    Nostr,
+    /// Everything but handing out the key, events of every kind.
+    Full,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Nostr, Self::Full];
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Nostr => "nostr",
+            Self::Full => "full",
+        }
+    }
+
+    /// The preset with this word.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Usage`] with the words that there are.
+    pub fn from_word(word: &str) -> Result<Self, Fault> {
+        Self::ALL.into_iter().find(|preset| preset.as_str() == word).ok_or_else(|| {
+            let words: Vec<&str> = Self::ALL.iter().map(|preset| preset.as_str()).collect();
+            Fault::new(
+                ErrorCode::Usage,
+                format!("there is no scope \"{}\"", keep_types::DisplayText::truncated(word, 40)),
+            )
+            .with_hint(format!("the scopes are {}", words.join(", ")))
+        })
+    }
+
+    fn operations(self) -> Vec<Operation> {
+        match self {
+            Self::Public => vec![Operation::GetPublicKey],
+            Self::Nostr => vec![
+                Operation::GetPublicKey,
+                Operation::SignEvent,
+                Operation::Nip44Encrypt,
+                Operation::Nip44Decrypt,
+            ],
+            Self::Full => {
+                Operation::ALL.into_iter().filter(|operation| *operation != Operation::Export).collect()
+            }
+        }
+    }
+}
+
+/// The kinds of events that `nostr` allows where none are named: notes, reposts, reactions, comments, zap requests,
+/// articles. Not the profile, the contacts, the relays, deletions or signing in.
+const COMMON_KINDS: [u16; 7] = [1, 6, 7, 16, 1111, 9734, 30023];
+
+/// What happens to what a scope does not cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Exceeding {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// A person is asked.
+    Ask,
+}
+
+/// How often the session may be used. Windows are those of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// In each minute.
+    pub per_minute: Option<u32>,
+    /// In all.
+    pub uses: Option<u64>,
+}
+
+/// What a session may do, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionScope {
+    /// The operations, by a name.
+    pub preset: Preset,
+    /// Other operations than the preset's, by the words of NIP-46.
+    pub operations: Option<Vec<String>>,
+    /// The kinds of events that may be signed.
+    pub kinds: Option<Vec<u16>>,
+    /// What happens to the rest.
+    pub exceeding: Exceeding,
+    /// How often.
+    pub rates: Rates,
+    /// For how many seconds.
+    pub duration_secs: Option<u64>,
+}
+
+impl SessionScope {
+    /// The operations of a preset, without limits.
+    pub fn of(preset: Preset) -> Self {
+        Self { preset, ..Self::default() }
+    }
+
+    /// The operations that it covers.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Usage`] when there is no operation of such a name, or it is one that no agent is ever allowed.
+    pub fn operations(&self) -> Result<Vec<Operation>, Fault> {
+        let Some(words) = &self.operations else { return Ok(self.preset.operations()) };
+        words.iter().map(|word| operation(word)).collect()
+    }
+
+    pub(crate) fn policy(&self) -> Result<Policy, Fault> {
+        let operations = self.operations()?;
+        let (signing, plain): (Vec<_>, Vec<_>) =
+            operations.into_iter().partition(|operation| *operation == Operation::SignEvent);
+        let mut rules = Vec::new();
+        if !plain.is_empty() {
+            rules.push(Rule::new(Effect::Allow, &plain));
+        }
+        if !signing.is_empty() {
+            rules.push(match (&self.kinds, self.preset) {
+                (Some(kinds), _) => Rule::sign(Effect::Allow, kinds),
+                (None, Preset::Full) => Rule::new(Effect::Allow, &signing),
+                (None, Preset::Public | Preset::Nostr) => Rule::sign(Effect::Allow, &COMMON_KINDS),
+            });
+        }
+        if self.exceeding == Exceeding::Refuse {
+            rules.push(Rule::new(Effect::Deny, Operation::ALL.as_slice()));
+        }
+        let name = if self.operations.is_some() { "custom" } else { self.preset.as_str() };
+        Ok(Policy { name: name.to_owned(), rules })
+    }
+
+    pub(crate) fn limits(&self, now: Timestamp) -> Limits {
+        Limits {
+            expires: self.duration_secs.map(|secs| now.plus(Duration::from_secs(secs))),
+            uses: self.rates.uses,
+            per_minute: self.rates.per_minute,
+        }
+    }
+}
+
+/// An operation by its word: that of NIP-46, or one of the longer words that agent frameworks use.
+pub(crate) fn operation(word: &str) -> Result<Operation, Fault> {
+    let known = match word {
+        "sign_nostr_event" => Ok(Operation::SignEvent),
+        "encrypt" => Ok(Operation::Nip44Encrypt),
+        "decrypt" => Ok(Operation::Nip44Decrypt),
+        word => word.parse(),
+    };
+    known.ok().filter(|operation| *operation != Operation::Export).ok_or_else(|| {
+        let shown = keep_types::DisplayText::truncated(word, 40);
+        let mut words: Vec<&str> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
+        words.retain(|word| *word != "export");
+        Fault::new(ErrorCode::Usage, format!("agents have no operation \"{shown}\""))
+            .with_hint(format!("the operations are {}", words.join(", ")))
+    })
+}

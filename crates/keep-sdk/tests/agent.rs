@@ -1,0 +1,300 @@
+//! Sessions of agents, through the facade.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
+
+use keep_sdk::agent::{Asks, Exceeding, Preset, SessionScope};
+use keep_sdk::{
+    Agent, ErrorCode, EventTemplate, Home, KdfCost, Keep, Name, Options, PublicKey, SecretText, Timestamp,
+};
+use keep_testing::clock::FakeClock;
+
+struct World {
+    keep: Keep,
+    clock: FakeClock,
+    directory: tempfile::TempDir,
+}
+
+const START: u64 = 1_800_000_000;
+
+fn options(clock: &FakeClock) -> Options {
+    let cheap = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+    Options::default().allow_weak_kdf().kdf_cost(cheap).clock(clock.clone())
+}
+
+fn passphrase() -> SecretText {
+    SecretText::from("correct horse".to_owned())
+}
+
+fn world() -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = FakeClock::at(Timestamp::from_secs(START));
+    let home = Home::new(directory.path().join("vault")).unwrap();
+    let keep = Keep::create(home, &passphrase(), &options(&clock)).unwrap();
+    keep.keys().generate(Name::new("main").unwrap()).unwrap();
+    World { keep, clock, directory }
+}
+
+impl World {
+    fn session(&self, name: &str, scope: SessionScope, asks: Asks) -> (Agent, SecretText) {
+        let made = self.keep.agents().create(name, None, scope, asks).unwrap();
+        (Agent::new(self.keep.for_session(&made.token).unwrap()), made.token)
+    }
+
+    /// Ends the process that has the vault, and starts another one.
+    fn restart(self) -> Self {
+        let Self { keep, clock, directory } = self;
+        drop(keep);
+        let home = Home::new(directory.path().join("vault")).unwrap();
+        let keep = Keep::open(home, &passphrase(), &options(&clock)).unwrap();
+        Self { keep, clock, directory }
+    }
+}
+
+fn nostr() -> SessionScope {
+    SessionScope::of(Preset::Nostr)
+}
+
+fn note(kind: u16) -> EventTemplate {
+    EventTemplate::new(kind, "hello", vec![], START)
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, keep_sdk::Fault>) -> ErrorCode {
+    result.unwrap_err().code()
+}
+
+#[test]
+fn a_session_signs_what_it_may_and_nothing_else() {
+    let world = world();
+    let (agent, _) = world.session("bot", SessionScope { kinds: Some(vec![1, 7]), ..nostr() }, Asks::Vault);
+    let event = agent.sign_event(note(1), None).unwrap().event.unwrap();
+    assert!(event.0.verify().is_ok());
+    for kind in [0, 3, 4, 6, 10002, 22242, 65535] {
+        assert_eq!(code(agent.sign_event(note(kind), Some(true))), ErrorCode::RefusedByPolicy, "{kind}");
+    }
+    let peer = PublicKey::from_hex(&agent.public_key().unwrap().pubkey).unwrap();
+    let sealed = agent.encrypt(peer, "secret".to_owned().into(), None).unwrap().ciphertext.unwrap();
+    assert_eq!(agent.decrypt(peer, sealed, None).unwrap().plaintext.unwrap().expose(), "secret");
+    let info = agent.info().unwrap();
+    assert_eq!((info.name.as_str(), info.requests, info.kinds), ("bot", 4, Some(vec![1, 7])));
+}
+
+#[test]
+fn nothing_of_the_owners_is_open_to_a_session() {
+    let world = world();
+    let full = SessionScope::of(Preset::Full);
+    let made = world.keep.agents().create("bot", None, full, Asks::Client).unwrap();
+    let keep = world.keep.for_session(&made.token).unwrap();
+    let key = world.keep.keys().find(None).unwrap();
+    assert_eq!(code(keep.keys().export_nsec(&key)), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.keys().list()), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.keys().delete(&key)), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.keys().generate(Name::new("x").unwrap())), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.sign().event(&key, note(1))), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.audit().verify()), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.agents().list()), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.agents().revoke("bot")), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(keep.agents().create("more", None, nostr(), Asks::Client)), ErrorCode::RefusedByPolicy);
+}
+
+#[test]
+fn tokens_are_stored_as_hashes_and_wrong_ones_open_nothing() {
+    let world = world();
+    let (_, token) = world.session("bot", nostr(), Asks::Vault);
+    assert!(token.expose().starts_with("keep-session-") && token.expose().len() == 13 + 64);
+    let mut wrong = token.expose().to_owned();
+    let last = if wrong.pop() == Some('0') { '1' } else { '0' };
+    wrong.push(last);
+    for wrong in [wrong.as_str(), "", "keep-session-", &token.expose()[..40]] {
+        assert_eq!(code(world.keep.for_session(&wrong.to_owned().into())), ErrorCode::NotConnected);
+    }
+}
+
+#[test]
+fn limits_hold_over_a_restart_and_a_clock_that_is_set_back() {
+    let mut scope = nostr();
+    scope.rates.per_minute = Some(3);
+    scope.rates.uses = Some(5);
+    let world = world();
+    let (agent, token) = world.session("bot", scope, Asks::Vault);
+    for _ in 0..2 {
+        agent.sign_event(note(1), None).unwrap();
+    }
+    assert_eq!(agent.info().unwrap().requests_remaining, Some(1));
+    drop(agent);
+    let world = world.restart();
+    let agent = Agent::new(world.keep.for_session(&token).unwrap());
+    agent.record_request().unwrap();
+    assert_eq!(code(agent.sign_event(note(1), None)), ErrorCode::RateLimited);
+    assert_eq!(code(agent.record_request()), ErrorCode::RateLimited);
+    // An earlier minute is no new one.
+    world.clock.set(Timestamp::from_secs(START - 3600));
+    assert_eq!(code(agent.sign_event(note(1), None)), ErrorCode::RateLimited);
+    world.clock.set(Timestamp::from_secs(START + 60));
+    agent.sign_event(note(1), None).unwrap();
+    agent.sign_event(note(1), None).unwrap();
+    assert_eq!(code(agent.sign_event(note(1), None)), ErrorCode::RefusedByPolicy);
+    assert_eq!(agent.info().unwrap().requests_remaining, Some(0));
+}
+
+#[test]
+fn a_session_ends_with_its_time() {
+    let world = world();
+    let (agent, token) =
+        world.session("bot", SessionScope { duration_secs: Some(3600), ..nostr() }, Asks::Vault);
+    agent.sign_event(note(1), None).unwrap();
+    world.clock.set(Timestamp::from_secs(START + 3600));
+    assert_eq!(code(agent.sign_event(note(1), None)), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(world.keep.for_session(&token)), ErrorCode::NotConnected);
+    assert_eq!(world.keep.agents().show("bot").unwrap().state, "over");
+}
+
+#[test]
+fn many_threads_get_as_many_signatures_as_the_limit_says() {
+    let mut scope = nostr();
+    scope.rates.uses = Some(20);
+    let world = world();
+    let (agent, _) = world.session("bot", scope, Asks::Vault);
+    let signed: usize = std::thread::scope(|threads| {
+        let work = |_| {
+            let agent = agent.clone();
+            threads.spawn(move || (0..10).filter(|_| agent.sign_event(note(1), None).is_ok()).count())
+        };
+        let workers: Vec<_> = (0..8).map(work).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    assert_eq!(signed, 20);
+    assert_eq!(agent.info().unwrap().requests, 20);
+}
+
+#[test]
+fn revocation_is_immediate_and_takes_what_narrows_with_it() {
+    let world = world();
+    let (agent, token) = world.session("bot", nostr(), Asks::Vault);
+    let keep = world.keep.for_session(&token).unwrap();
+    let narrow =
+        keep.agents().begin(None, SessionScope { kinds: Some(vec![1]), ..nostr() }, Asks::Client).unwrap();
+    assert!(narrow.session.name.starts_with("bot/"));
+    // Who decides is the owner's to say.
+    assert_eq!(narrow.session.asks, "vault");
+    let narrowed = Agent::new(keep.for_session(&narrow.token).unwrap());
+    narrowed.sign_event(note(1), None).unwrap();
+    assert_eq!(code(narrowed.sign_event(note(7), None)), ErrorCode::RefusedByPolicy);
+    agent.sign_event(note(7), None).unwrap();
+    // Both were counted on the session that is narrowed.
+    assert_eq!(agent.info().unwrap().requests, 2);
+    world.keep.agents().revoke("bot").unwrap();
+    assert_eq!(code(agent.sign_event(note(1), None)), ErrorCode::NotConnected);
+    assert_eq!(code(narrowed.sign_event(note(1), None)), ErrorCode::NotConnected);
+    assert_eq!(code(agent.info()), ErrorCode::NotConnected);
+    assert!(world.keep.agents().list().unwrap().is_empty());
+    let log = world.keep.audit().list(50).unwrap();
+    assert!(log.iter().any(|entry| entry.origin.as_str() == "agent:bot" && entry.action == "sign_event"));
+    assert_eq!(log.iter().filter(|entry| entry.action == "agent_revoked").count(), 2);
+}
+
+#[test]
+fn a_narrower_session_cannot_widen() {
+    let world = world();
+    let mut scope = SessionScope { kinds: Some(vec![1]), ..nostr() };
+    scope.rates.uses = Some(3);
+    let (_, token) = world.session("bot", scope, Asks::Vault);
+    let keep = world.keep.for_session(&token).unwrap();
+    let wide = keep.agents().begin(None, SessionScope::of(Preset::Full), Asks::Client).unwrap();
+    let wide = Agent::new(keep.for_session(&wide.token).unwrap());
+    assert_eq!(code(wide.sign_event(note(7), Some(true))), ErrorCode::RefusedByPolicy);
+    assert_eq!(wide.info().unwrap().requests_remaining, Some(3));
+    for _ in 0..3 {
+        wide.sign_event(note(1), None).unwrap();
+    }
+    assert_eq!(code(wide.sign_event(note(1), None)), ErrorCode::RefusedByPolicy);
+}
+
+#[test]
+fn an_agent_without_a_session_may_know_the_key_and_asks_for_the_rest() {
+    let world = world();
+    let made = world.keep.agents().begin(Some("main"), SessionScope::of(Preset::Full), Asks::Client).unwrap();
+    assert!(made.session.self_made && made.session.expires.is_some());
+    let agent = Agent::new(world.keep.for_session(&made.token).unwrap());
+    agent.public_key().unwrap();
+    let asked = agent.sign_event(note(1), None).unwrap();
+    let question = asked.question.unwrap();
+    assert_eq!((question.kind, question.content.as_str(), asked.event), (Some(1), "hello", None));
+    assert_eq!(code(agent.sign_event(note(1), Some(false))), ErrorCode::RefusedByPerson);
+    assert!(agent.sign_event(note(1), Some(true)).unwrap().event.is_some());
+    // Where the vault's person decides, the agent's word counts for nothing.
+    let made = world.keep.agents().begin(Some("main"), SessionScope::of(Preset::Full), Asks::Vault).unwrap();
+    let agent = Agent::new(world.keep.for_session(&made.token).unwrap());
+    assert_eq!(code(agent.sign_event(note(1), Some(true))), ErrorCode::ApprovalUnavailable);
+    agent.end().unwrap();
+    assert_eq!(code(agent.info()), ErrorCode::NotConnected);
+}
+
+#[test]
+fn what_exceeds_is_asked_where_the_scope_says_so() {
+    let world = world();
+    let scope = SessionScope { kinds: Some(vec![1]), exceeding: Exceeding::Ask, ..nostr() };
+    let (agent, _) = world.session("bot", scope, Asks::Client);
+    assert!(agent.sign_event(note(0), None).unwrap().question.is_some());
+    assert!(agent.sign_event(note(0), Some(true)).unwrap().event.is_some());
+    let check = |operation: &str, kind| agent.check(operation, kind).unwrap();
+    assert!(check("sign_nostr_event", Some(1)).allowed && check("sign_event", None).allowed);
+    assert_eq!(check("sign_event", Some(0)).effect, "ask");
+    assert_eq!(check("nip04_decrypt", None).effect, "ask");
+    assert_eq!(code(agent.check("export", None)), ErrorCode::Usage);
+    let (agent, _) = world.session("other", nostr(), Asks::Client);
+    assert_eq!(agent.check("sign_event", Some(0)).unwrap().code.as_deref(), Some("refused_by_policy"));
+}
+
+#[test]
+fn calls_that_are_smuggled_are_refused() {
+    let world = world();
+    let (_, token) = world.session("bot", SessionScope { kinds: Some(vec![1]), ..nostr() }, Asks::Vault);
+    let keep = world.keep.for_session(&token).unwrap();
+    let ask = |name: &str, parameters: &str| keep.call_by_name(name, parameters).map(|_| ());
+    let event =
+        |fields: &str| format!(r#"{{"template":{{{fields},"content":"","tags":[],"created_at":1}}}}"#);
+    assert!(ask("agent.sign_event", &event(r#""kind":1"#)).is_ok());
+    for fields in [
+        r#""kind":1,"kind":0"#,
+        r#""kind":0,"kind":1"#,
+        r#""kind":1.0"#,
+        r#""kind":"1""#,
+        r#""kind":65537"#,
+        r#""kind":-1"#,
+        r#""kind":1,"pubkey":"0000000000000000000000000000000000000000000000000000000000000000""#,
+    ] {
+        let fault = ask("agent.sign_event", &event(fields)).unwrap_err();
+        assert!(matches!(fault.code(), ErrorCode::Usage | ErrorCode::InvalidEvent), "{fields}: {fault}");
+    }
+    // An event inside an event's content is content.
+    let nested = r#"{"template":{"kind":0,"content":"{\"kind\":1}","tags":[],"created_at":1}}"#;
+    assert_eq!(ask("agent.sign_event", nested).unwrap_err().code(), ErrorCode::RefusedByPolicy);
+    for name in ["keys.export_nsec", "keys.list", "agent.create", "sign.event", "no.such"] {
+        let fault = ask(name, "{}").unwrap_err();
+        assert!(matches!(fault.code(), ErrorCode::RefusedByPolicy | ErrorCode::Usage), "{name}: {fault}");
+    }
+}
+
+#[test]
+fn large_contents_are_signed_or_refused_like_others() {
+    let world = world();
+    let (agent, _) = world.session("bot", SessionScope { kinds: Some(vec![1]), ..nostr() }, Asks::Vault);
+    let large = |kind| EventTemplate::new(kind, "x".repeat(1 << 20), vec![], START);
+    assert!(agent.sign_event(large(1), None).is_ok());
+    assert_eq!(code(agent.sign_event(large(0), None)), ErrorCode::RefusedByPolicy);
+}
+
+#[test]
+fn names_of_sessions_are_unique_and_keys_must_exist() {
+    let world = world();
+    world.session("bot", nostr(), Asks::Vault);
+    let create = |name: &str, key: Option<&str>| world.keep.agents().create(name, key, nostr(), Asks::Vault);
+    assert_eq!(code(create("bot", None)), ErrorCode::AlreadyExists);
+    assert_eq!(code(create("other", Some("nobody"))), ErrorCode::NotFound);
+    assert_eq!(code(create("", None)), ErrorCode::InvalidInput);
+    assert_eq!(code(world.keep.agents().revoke("nobody")), ErrorCode::NotFound);
+}

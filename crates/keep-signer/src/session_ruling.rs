@@ -1,0 +1,63 @@
+//! What happens to a request of a session inside the write lock.
+
+use keep_audit::Outcome;
+use keep_policy::{Basis, Denied, Question, Verdict, judge_session};
+use keep_types::{ErrorCode, Fault, Request, SessionId};
+use keep_vault::{Tx, VaultError};
+
+use crate::ruling::{Coming, Ruling, describe, draft};
+use crate::sessions::{SessionCase, no_session};
+
+/// Judges a request of a session and stages counters and the audit entry, which names the session.
+pub(crate) fn rule_session(
+    tx: &mut Tx<'_, '_>,
+    request: Request,
+    id: SessionId,
+    coming: Coming,
+) -> Result<Ruling, VaultError> {
+    let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Ruling::Refused(no_session())) };
+    match coming {
+        Coming::Declined => {
+            let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
+            return refuse(tx, case, &request, Outcome::Declined, fault);
+        }
+        Coming::Unanswered => {
+            let message = format!("{} was not approved: nobody answered", describe(&request));
+            let fault = Fault::new(ErrorCode::ApprovalUnavailable, message);
+            return refuse(tx, case, &request, Outcome::Unanswered, fault);
+        }
+        Coming::First | Coming::Again | Coming::Approved => {}
+    }
+    let approved = coming == Coming::Approved;
+    let (basis, outcome) =
+        if approved { (Basis::Approved, Outcome::Approved) } else { (Basis::Fresh, Outcome::Allowed) };
+    let (now, job) = (tx.now(), tx.job());
+    let session = std::sync::Arc::clone(&case.session);
+    let entry = draft(&request, outcome).session(&session.name);
+    match judge_session(request, job, &session, &mut case.scopes(), basis, now) {
+        Verdict::Allow(permit) => {
+            case.keep(tx)?;
+            tx.audit(entry);
+            Ok(Ruling::Allowed(permit))
+        }
+        Verdict::Ask(Question { request, prompt }) => Ok(Ruling::Asks(Question { request, prompt }, None)),
+        Verdict::Deny(Denied { request, reason }) => {
+            refuse(tx, case, &request, Outcome::Refused, reason.into())
+        }
+    }
+}
+
+/// A refusal is recorded, unless the session is refused without end: that must not fill the disk.
+fn refuse(
+    tx: &mut Tx<'_, '_>,
+    mut case: SessionCase,
+    request: &Request,
+    outcome: Outcome,
+    fault: Fault,
+) -> Result<Ruling, VaultError> {
+    if case.count_refusal(tx.now()) {
+        case.keep(tx)?;
+        tx.audit(draft(request, outcome).session(&case.session.name).reason(fault.message()));
+    }
+    Ok(Ruling::Refused(fault))
+}

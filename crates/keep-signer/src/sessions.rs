@@ -1,0 +1,416 @@
+//! The sessions of a vault: made, found by their tokens, revoked.
+
+use std::sync::Arc;
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_policy::{Asks, Limits, Outlook, Policy, Scope, Session, Usage};
+use keep_types::{
+    ErrorCode, Fault, KeyId, Name, Operation, Origin, RecordId, SecretText, SessionId, Timestamp,
+};
+use keep_vault::{KeyRecord, Tx, Vault, VaultError};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::SignerError;
+
+/// What a new session is for.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its name; a session that an agent makes for itself gets one.
+    pub name: Option<Name>,
+    /// The key that it may use.
+    pub key: KeyId,
+    /// What it may do.
+    pub policy: Policy,
+    /// Within which bounds.
+    pub limits: Limits,
+    /// Who decides what is asked about.
+    pub asks: Asks,
+}
+
+/// Who makes a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// The owner, who grants what the session says.
+    Owner,
+    /// An agent without a session: the owner's policy for agents holds beside what the session says.
+    Agent,
+    /// An agent with this session, which narrows it.
+    Session(SessionId),
+}
+
+/// A session with how often it was used.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The session.
+    pub session: Session,
+    /// Its counters.
+    pub usage: Usage,
+    /// Whether the session that it narrows is gone.
+    pub orphaned: bool,
+    /// How many more uses are left, by its own limits and those of the session that it narrows.
+    pub remaining: Option<u64>,
+}
+
+/// What every token begins with, so that leaked ones are recognised.
+const PREFIX: &str = "keep-session-";
+/// How many sessions that narrow another one can hang on each other.
+const MAX_DEPTH: usize = 4;
+/// The most sessions that a vault holds at a time.
+const MAX_SESSIONS: usize = 10_000;
+
+/// The sessions of a vault.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    vault: Arc<Vault>,
+}
+
+impl Sessions {
+    /// The sessions of `vault`.
+    pub const fn new(vault: Arc<Vault>) -> Self {
+        Self { vault }
+    }
+
+    /// Makes a session; the token is told here and never again. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the name is taken, the key or the narrowed session does not exist, or the store cannot be written.
+    pub fn create(&self, new: NewSession, maker: Maker) -> Result<(Session, SecretText), SignerError> {
+        self.forget_over()?;
+        if self.vault.all::<Session>()?.len() >= MAX_SESSIONS {
+            let message = format!("there are {MAX_SESSIONS} sessions already");
+            let fault =
+                Fault::new(ErrorCode::RateLimited, message).with_hint("revoke some, or wait until they end");
+            return Err(SignerError::Refused(fault));
+        }
+        let token = new_token()?;
+        let hash = token_hash(&token);
+        let (made, _) = self.vault.submit(move |tx| Ok(create_in(tx, new, maker, hash)?)).wait()?;
+        Ok((made.map_err(SignerError::Refused)?, token))
+    }
+
+    /// The session to which `token` belongs.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when there is none, or it is over.
+    pub fn authenticate(&self, token: &SecretText) -> Result<Session, SignerError> {
+        let hash = token_hash(token);
+        let id = id_of(&hash);
+        let (session, _) = self.vault.submit(move |tx| tx.get::<Session>(&place(id))).wait()?;
+        let session = session.filter(|session| session.token_hash.ct_eq(&hash).into());
+        let session = session.ok_or_else(|| SignerError::Refused(no_session()))?;
+        if session.is_over(self.vault.now()) {
+            return Err(SignerError::Refused(over(&session)));
+        }
+        Ok(session)
+    }
+
+    /// A session as it stands now.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when it was revoked.
+    pub fn standing(&self, id: SessionId) -> Result<Standing, SignerError> {
+        let (standing, _) = self.vault.submit(move |tx| standing_in(tx, id)).wait()?;
+        standing.ok_or_else(|| SignerError::Refused(no_session()))
+    }
+
+    /// Every session, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn all(&self) -> Result<Vec<Standing>, VaultError> {
+        let ids: Vec<SessionId> =
+            self.vault.all::<Session>()?.into_iter().map(|(_, session)| session.id).collect();
+        let (mut found, _) = self
+            .vault
+            .submit(move |tx| {
+                let standings = ids.into_iter().map(|id| standing_in(tx, id));
+                standings.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
+            })
+            .wait()?;
+        found.sort_by(|a, b| a.session.name.cmp(&b.session.name));
+        Ok(found)
+    }
+
+    /// The session of this name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when there is none.
+    pub fn by_name(&self, name: &str) -> Result<Standing, SignerError> {
+        let wanted = name.to_owned();
+        let (standing, _) = self
+            .vault
+            .submit(move |tx| {
+                let Some((_, session)) = tx.find::<Session>(&wanted)? else { return Ok(None) };
+                standing_in(tx, session.id)
+            })
+            .wait()?;
+        standing.ok_or_else(|| {
+            let fault = Fault::new(ErrorCode::NotFound, format!("there is no session named {name}"));
+            SignerError::Refused(fault.with_hint("see `keep agent list`"))
+        })
+    }
+
+    /// Revokes a session and all that narrow it: nothing more is signed for them when this returns.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn revoke(&self, id: SessionId) -> Result<(), VaultError> {
+        let sessions: Vec<Session> =
+            self.vault.all::<Session>()?.into_iter().map(|(_, session)| session).collect();
+        let ids = with_descendants(id, &sessions);
+        self.vault.submit(move |tx| ids.into_iter().try_for_each(|id| remove(tx, id, "revoked"))).wait()?;
+        Ok(())
+    }
+
+    /// Counts something that the agent did elsewhere, as a use of its session.
+    ///
+    /// # Errors
+    /// The refusal, when the session is over, or a limit is reached.
+    pub fn count(&self, id: SessionId) -> Result<(), SignerError> {
+        let (counted, _) = self
+            .vault
+            .submit(move |tx| {
+                let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Err(no_session())) };
+                let now = tx.now();
+                let refusal =
+                    case.bounds.iter().find_map(|bound| bound.usage.check(&bound.limits, now).err());
+                if case.session.suspended || refusal.is_some() {
+                    let fault = refusal
+                        .map_or_else(suspended, |exceeded| Fault::from(keep_policy::Reason::from(exceeded)));
+                    return Ok(Err(fault));
+                }
+                case.bounds.iter_mut().for_each(|bound| bound.usage.count(now));
+                case.keep(tx)?;
+                let origin = Origin::Agent { session: id };
+                let entry = Draft::new(Action::AgentCounted, Outcome::Allowed, &origin);
+                tx.audit(entry.session(&case.session.name).key(case.session.key));
+                Ok(Ok(()))
+            })
+            .wait()?;
+        counted.map_err(SignerError::Refused)
+    }
+
+    /// What the session can expect of an operation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when it was revoked.
+    pub fn outlook(
+        &self,
+        id: SessionId,
+        operation: Operation,
+        kind: Option<u16>,
+    ) -> Result<Outlook, SignerError> {
+        let (outlook, _) = self
+            .vault
+            .submit(move |tx| {
+                let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(None) };
+                let now = tx.now();
+                Ok(Some(Outlook::of(&case.scopes(), operation, kind, now)))
+            })
+            .wait()?;
+        outlook.ok_or_else(|| SignerError::Refused(no_session()))
+    }
+
+    /// Removes sessions whose time has been over for a day: until then `agent list` shows what became of them.
+    fn forget_over(&self) -> Result<(), VaultError> {
+        let old = self.vault.now().minus(std::time::Duration::from_secs(24 * 3600));
+        let sessions = self.vault.all::<Session>()?;
+        let over: Vec<SessionId> = sessions
+            .into_iter()
+            .map(|(_, session)| session)
+            .filter(|s| s.is_over(old))
+            .map(|s| s.id)
+            .collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        self.vault.submit(move |tx| over.into_iter().try_for_each(|id| remove(tx, id, "over"))).wait()?;
+        Ok(())
+    }
+}
+
+/// A session inside the write lock, with everything that bounds it.
+pub(crate) struct SessionCase {
+    pub session: Arc<Session>,
+    bounds: Vec<Bound>,
+}
+
+/// One of the scopes that bound a session.
+struct Bound {
+    usage_at: Option<RecordId>,
+    policy: Policy,
+    limits: Limits,
+    usage: Usage,
+}
+
+impl SessionCase {
+    /// Reads it. `None` when the session, or one that it narrows, is gone.
+    pub(crate) fn open(tx: &mut Tx<'_, '_>, id: SessionId) -> Result<Option<Self>, VaultError> {
+        let Some(session) = tx.get_shared::<Session>(&place(id))? else { return Ok(None) };
+        let mut bounds = vec![bound(tx, &session)?];
+        let mut last = Arc::clone(&session);
+        while let Some(parent) = last.parent {
+            if bounds.len() > MAX_DEPTH {
+                return Ok(None);
+            }
+            let Some(parent) = tx.get_shared::<Session>(&place(parent))?.filter(|parent| !parent.suspended)
+            else {
+                return Ok(None);
+            };
+            bounds.push(bound(tx, &parent)?);
+            last = parent;
+        }
+        if last.self_made {
+            let (limits, usage) = (Limits::default(), Usage::default());
+            bounds.push(Bound { usage_at: None, policy: Session::unnamed(), limits, usage });
+        }
+        Ok(Some(Self { session, bounds }))
+    }
+
+    /// For judging.
+    pub(crate) fn scopes(&mut self) -> Vec<Scope<'_>> {
+        let bounds = self.bounds.iter_mut();
+        bounds.map(|Bound { policy, limits, usage, .. }| Scope { policy, limits, usage }).collect()
+    }
+
+    /// Writes down what was counted.
+    pub(crate) fn keep(&self, tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
+        let kept = self.bounds.iter().filter_map(|bound| Some((bound.usage_at?, &bound.usage)));
+        kept.into_iter().try_for_each(|(place, usage)| tx.put(place, usage))
+    }
+
+    /// Counts a refusal; says whether it is to be recorded.
+    pub(crate) fn count_refusal(&mut self, now: Timestamp) -> bool {
+        self.bounds.first_mut().is_some_and(|own| own.usage.count_refusal(now))
+    }
+}
+
+fn bound(tx: &mut Tx<'_, '_>, session: &Session) -> Result<Bound, VaultError> {
+    let usage_at = tx.locate::<Usage>(&Session::usage_key(session.id));
+    let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+    Ok(Bound { usage_at: Some(usage_at), policy: session.policy.clone(), limits: session.limits, usage })
+}
+
+fn create_in(
+    tx: &mut Tx<'_, '_>,
+    new: NewSession,
+    maker: Maker,
+    token_hash: [u8; 32],
+) -> Result<Result<Session, Fault>, VaultError> {
+    let key_place = RecordId::from_bytes(*new.key.as_bytes());
+    if tx.get_shared::<KeyRecord>(&key_place)?.is_none() {
+        return Err(VaultError::NoSuchKey);
+    }
+    let id = id_of(&token_hash);
+    let (mut base, mut parent, mut key, mut asks) = ("agent".to_owned(), None, new.key, new.asks);
+    if let Maker::Session(narrowed) = maker {
+        let Some(case) = SessionCase::open(tx, narrowed)? else { return Ok(Err(no_session())) };
+        if case.bounds.len() >= MAX_DEPTH {
+            let message = "a session that narrows so many others cannot be narrowed further";
+            return Ok(Err(Fault::new(ErrorCode::InvalidInput, message)));
+        }
+        (base, parent, key) = (case.session.name.clone(), Some(narrowed), case.session.key);
+        // Who decides is the owner's to say.
+        asks = case.session.asks;
+    }
+    let hex = id.to_string();
+    let name = new.name.map_or_else(|| format!("{base}/{}", &hex[..8]), |name| name.as_str().to_owned());
+    let session = Session {
+        id,
+        name,
+        token_hash,
+        key,
+        policy: new.policy,
+        limits: new.limits,
+        created_at: tx.now(),
+        parent,
+        self_made: maker == Maker::Agent,
+        asks,
+        suspended: false,
+    };
+    tx.put(place(id), &session)?;
+    let by = match maker {
+        Maker::Owner => Draft::new(Action::AgentAdmitted, Outcome::Allowed, &Origin::Cli),
+        Maker::Agent | Maker::Session(_) => {
+            Draft::new(Action::AgentAdmitted, Outcome::Allowed, &Origin::Agent { session: id }).session(&base)
+        }
+    };
+    tx.audit(by.key(key).reason(format!("session {}", session.name)));
+    Ok(Ok(session))
+}
+
+fn standing_in(tx: &mut Tx<'_, '_>, id: SessionId) -> Result<Option<Standing>, VaultError> {
+    let Some(session) = tx.get::<Session>(&place(id))? else { return Ok(None) };
+    let usage_at = tx.locate::<Usage>(&Session::usage_key(id));
+    let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+    let now = tx.now();
+    let case = SessionCase::open(tx, id)?;
+    let orphaned = case.is_none();
+    let bounds = case.iter().flat_map(|case| &case.bounds);
+    let remaining = bounds.filter_map(|bound| keep_policy::remaining(&bound.limits, &bound.usage, now)).min();
+    let remaining = if orphaned || session.suspended { Some(0) } else { remaining };
+    Ok(Some(Standing { session, usage, orphaned, remaining }))
+}
+
+fn remove(tx: &mut Tx<'_, '_>, id: SessionId, why: &str) -> Result<(), VaultError> {
+    let Some(session) = tx.get::<Session>(&place(id))? else { return Ok(()) };
+    tx.delete::<Session>(&place(id))?;
+    tx.delete::<Usage>(&tx.locate::<Usage>(&Session::usage_key(id)))?;
+    let entry = Draft::new(Action::AgentRevoked, Outcome::Allowed, &Origin::Cli).key(session.key);
+    tx.audit(entry.reason(format!("session {} {why}", session.name)));
+    Ok(())
+}
+
+/// `id` and every session that narrows it, directly or not.
+fn with_descendants(id: SessionId, sessions: &[Session]) -> Vec<SessionId> {
+    let mut ids = vec![id];
+    let mut at = 0;
+    while let Some(parent) = ids.get(at).copied() {
+        let children = sessions.iter().filter(|session| session.parent == Some(parent)).map(|s| s.id);
+        ids.extend(children.filter(|child| *child != id));
+        at += 1;
+        if ids.len() > MAX_SESSIONS {
+            break;
+        }
+    }
+    ids
+}
+
+fn place(id: SessionId) -> RecordId {
+    RecordId::from_bytes(*id.as_bytes())
+}
+
+fn new_token() -> Result<SecretText, VaultError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    getrandom::getrandom(&mut *secret)?;
+    let hex = Zeroizing::new(hex::encode(&*secret));
+    Ok(SecretText::new([PREFIX, &hex].concat()))
+}
+
+fn token_hash(token: &SecretText) -> [u8; 32] {
+    Sha256::digest(token.expose().trim().as_bytes()).into()
+}
+
+/// Where the session of a token lies: half of the hash, so that it is found without looking at all of them.
+fn id_of(hash: &[u8; 32]) -> SessionId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    SessionId::from_bytes(id)
+}
+
+pub(crate) fn no_session() -> Fault {
+    Fault::new(ErrorCode::NotConnected, "there is no such session: it was revoked, or never made")
+        .with_hint("ask the owner for a session (`keep agent create`)")
+}
+
+fn suspended() -> Fault {
+    keep_policy::Reason::Suspended.into()
+}
+
+fn over(session: &Session) -> Fault {
+    let end = session.limits.expires.map(|end| format!(" at {end}")).unwrap_or_default();
+    Fault::new(ErrorCode::NotConnected, format!("the session {} ended{end}", session.name))
+        .with_hint("ask the owner for another one (`keep agent create`)")
+}
