@@ -277,6 +277,9 @@ mod tests {
             (73, "audit_key_made"),
             (74, "unlock_failed"),
             (75, "rollback_accepted"),
+            (80, "agent_admitted"),
+            (81, "agent_revoked"),
+            (82, "agent_counted"),
         ] {
             assert_eq!(Action::from_word(word).map(Action::number), Some(number), "{word}");
         }
