@@ -90,6 +90,26 @@ words! {
         Restored = 28, "restored";
         /// What a restored vault had suspended works again.
         TakenOver = 29, "taken_over";
+        /// A group was made, or its public part came in.
+        GroupCreated = 30, "group_created";
+        /// A share came in.
+        ShareImported = 31, "share_imported";
+        /// A share left the vault.
+        ShareExport = 32, "share_export";
+        /// A share was deleted.
+        ShareDeleted = 33, "share_deleted";
+        /// Shares of a group signed something that is no event.
+        FrostSign = 34, "frost_sign";
+        /// A group's record was changed by the owner: device keys, or the confirmation of its epoch.
+        GroupChanged = 35, "group_changed";
+        /// The shares of a group were renewed.
+        GroupRefresh = 36, "group_refresh";
+        /// Shares of a group made another member's share again.
+        ShareRepair = 37, "share_repair";
+        /// The whole secret key of a group left the vault.
+        GroupRecover = 38, "group_recover";
+        /// A key became a group.
+        KeySplit = 39, "key_split";
         /// The oldest entries were removed; a signed checkpoint stands where they ended.
         LogPruned = 70, "log_pruned";
         /// The log was handed out, with a signed head.

@@ -109,6 +109,26 @@ impl RepairPlan {
         SessionId::from_bytes(hash.finish())
     }
 
+    /// Reads a plan, which is signed with the device key that it names for the member that lost its share.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongKind`], [`FrostError::WrongSession`], [`FrostError::NotAuthentic`], [`FrostError::Malformed`].
+    pub fn read(envelope: &Envelope) -> Result<Self, FrostError> {
+        envelope.expect(Kind::RepairPlan, envelope.session())?;
+        let plan: Self = minicbor::decode(envelope.body())
+            .map_err(|_| FrostError::malformed("repair plan", "its content has another form"))?;
+        envelope.authenticate(&plan.device)?;
+        if plan.session() != envelope.session() {
+            return Err(FrostError::WrongSession);
+        }
+        Ok(plan)
+    }
+
+    /// The device key of the member that lost its share.
+    pub const fn device(&self) -> DevicePublic {
+        self.device
+    }
+
     /// Whose share is made again.
     pub const fn lost(&self) -> Index {
         self.lost
@@ -173,6 +193,11 @@ impl Helper {
         let session = plan.session();
         let mailbox = Mailbox::new(session, me, &[Kind::Delta], &plan.helpers);
         Ok(Self { plan, session, group, share, device, seed, mailbox })
+    }
+
+    /// The session.
+    pub const fn session(&self) -> SessionId {
+        self.session
     }
 
     fn deltas(&self) -> Result<BTreeMap<Index, Zeroizing<[u8; 32]>>, FrostError> {

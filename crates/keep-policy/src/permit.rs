@@ -58,7 +58,11 @@ impl Permit {
     /// Whether the record of this use must be durable before the secret is touched, not only before the result leaves.
     pub const fn record_first(&self) -> bool {
         match self.request.intent {
-            Intent::Export | Intent::ExportMnemonic | Intent::RevealSecret | Intent::Backup => true,
+            Intent::Export
+            | Intent::ExportMnemonic
+            | Intent::RevealSecret
+            | Intent::Backup
+            | Intent::Group(_) => true,
             Intent::GetPublicKey | Intent::SignEvent(_) | Intent::Encrypt { .. } | Intent::Decrypt { .. } => {
                 false
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge};
 use keep_types::{
-    EndpointId, ErrorCode, Fault, Intent, Operation, Origin, PublicKey, RecordId, Request, RequestId,
+    EndpointId, ErrorCode, Fault, GroupUse, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request, RequestId,
     event_id,
 };
-use keep_vault::{KeyRecord, SecretItem, Tx, VaultError};
+use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
@@ -86,20 +86,63 @@ fn is_there(tx: &mut Tx<'_, '_>, request: &Request) -> Result<bool, VaultError> 
     match request.intent {
         Intent::RevealSecret => Ok(tx.get::<SecretItem>(&place)?.is_some()),
         Intent::Backup => Ok(true),
+        Intent::Group(ref usage) if !matches!(**usage, GroupUse::Split { .. }) => {
+            Ok(tx.get::<GroupRecord>(&GroupRecord::place(request.key))?.is_some())
+        }
         Intent::GetPublicKey
         | Intent::SignEvent(_)
         | Intent::Encrypt { .. }
         | Intent::Decrypt { .. }
         | Intent::Export
-        | Intent::ExportMnemonic => Ok(tx.get_shared::<KeyRecord>(&place)?.is_some()),
+        | Intent::ExportMnemonic
+        | Intent::Group(_) => Ok(tx.get_shared::<KeyRecord>(&place)?.is_some()),
+    }
+}
+
+/// The nonces of a threshold signature, which are burnt in the commit that permits it.
+struct Nonces {
+    group: KeyId,
+    nonces: Vec<[u8; 32]>,
+}
+
+impl Nonces {
+    fn of(request: &Request) -> Self {
+        let nonces = match &request.intent {
+            Intent::Group(usage) => match &**usage {
+                GroupUse::Sign(sign) => sign.nonces.clone(),
+                GroupUse::ExportShare { .. }
+                | GroupUse::Recover
+                | GroupUse::Refresh { .. }
+                | GroupUse::RefreshStep { .. }
+                | GroupUse::Repair { .. }
+                | GroupUse::RepairStep { .. }
+                | GroupUse::Split { .. } => Vec::new(),
+            },
+            Intent::GetPublicKey
+            | Intent::SignEvent(_)
+            | Intent::Encrypt { .. }
+            | Intent::Decrypt { .. }
+            | Intent::Export
+            | Intent::ExportMnemonic
+            | Intent::RevealSecret
+            | Intent::Backup => Vec::new(),
+        };
+        Self { group: request.key, nonces }
+    }
+
+    /// Burns them; one that was burnt before fails the whole job.
+    fn burn(&self, tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
+        self.nonces.iter().try_for_each(|nonce| burn(tx, self.group, nonce))
     }
 }
 
 fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Result<Ruling, VaultError> {
     let entry = draft(&request, Outcome::Allowed);
+    let nonces = Nonces::of(&request);
     let now = tx.now();
     match judge(request, tx.job(), Standing::Owner, Basis::Fresh, now) {
         Verdict::Allow(permit) => {
+            nonces.burn(tx)?;
             note_use(tx, &permit)?;
             tx.audit(entry);
             Ok(Ruling::Allowed(permit))
@@ -111,7 +154,7 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Result<Ruling, VaultErro
 
 /// Remembers when the owner last used a key. Uses of clients are counted with their grants.
 fn note_use(tx: &mut Tx<'_, '_>, permit: &Permit) -> Result<(), VaultError> {
-    if matches!(permit.intent(), Intent::RevealSecret | Intent::Backup) {
+    if matches!(permit.intent(), Intent::RevealSecret | Intent::Backup | Intent::Group(_)) {
         return Ok(());
     }
     let place = tx.locate::<Usage>(&Usage::owner_key(permit.key()));
@@ -204,8 +247,10 @@ fn rule_client(
     let standing = Standing::Client { grant: &case.grant, usage: &mut usage, relays: &case.endpoint.relays };
     let entry = draft(&case.request, if approved { Outcome::Approved } else { Outcome::Allowed });
     let held = Held::of(&case.request);
+    let nonces = Nonces::of(&case.request);
     match judge(case.request, tx.job(), standing, basis, tx.now()) {
         Verdict::Allow(permit) => {
+            nonces.burn(tx)?;
             tx.put(case.usage_at, &usage)?;
             let seq = tx.audit(entry);
             let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
@@ -336,11 +381,38 @@ pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
             entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
         }
         Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),
+        Intent::Group(usage) => group_draft(entry, usage),
         Intent::GetPublicKey
         | Intent::Export
         | Intent::ExportMnemonic
         | Intent::RevealSecret
         | Intent::Backup => entry,
+    }
+}
+
+/// Says of a use of shares what was signed, or whose share it is about. Never any secret.
+fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
+    match usage {
+        GroupUse::Sign(sign) => {
+            let part = if sign.package.is_some() { ", signature shares for others" } else { "" };
+            let entry = entry.reason(format!("{}{part}", sign.message.summary()));
+            match usage.event() {
+                Some(event) => {
+                    let id = event_id(event);
+                    entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
+                }
+                None => entry.subject(sign.session),
+            }
+        }
+        GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
+            entry.reason(format!("member {index}"))
+        }
+        GroupUse::Refresh { keep } => entry.reason(format!("{} members keep a share", keep.len())),
+        GroupUse::RefreshStep { .. } => entry.reason("a step among vaults"),
+        GroupUse::Split { name, threshold, members } => {
+            entry.reason(format!("{name}: {threshold} of {members}"))
+        }
+        GroupUse::Recover => entry,
     }
 }
 
@@ -356,5 +428,11 @@ pub(crate) const fn action(operation: Operation) -> Action {
         Operation::ExportMnemonic => Action::ExportMnemonic,
         Operation::RevealSecret => Action::RevealSecret,
         Operation::Backup => Action::Backup,
+        Operation::FrostSign => Action::FrostSign,
+        Operation::ShareExport => Action::ShareExport,
+        Operation::GroupRecover => Action::GroupRecover,
+        Operation::GroupRefresh => Action::GroupRefresh,
+        Operation::ShareRepair => Action::ShareRepair,
+        Operation::KeySplit => Action::KeySplit,
     }
 }

@@ -392,7 +392,14 @@ fn with_own_id(mut request: Request) -> Request {
 
 /// What a damaged vault still does: give a key up. A backup is none of it, for it would look like one of a whole vault.
 fn gives_keys(operation: Operation) -> bool {
-    operation.hands_out() && operation != Operation::Backup
+    matches!(
+        operation,
+        Operation::Export
+            | Operation::ExportMnemonic
+            | Operation::RevealSecret
+            | Operation::ShareExport
+            | Operation::GroupRecover
+    )
 }
 
 fn origin_of(row: &RequestRow) -> Origin {
@@ -467,7 +474,7 @@ struct About {
 }
 
 impl About {
-    const fn of(permit: &Permit) -> Self {
+    fn of(permit: &Permit) -> Self {
         Self {
             id: *permit.request_id(),
             origin: *permit.origin(),

@@ -2,7 +2,7 @@
 
 use nostr::{Event, PublicKey};
 
-use crate::{SecretKey32, SecretText};
+use crate::{CeremonyStep, SecretBytes, SecretKey32, SecretText};
 
 /// The result of a permitted use. It reaches a caller only after the record of the use is durable.
 #[derive(Debug)]
@@ -17,4 +17,14 @@ pub enum Answer {
     Plaintext(SecretText),
     /// The secret key itself.
     SecretKey(SecretKey32),
+    /// A group's finished signature (64 bytes, BIP-340 or Ed25519).
+    Signature(Box<[u8; 64]>),
+    /// Signature shares (32 bytes each) of members of a group.
+    SignatureShares(Vec<(u16, [u8; 32])>),
+    /// A share of a group as a record, with its device key.
+    Share(SecretBytes),
+    /// A step of a ceremony among vaults.
+    Ceremony(CeremonyStep),
+    /// What was asked for is done, and is in the vault.
+    Done,
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use nostr::{Kind, PublicKey, Tag, Tags, UnsignedEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorCode, Fault, SecretText, event_id};
+use crate::{ErrorCode, Fault, GroupMessage, GroupUse, SecretText, event_id};
 
 /// Which payload encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,8 @@ pub enum Intent {
     RevealSecret,
     /// Hand out everything in the vault, for a backup. The request's key is that of no key.
     Backup,
+    /// Use the shares of a group.
+    Group(Box<GroupUse>),
 }
 
 /// The kinds of use, as policy and the audit log name them. The words are those of NIP-46.
@@ -78,11 +80,23 @@ pub enum Operation {
     RevealSecret,
     /// `backup`: everything leaves the vault.
     Backup,
+    /// `frost_sign`: shares of a group sign something that is no event.
+    FrostSign,
+    /// `share_export`: a share of a group leaves the vault.
+    ShareExport,
+    /// `group_recover`: the whole secret key of a group leaves the vault.
+    GroupRecover,
+    /// `group_refresh`: the shares of a group are renewed.
+    GroupRefresh,
+    /// `share_repair`: shares of a group make another member's share again.
+    ShareRepair,
+    /// `key_split`: a key becomes a group.
+    KeySplit,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::GetPublicKey,
         Self::SignEvent,
         Self::Nip44Encrypt,
@@ -93,18 +107,33 @@ impl Operation {
         Self::ExportMnemonic,
         Self::RevealSecret,
         Self::Backup,
+        Self::FrostSign,
+        Self::ShareExport,
+        Self::GroupRecover,
+        Self::GroupRefresh,
+        Self::ShareRepair,
+        Self::KeySplit,
     ];
 
-    /// Whether a secret itself leaves the vault by it: never allowed to anybody but the owner.
+    /// Whether a secret itself leaves the vault by it, or is given to other holders: never allowed to anybody but the owner.
     pub const fn hands_out(self) -> bool {
         match self {
-            Self::Export | Self::ExportMnemonic | Self::RevealSecret | Self::Backup => true,
+            Self::Export
+            | Self::ExportMnemonic
+            | Self::RevealSecret
+            | Self::Backup
+            | Self::ShareExport
+            | Self::GroupRecover
+            | Self::GroupRefresh
+            | Self::ShareRepair
+            | Self::KeySplit => true,
             Self::GetPublicKey
             | Self::SignEvent
             | Self::Nip44Encrypt
             | Self::Nip44Decrypt
             | Self::Nip04Encrypt
-            | Self::Nip04Decrypt => false,
+            | Self::Nip04Decrypt
+            | Self::FrostSign => false,
         }
     }
 
@@ -121,6 +150,12 @@ impl Operation {
             Self::ExportMnemonic => "export_mnemonic",
             Self::RevealSecret => "reveal_secret",
             Self::Backup => "backup",
+            Self::FrostSign => "frost_sign",
+            Self::ShareExport => "share_export",
+            Self::GroupRecover => "group_recover",
+            Self::GroupRefresh => "group_refresh",
+            Self::ShareRepair => "share_repair",
+            Self::KeySplit => "key_split",
         }
     }
 }
@@ -164,7 +199,7 @@ impl From<IntentError> for Fault {
 
 impl Intent {
     /// Which kind of use this is.
-    pub const fn operation(&self) -> Operation {
+    pub fn operation(&self) -> Operation {
         match self {
             Self::GetPublicKey => Operation::GetPublicKey,
             Self::SignEvent(_) => Operation::SignEvent,
@@ -176,13 +211,15 @@ impl Intent {
             Self::ExportMnemonic => Operation::ExportMnemonic,
             Self::RevealSecret => Operation::RevealSecret,
             Self::Backup => Operation::Backup,
+            Self::Group(group) => group.operation(),
         }
     }
 
     /// The event to be signed, if this signs one.
-    pub const fn event(&self) -> Option<&UnsignedEvent> {
+    pub fn event(&self) -> Option<&UnsignedEvent> {
         match self {
             Self::SignEvent(event) => Some(event),
+            Self::Group(group) => group.event(),
             Self::GetPublicKey
             | Self::Encrypt { .. }
             | Self::Decrypt { .. }
@@ -207,7 +244,42 @@ impl Intent {
             | Self::Export
             | Self::ExportMnemonic
             | Self::RevealSecret
-            | Self::Backup => None,
+            | Self::Backup
+            | Self::Group(_) => None,
+        }
+    }
+}
+
+impl GroupUse {
+    /// Which kind of use this is. An event that a group signs is an event that is signed.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Sign(sign) if matches!(sign.message, GroupMessage::Event(_)) => Operation::SignEvent,
+            Self::Sign(_) => Operation::FrostSign,
+            Self::ExportShare { .. } => Operation::ShareExport,
+            Self::Recover => Operation::GroupRecover,
+            Self::Refresh { .. } | Self::RefreshStep { .. } => Operation::GroupRefresh,
+            Self::Repair { .. } | Self::RepairStep { .. } => Operation::ShareRepair,
+            Self::Split { .. } => Operation::KeySplit,
+        }
+    }
+
+    /// The event to be signed, if this signs one.
+    pub fn event(&self) -> Option<&UnsignedEvent> {
+        match self {
+            Self::Sign(sign) => match &sign.message {
+                GroupMessage::Event(event) => Some(event),
+                GroupMessage::FileDigest(_) | GroupMessage::TrustedComment { .. } | GroupMessage::Raw(_) => {
+                    None
+                }
+            },
+            Self::ExportShare { .. }
+            | Self::Recover
+            | Self::Refresh { .. }
+            | Self::RefreshStep { .. }
+            | Self::Repair { .. }
+            | Self::RepairStep { .. }
+            | Self::Split { .. } => None,
         }
     }
 }

@@ -21,6 +21,10 @@ pub enum Collection {
     Requests = 6,
     /// Bunker endpoints: transport keys, relays, connect secrets.
     Endpoints = 7,
+    /// What is public about threshold keys: members, public shares, epoch.
+    Groups = 8,
+    /// Nonces of threshold signatures that are used up.
+    Burns = 9,
     /// Sessions of agents: token hashes, scopes, limits.
     Sessions = 12,
     /// What is public about stored secrets: names, notes, times.
@@ -39,6 +43,8 @@ impl Collection {
         Self::Usage,
         Self::Requests,
         Self::Endpoints,
+        Self::Groups,
+        Self::Burns,
         Self::Sessions,
         Self::Items,
         Self::Checkpoints,
@@ -64,6 +70,8 @@ impl Collection {
             Self::Usage => "usage",
             Self::Requests => "requests",
             Self::Endpoints => "endpoints",
+            Self::Groups => "groups",
+            Self::Burns => "burns",
             Self::Items => "items",
             Self::Checkpoints => "checkpoints",
             Self::Sessions => "sessions",
@@ -140,7 +148,7 @@ mod tests {
     #[test]
     fn collection_numbers_are_stable() {
         let numbers: Vec<u8> = Collection::ALL.iter().map(|c| c.number()).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 12, 13, 14]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14]);
         assert_eq!(Collection::from_number(3), Some(Collection::Audit));
         assert_eq!(Collection::from_number(0), None);
     }

@@ -65,14 +65,16 @@ fn is_hot(collection: u8) -> bool {
             | Collection::Grants
             | Collection::Usage
             | Collection::Endpoints
-            | Collection::Sessions,
+            | Collection::Sessions
+            | Collection::Groups,
         ) => true,
         Some(
             Collection::Secrets
             | Collection::Audit
             | Collection::Requests
             | Collection::Items
-            | Collection::Checkpoints,
+            | Collection::Checkpoints
+            | Collection::Burns,
         )
         | None => false,
     }

@@ -83,6 +83,9 @@ pub enum VaultError {
     /// The writer thread ended.
     #[error("the vault is closed")]
     Closed,
+    /// A threshold operation was refused or failed.
+    #[error(transparent)]
+    Frost(#[from] keep_frost::FrostError),
     /// The work of a transaction gave up.
     #[error("{0}")]
     Rejected(Fault),
@@ -112,6 +115,7 @@ impl From<VaultError> for Fault {
         let code = match error {
             VaultError::Store(store) => return store.into(),
             VaultError::Rejected(fault) => return fault,
+            VaultError::Frost(error) => return error.into(),
             VaultError::WeakKdf(_) => {
                 return Self::new(ErrorCode::InvalidInput, message).with_hint(
                     "for a test vault, say so with --allow-weak-kdf; for a real one, make it anew",

@@ -28,6 +28,7 @@ mod cache;
 mod checkpoint;
 mod effort;
 mod error;
+mod groups;
 mod head;
 mod header;
 mod held;
@@ -55,6 +56,7 @@ mod vault;
 mod verify;
 
 pub use error::VaultError;
+pub use groups::{BurnRecord, GroupRecord, GroupSession, Holding, burn, group_key_path, group_message};
 pub use held::{Committed, Held};
 pub use hidden::{HIDDEN_CAPACITY, Opened, Which};
 pub use items::SecretItem;

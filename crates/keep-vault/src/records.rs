@@ -85,6 +85,9 @@ pub(crate) enum SecretKind {
     /// Whatever its owner stored: reached only through a permit.
     #[n(5)]
     Stored,
+    /// A share of a group with its device key, or the state of a ceremony: signs through a permit.
+    #[n(3)]
+    Share,
     /// Signs checkpoints of the audit log: says nothing in anybody's name.
     #[n(4)]
     Audit,

@@ -167,6 +167,8 @@ impl Read {
                 | Collection::Endpoints
                 | Collection::Items
                 | Collection::Sessions
+                | Collection::Groups
+                | Collection::Burns
                 | Collection::Checkpoints,
             )
             | None => {}

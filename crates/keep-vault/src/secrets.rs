@@ -41,6 +41,8 @@ pub(crate) fn new_audit_key() -> Result<SecretRecord, VaultError> {
 #[derive(Default)]
 pub(crate) struct Secrets {
     expanded: Mutex<HashMap<KeyId, Shielded<EXPANDED_LEN>>>,
+    /// Nonces of threshold signatures, each for one use.
+    pub sessions: crate::groups::Sessions,
 }
 
 impl Secrets {
@@ -85,6 +87,9 @@ impl Vault {
     fn perform(&self, permit: Permit) -> Result<Held<Answer>, VaultError> {
         let (job, again) = (permit.job(), permit.is_repeat());
         let request = permit.into_request();
+        if let Intent::Group(usage) = request.intent {
+            return Ok(Held::new(self.perform_group(request.key, *usage)?, job));
+        }
         let lifted = self.shared.shield.lift();
         if let Some(answer) = self.hand_out(&request)? {
             return Ok(Held::new(answer, job));
@@ -115,6 +120,8 @@ impl Vault {
             Intent::Decrypt { scheme, peer, ciphertext } => {
                 Answer::Plaintext(decrypt(&pair.0, scheme, &peer, &ciphertext)?)
             }
+            // Is gone by now.
+            Intent::Group(_) => return Err(VaultError::Unrecorded),
             Intent::Export => Answer::SecretKey(SecretKey32::take(&mut pair.0.secret_bytes())),
             Intent::ExportMnemonic | Intent::RevealSecret | Intent::Backup => {
                 return Err(VaultError::Rejected(Fault::new(ErrorCode::Bug, "this needs no key pair")));
@@ -147,7 +154,8 @@ impl Vault {
             | Intent::SignEvent(_)
             | Intent::Encrypt { .. }
             | Intent::Decrypt { .. }
-            | Intent::Export => Ok(None),
+            | Intent::Export
+            | Intent::Group(_) => Ok(None),
         }
     }
 
@@ -245,7 +253,11 @@ impl Vault {
         Ok(Some(key))
     }
 
-    fn read_secret(&self, place: &RecordId, kind: SecretKind) -> Result<Option<SecretRecord>, VaultError> {
+    pub(crate) fn read_secret(
+        &self,
+        place: &RecordId,
+        kind: SecretKind,
+    ) -> Result<Option<SecretRecord>, VaultError> {
         let mut row = None;
         self.store.read(&mut |tx| {
             row = tx.get(Collection::Secrets.number(), place)?;

@@ -206,7 +206,9 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Requests
         | Collection::Endpoints
         | Collection::Items
-        | Collection::Sessions => Ok(()),
+        | Collection::Sessions
+        | Collection::Groups
+        | Collection::Burns => Ok(()),
     }
 }
 
@@ -216,11 +218,13 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Secrets
         | Collection::Requests
         | Collection::Items
-        | Collection::Sessions => true,
+        | Collection::Sessions
+        | Collection::Groups => true,
         Collection::Audit
         | Collection::Grants
         | Collection::Usage
         | Collection::Endpoints
-        | Collection::Checkpoints => false,
+        | Collection::Checkpoints
+        | Collection::Burns => false,
     }
 }

@@ -1,54 +1,142 @@
-//! Signing with shares that are all in this process.
+//! Signing with shares that are all in this process, and with those of them that are.
+
+use std::collections::BTreeMap;
 
 use rand_core::{CryptoRng, RngCore};
 
 use super::coordinator::Coordinator;
-use super::proposal::{Partial, Proposal};
-use super::signer::partial;
+use super::proposal::{Package, Partial, Proposal};
+use super::signer::{HeldShare, answer, partial};
 use super::signing_package;
 use crate::suite::with_curve;
-use crate::{FrostError, Group, NonceId, Nonces, SecretShare, Signature};
+use crate::{Commitment, FrostError, Group, Index, NonceId, Nonces, SecretShare, SessionId, Signature};
 
-/// Signs with at least a threshold of shares held here. No signature share leaves this function, so they are not
-/// verified one by one: the signature is, before it is returned. The ids of the nonces are returned for the burn
-/// table; the pipeline commits them before it releases the signature.
+/// Round 1 of the shares that are in this process: their nonces, for one proposal. It lives in memory only and ends with
+/// the one signature, or the one answer, that it is for.
+#[derive(Debug)]
+pub struct LocalSession {
+    proposal: Proposal,
+    session: SessionId,
+    nonces: BTreeMap<Index, Nonces>,
+}
+
+impl LocalSession {
+    /// Makes nonces for `shares`.
+    ///
+    /// # Errors
+    /// Those of [`Proposal::check`] and [`SecretShare::belongs_to`]; [`FrostError::Duplicate`].
+    pub fn new(
+        group: &Group,
+        shares: &[&SecretShare],
+        proposal: Proposal,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Self, FrostError> {
+        proposal.check(group)?;
+        let session = proposal.session()?;
+        let mut nonces = BTreeMap::new();
+        for share in shares {
+            share.belongs_to(group)?;
+            if nonces.insert(share.index(), Nonces::generate(share, rng)?).is_some() {
+                return Err(FrostError::Duplicate(share.index()));
+            }
+        }
+        Ok(Self { proposal, session, nonces })
+    }
+
+    /// The session.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// What is to be signed.
+    pub const fn proposal(&self) -> &Proposal {
+        &self.proposal
+    }
+
+    /// The members whose shares are here, and what they commit to.
+    pub fn commitments(&self) -> impl Iterator<Item = (Index, &Commitment)> {
+        self.nonces.iter().map(|(index, nonces)| (*index, nonces.commitment()))
+    }
+
+    /// What must be in the burn table before anything is made of the nonces.
+    pub fn burns(&self) -> Vec<NonceId> {
+        self.commitments().map(|(_, commitment)| commitment.id()).collect()
+    }
+
+    /// Signs with the shares that are here alone. No signature share leaves, so they are not verified one by one: the
+    /// signature is, before it is returned.
+    ///
+    /// # Errors
+    /// [`FrostError::TooFewSigners`]; [`FrostError::ShareMissing`] for a share that is not given;
+    /// [`FrostError::Cheaters`] for damaged shares.
+    pub fn finish(self, group: &Group, shares: &[&SecretShare]) -> Result<Signature, FrostError> {
+        let mut coordinator = Coordinator::new(group, self.proposal.clone())?;
+        for (index, commitment) in self.commitments() {
+            coordinator.commit(index, self.session, commitment.clone())?;
+        }
+        let commitments = &coordinator.package()?.commitments;
+        let message = self.proposal.message().signed_bytes()?;
+        let spec = self.proposal.spec();
+        let partials = with_curve!(group.suite(), C => {
+            // The package is decoded once for all signers.
+            let package = signing_package::<C>(commitments, &message)?;
+            let mut partials = Vec::with_capacity(self.nonces.len());
+            for (index, nonces) in self.nonces {
+                let share = given(shares, index)?;
+                share.belongs_to(group)?;
+                partials.push((index, partial::<C>(group, share, spec, &package, nonces, false)?));
+            }
+            partials
+        });
+        for (index, share) in partials {
+            coordinator.share(index, &Partial { session: self.session, share })?;
+        }
+        coordinator.finish()
+    }
+
+    /// Answers the coordinator's package with one verified signature share for each share that is here.
+    ///
+    /// # Errors
+    /// Those of [`Committed::sign`](super::Committed::sign); [`FrostError::ShareMissing`].
+    pub fn answer(
+        self,
+        group: &Group,
+        shares: &[&SecretShare],
+        package: &Package,
+    ) -> Result<Vec<HeldShare>, FrostError> {
+        let Self { proposal, session, nonces } = self;
+        let mut held = Vec::with_capacity(nonces.len());
+        for (index, nonces) in nonces {
+            // Of several that committed the coordinator may have chosen some.
+            if package.commitments.contains_key(&index) {
+                held.push(answer(group, given(shares, index)?, &proposal, session, package, nonces)?);
+            }
+        }
+        match held.first() {
+            Some(_) => Ok(held),
+            None => Err(shares
+                .first()
+                .map_or(FrostError::Internal("no shares"), |share| FrostError::NotASigner(share.index()))),
+        }
+    }
+}
+
+fn given<'s>(shares: &[&'s SecretShare], index: Index) -> Result<&'s SecretShare, FrostError> {
+    shares.iter().find(|share| share.index() == index).copied().ok_or(FrostError::ShareMissing(index))
+}
+
+/// Signs with at least a threshold of shares held here. The ids of the nonces are returned for the burn table; the
+/// pipeline commits them before it releases the signature.
 ///
 /// # Errors
-/// Those of [`Proposal::check`] and [`SecretShare::belongs_to`]; [`FrostError::Duplicate`];
-/// [`FrostError::TooFewSigners`]; [`FrostError::Cheaters`] for damaged shares.
+/// Those of [`LocalSession::new`] and [`LocalSession::finish`].
 pub fn sign_local(
     group: &Group,
     shares: &[&SecretShare],
     proposal: &Proposal,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<(Signature, Vec<NonceId>), FrostError> {
-    let mut coordinator = Coordinator::new(group, proposal.clone())?;
-    let session = coordinator.session();
-    let mut nonces = Vec::with_capacity(shares.len());
-    for share in shares {
-        share.belongs_to(group)?;
-        let fresh = Nonces::generate(share, rng)?;
-        coordinator.commit(share.index(), session, fresh.commitment().clone()).map_err(
-            |error| match error {
-                FrostError::CommitmentTwice(index) => FrostError::Duplicate(index),
-                other => other,
-            },
-        )?;
-        nonces.push(fresh);
-    }
-    let burnt = nonces.iter().map(|n| n.commitment().id()).collect();
-    let commitments = &coordinator.package()?.commitments;
-    let message = proposal.message().signed_bytes()?;
-    let partials = with_curve!(group.suite(), C => {
-        // The package is decoded once for all signers.
-        let package = signing_package::<C>(commitments, &message)?;
-        let pairs = shares.iter().zip(nonces);
-        pairs
-            .map(|(share, nonces)| partial::<C>(group, share, proposal.spec(), &package, nonces, false))
-            .collect::<Result<Vec<_>, FrostError>>()?
-    });
-    for (held, share) in shares.iter().zip(partials) {
-        coordinator.share(held.index(), &Partial { session, share })?;
-    }
-    Ok((coordinator.finish()?, burnt))
+    let session = LocalSession::new(group, shares, proposal.clone(), rng)?;
+    let burnt = session.burns();
+    Ok((session.finish(group, shares)?, burnt))
 }

@@ -8,7 +8,7 @@ mod signer;
 mod vectors;
 
 pub use coordinator::Coordinator;
-pub use local::sign_local;
+pub use local::{LocalSession, sign_local};
 pub use proposal::{Package, Partial, Proposal};
 pub use signer::{Committed, HeldShare, sign_pooled};
 
@@ -42,6 +42,26 @@ pub fn verify(
 ) -> Result<(), FrostError> {
     let key = group.derive(spec)?;
     verify_bytes(group.suite(), key.as_bytes(), &message.signed_bytes()?, signature)
+}
+
+/// Whether `signature` over `message` is of the key with these 32 bytes: the x coordinate (BIP-340, messages of any
+/// length), or the Ed25519 key (RFC 8032, strictly).
+///
+/// # Errors
+/// [`FrostError::BadSignature`]; [`FrostError::BadPoint`] when the bytes are no key of the suite.
+pub fn verify_with_key(
+    suite: Suite,
+    key: &[u8; 32],
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), FrostError> {
+    match suite {
+        Suite::Ed25519 => verify_bytes(suite, key, message, signature),
+        Suite::Secp256k1Tr => {
+            let even = [[2].as_slice(), key].concat();
+            verify_bytes(suite, &even, message, signature)
+        }
+    }
 }
 
 /// Whether `signature` over `message` is of the key with this encoding.

@@ -54,6 +54,15 @@ pub enum Kind {
     /// Repair: one helper's sum for the member that lost its share. Sealed.
     #[n(10)]
     Sigma,
+    /// Refresh: who renews which shares.
+    #[n(11)]
+    Plan,
+    /// Repair: whose share is lost, and who helps.
+    #[n(12)]
+    RepairPlan,
+    /// A member's new device key, signed with its old one.
+    #[n(13)]
+    Device,
 }
 
 impl Kind {
@@ -70,6 +79,9 @@ impl Kind {
             Self::Certificate => "certificate",
             Self::Delta => "delta",
             Self::Sigma => "sigma",
+            Self::Plan => "plan",
+            Self::RepairPlan => "repair_plan",
+            Self::Device => "device",
         }
     }
 }
@@ -85,7 +97,10 @@ impl Kind {
             | Self::Partial
             | Self::DkgCommit
             | Self::Contribution
-            | Self::Certificate => false,
+            | Self::Certificate
+            | Self::Plan
+            | Self::RepairPlan
+            | Self::Device => false,
         }
     }
 }

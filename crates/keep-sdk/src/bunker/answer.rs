@@ -170,8 +170,14 @@ fn text_of(answer: Answer) -> SecretText {
         Answer::Event(event) => SecretText::new(event.as_json()),
         Answer::Ciphertext(text) => SecretText::new(text),
         Answer::Plaintext(text) => text,
-        // Export is denied to every client before this; an empty result becomes an error.
-        Answer::SecretKey(_) => SecretText::new(String::new()),
+        // NIP-46 has no method for these, and secrets are denied to every client before this; an empty result becomes an
+        // error.
+        Answer::SecretKey(_)
+        | Answer::Share(_)
+        | Answer::Signature(_)
+        | Answer::SignatureShares(_)
+        | Answer::Ceremony(_)
+        | Answer::Done => SecretText::new(String::new()),
     }
 }
 

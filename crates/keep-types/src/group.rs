@@ -1,0 +1,134 @@
+//! What the shares of a group are used for (FROST, RFC 9591).
+
+use nostr::UnsignedEvent;
+
+use crate::{DisplayText, Name};
+
+/// What a group signs, decoded. Policy judges this value, and the vault signs nothing else.
+#[derive(Debug, Clone)]
+pub enum GroupMessage {
+    /// A Nostr event (NIP-01).
+    Event(Box<UnsignedEvent>),
+    /// The BLAKE2b-512 of a file, as minisign signs it.
+    FileDigest(Box<[u8; 64]>),
+    /// A minisign trusted comment, bound to the signature over the file (64 bytes).
+    TrustedComment {
+        /// The signature over the file.
+        signature: Box<[u8; 64]>,
+        /// The comment.
+        comment: String,
+    },
+    /// Bytes whose meaning nobody checked.
+    Raw(Vec<u8>),
+}
+
+impl GroupMessage {
+    /// One line for the audit log. Raw bytes are told by their number only.
+    pub fn summary(&self) -> DisplayText {
+        match self {
+            Self::Event(event) => DisplayText::new(&format!("event of kind {}", event.kind.as_u16())),
+            Self::FileDigest(digest) => {
+                DisplayText::new(&format!("file with BLAKE2b-512 {}…", hex::encode(&digest[..8])))
+            }
+            Self::TrustedComment { comment, .. } => {
+                DisplayText::truncated(&format!("trusted comment: {comment}"), 200)
+            }
+            Self::Raw(bytes) => DisplayText::new(&format!("{} raw bytes", bytes.len())),
+        }
+    }
+}
+
+/// The Taproot tweak (BIP-341) of the key that signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupTweak {
+    /// The key itself.
+    #[default]
+    None,
+    /// The key path without scripts (BIP-86).
+    KeyPath,
+    /// The key path over a script tree with this Merkle root.
+    ScriptTree([u8; 32]),
+}
+
+/// Which key of a group signs: unhardened BIP-32 steps from the group key, and a tweak on top.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupKeyPath {
+    /// The steps, each below 2³¹.
+    pub path: Vec<u32>,
+    /// The tweak.
+    pub tweak: GroupTweak,
+}
+
+/// One signature, or this vault's part of one. The nonces were made beforehand and wait in the memory of the process.
+#[derive(Debug)]
+pub struct GroupSign {
+    /// The session whose nonces are used up.
+    pub session: [u8; 32],
+    /// What is signed.
+    pub message: GroupMessage,
+    /// Under which key of the group.
+    pub key: GroupKeyPath,
+    /// The ids of the nonces. Each is recorded as burnt before anything is signed, and refused a second time.
+    pub nonces: Vec<[u8; 32]>,
+    /// The signers and commitments of all vaults (the coordinator's package), when signature shares leave this vault;
+    /// nothing when all signers are here and only the finished signature leaves.
+    pub package: Option<Vec<u8>>,
+}
+
+/// A use of the shares of a group. The request's key is the group, for [`Split`](Self::Split) the key that is split.
+#[derive(Debug)]
+pub enum GroupUse {
+    /// Sign.
+    Sign(GroupSign),
+    /// Hand a share out.
+    ExportShare {
+        /// Whose.
+        index: u16,
+    },
+    /// Put the whole secret key together and hand it out.
+    Recover,
+    /// Renew the shares that are here, all at once.
+    Refresh {
+        /// The members that keep a share.
+        keep: Vec<u16>,
+    },
+    /// A step of a renewal among vaults.
+    RefreshStep {
+        /// The members that keep a share, when this step begins the renewal.
+        keep: Option<Vec<u16>>,
+        /// What came from the others.
+        messages: Vec<Vec<u8>>,
+    },
+    /// Make the share of a member again from those that are here.
+    Repair {
+        /// Whose.
+        index: u16,
+    },
+    /// Help another vault to make its share again.
+    RepairStep {
+        /// Whose.
+        index: u16,
+        /// What came from the others; the plan is the first.
+        messages: Vec<Vec<u8>>,
+    },
+    /// Make a group out of a key.
+    Split {
+        /// The group's name.
+        name: Name,
+        /// How many members must sign together.
+        threshold: u16,
+        /// How many members there are.
+        members: u16,
+    },
+}
+
+/// What a step of a ceremony among vaults gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CeremonyStep {
+    /// What is to be given to the others. Secrets in it are sealed to their receiver.
+    pub messages: Vec<Vec<u8>>,
+    /// Whose messages are missing.
+    pub waiting_for: Vec<u16>,
+    /// Whether it is over, and its result is in the vault.
+    pub done: bool,
+}

@@ -1,0 +1,216 @@
+//! Renewal of shares among vaults, step by step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keep_frost::ceremony::{Ceremony, Plan};
+use keep_frost::wire::{Envelope, Kind};
+use keep_frost::{FrostError, Index, SecretShare};
+use keep_types::{CeremonyStep, KeyId, SecretBytes};
+use rand_core::OsRng;
+
+use super::change::list;
+use super::keyring::{REFRESH, secret_place};
+use super::record::{Message, Messages};
+use super::{GroupRecord, Holding};
+use crate::records::{SecretKind, SecretRecord};
+use crate::{Vault, VaultError};
+
+impl Vault {
+    /// One step: takes what has come, does what can be done, keeps it, and gives what is to be sent. The same step again
+    /// gives the same messages.
+    pub(super) fn refresh_step(
+        &self,
+        id: KeyId,
+        keep: Option<&BTreeSet<Index>>,
+        messages: &[Vec<u8>],
+    ) -> Result<CeremonyStep, VaultError> {
+        let record = self.signing_group(id)?;
+        let envelopes = read(messages)?;
+        if let Some(step) = already_done(&record, &envelopes) {
+            return Ok(step);
+        }
+        let (plan, announcement) = self.plan(&record, keep, &envelopes)?;
+        let ours: Vec<Index> =
+            record.shares.iter().filter(|index| plan.members().contains_key(index)).copied().collect();
+        if ours.is_empty() {
+            return self.dropped(&record, &plan);
+        }
+        let mut run = Run { ceremonies: BTreeMap::new(), sent: announcement.into_iter().collect() };
+        for index in &ours {
+            run.ceremonies.insert(*index, self.take_part(&record, &plan, *index)?);
+        }
+        run.advance(plan.session(), envelopes)?;
+        self.keep_snapshots(id, &run)?;
+        let waiting: BTreeSet<Index> = run
+            .ceremonies
+            .values()
+            .flat_map(Ceremony::waiting_for)
+            .filter(|index| !ours.contains(index))
+            .collect();
+        let sent = run.bytes()?;
+        let mut step = CeremonyStep {
+            messages: sent.iter().map(|message| message.0.clone()).collect(),
+            waiting_for: waiting.iter().map(|index| index.get()).collect(),
+            done: false,
+        };
+        if waiting.is_empty() {
+            let last = Messages { session: *plan.session().as_bytes(), sent };
+            self.finish_refresh(&record, run, last)?;
+            step.done = true;
+        }
+        Ok(step)
+    }
+
+    /// The plan: a new one, or the one that came, from a member of the roster.
+    fn plan(
+        &self,
+        record: &GroupRecord,
+        keep: Option<&BTreeSet<Index>>,
+        envelopes: &[Envelope],
+    ) -> Result<(Plan, Option<Envelope>), VaultError> {
+        let came = envelopes.iter().find(|envelope| envelope.kind() == Kind::Plan);
+        match (came, keep) {
+            (Some(envelope), _) => {
+                let device = record.group.device(envelope.from())?;
+                let plan: Plan = envelope.read(Kind::Plan, envelope.session(), &device)?;
+                if plan.session() != envelope.session() {
+                    return Err(FrostError::WrongSession.into());
+                }
+                let same = keep.is_none_or(|keep| plan.members().keys().eq(keep.iter()));
+                if !same {
+                    let kept: Vec<Index> = plan.members().keys().copied().collect();
+                    let reason =
+                        format!("it renews the shares of members {}, not what you asked for", list(&kept));
+                    return Err(FrostError::Malformed { what: "refresh plan", reason }.into());
+                }
+                Ok((plan, None))
+            }
+            (None, Some(keep)) => {
+                let plan = Plan::refresh(&record.group, keep, &mut OsRng)?;
+                let from = *record.shares.iter().find(|index| keep.contains(index)).ok_or(
+                    FrostError::OutOfOrder("none of the members that keep their share is in this vault"),
+                )?;
+                let device = self.device_key(record.id, from)?;
+                let announcement = Envelope::sign(Kind::Plan, plan.session(), from, &device, &plan)?;
+                Ok((plan, Some(announcement)))
+            }
+            (None, None) => Err(FrostError::OutOfOrder("there is no refresh plan yet").into()),
+        }
+    }
+
+    fn take_part(&self, record: &GroupRecord, plan: &Plan, index: Index) -> Result<Ceremony, VaultError> {
+        let Holding { share, device } = self.holding(record, index)?;
+        let device = device.ok_or(FrostError::NoDeviceKey(index))?;
+        let group = record.group.clone();
+        let snapshot = self.group_secret(record.id, REFRESH, index)?;
+        if let Some(snapshot) = snapshot {
+            let old = Some((group.clone(), self.holding(record, index)?.share));
+            let again = self.device_key(record.id, index)?;
+            // A ceremony that was given up, for another plan, leaves a snapshot that is of no use.
+            match Ceremony::restore(snapshot.secret.expose(), again, old) {
+                Ok(ceremony) if ceremony.session() == plan.session() => return Ok(ceremony),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?)
+    }
+
+    fn keep_snapshots(&self, id: KeyId, run: &Run) -> Result<(), VaultError> {
+        let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(run.ceremonies.len());
+        for (index, ceremony) in &run.ceremonies {
+            snapshots.push((*index, ceremony.snapshot()?));
+        }
+        self.submit(move |tx| {
+            for (index, secret) in snapshots {
+                let place = secret_place(tx, id, REFRESH, index);
+                tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
+            }
+            Ok(())
+        })
+        .wait()?;
+        Ok(())
+    }
+
+    fn finish_refresh(&self, record: &GroupRecord, run: Run, last: Messages) -> Result<(), VaultError> {
+        let (mut next, mut holdings) = (None, Vec::with_capacity(run.ceremonies.len()));
+        for (index, ceremony) in run.ceremonies {
+            let outcome = ceremony.finish()?;
+            let device = self.device_key(record.id, index)?;
+            holdings.push(Holding { share: outcome.share, device: Some(device) });
+            next = Some(outcome.group);
+        }
+        let group = next.ok_or(FrostError::Internal("refresh"))?;
+        self.replace_sharing(record, group, holdings, Some(last))
+    }
+
+    /// None of our members keeps a share: theirs are of no use any more once the others are through.
+    fn dropped(&self, record: &GroupRecord, plan: &Plan) -> Result<CeremonyStep, VaultError> {
+        tracing::info!(group = %record.name, "the refresh drops the shares of this vault");
+        let waiting_for = plan.members().keys().map(|index| index.get()).collect();
+        Ok(CeremonyStep { messages: Vec::new(), waiting_for, done: false })
+    }
+}
+
+/// The messages of a ceremony that is over here, for those who have not seen its end.
+fn already_done(record: &GroupRecord, envelopes: &[Envelope]) -> Option<CeremonyStep> {
+    let last = record.last_refresh.as_ref()?;
+    let about = envelopes
+        .iter()
+        .any(|envelope| envelope.kind() == Kind::Plan && envelope.session().as_bytes() == &last.session);
+    about.then(|| CeremonyStep {
+        messages: last.sent.iter().map(|message| message.0.clone()).collect(),
+        waiting_for: Vec::new(),
+        done: true,
+    })
+}
+
+pub(super) fn read(messages: &[Vec<u8>]) -> Result<Vec<Envelope>, VaultError> {
+    Ok(messages.iter().map(|bytes| Envelope::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Our members' sides of one ceremony, and what they have to send.
+struct Run {
+    ceremonies: BTreeMap<Index, Ceremony>,
+    sent: Vec<Envelope>,
+}
+
+impl Run {
+    /// Hands messages around until nothing new comes.
+    fn advance(&mut self, session: keep_frost::SessionId, came: Vec<Envelope>) -> Result<(), VaultError> {
+        let mut inbox: Vec<Envelope> = came
+            .into_iter()
+            .filter(|envelope| envelope.session() == session && envelope.kind() != Kind::Plan)
+            .collect();
+        loop {
+            for (index, ceremony) in &mut self.ceremonies {
+                for envelope in &inbox {
+                    let meant = envelope.to().is_none_or(|to| to == *index);
+                    if envelope.from() != *index && meant {
+                        ceremony.receive(envelope)?;
+                    }
+                }
+            }
+            inbox.clear();
+            for ceremony in self.ceremonies.values_mut() {
+                for envelope in ceremony.advance()? {
+                    if !self.sent.contains(&envelope) {
+                        self.sent.push(envelope.clone());
+                        inbox.push(envelope);
+                    }
+                }
+            }
+            if inbox.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn bytes(&self) -> Result<Vec<Message>, VaultError> {
+        Ok(self.sent.iter().map(|e| e.to_bytes().map(Message)).collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
+/// Shares of members, for the arithmetic.
+pub(super) fn shares_of(holdings: &[Holding]) -> Vec<&SecretShare> {
+    holdings.iter().map(|holding| &holding.share).collect()
+}

@@ -1,0 +1,360 @@
+//! The groups of a vault: made, brought in, changed, deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_frost::wire::{Envelope, Kind};
+use keep_frost::{
+    DeviceKey, DevicePublic, FrostError, Group, Index, SecretShare, SessionId, Status, Suite, dealer,
+};
+use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
+use rand_core::OsRng;
+
+use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
+use super::{GroupRecord, Holding};
+use crate::records::{SecretKind, SecretRecord};
+use crate::{Tx, Vault, VaultError};
+
+/// Writes a member's share and device key.
+pub(super) fn put_holding(
+    tx: &mut Tx<'_, '_>,
+    id: KeyId,
+    index: Index,
+    secret: SecretBytes,
+) -> Result<(), VaultError> {
+    let place = secret_place(tx, id, SHARE, index);
+    tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })
+}
+
+/// Removes everything secret about a member of a group.
+pub(super) fn forget_member(tx: &mut Tx<'_, '_>, id: KeyId, index: Index) -> Result<(), VaultError> {
+    for what in [SHARE, DEVICE, REFRESH, REPAIR] {
+        let place = secret_place(tx, id, what, index);
+        tx.delete_any::<SecretRecord>(&place)?;
+    }
+    Ok(())
+}
+
+fn entry(action: Action, record: &GroupRecord, reason: String) -> Draft {
+    Draft::new(action, Outcome::Allowed, &Origin::Cli).key(record.id).reason(reason)
+}
+
+fn exists(record: &GroupRecord) -> VaultError {
+    Fault::new(
+        ErrorCode::AlreadyExists,
+        format!("this group is already in the vault, as \"{}\"", record.name),
+    )
+    .with_hint("see it with `keep frost show`")
+    .into()
+}
+
+impl Vault {
+    /// Makes a fresh key and shares it out; all shares are in this vault then. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`FrostError::Threshold`]; [`VaultError::NameTaken`]; when the store cannot be written.
+    pub fn deal_group(
+        &self,
+        name: Name,
+        suite: Suite,
+        threshold: u16,
+        members: u16,
+    ) -> Result<GroupRecord, VaultError> {
+        let dealt = dealer::generate(suite, threshold, members, &mut OsRng)?;
+        self.add_dealt(name, dealt)
+    }
+
+    pub(super) fn add_dealt(&self, name: Name, dealt: dealer::Dealt) -> Result<GroupRecord, VaultError> {
+        let dealer::Dealt { group, shares, devices } = dealt;
+        let pairs = shares.into_iter().zip(devices);
+        let holdings = pairs.map(|(share, device)| Holding { share, device: Some(device) }).collect();
+        self.add_group(name, group, holdings)
+    }
+
+    /// Brings a group in that is not here yet, with some of its shares. Durable when this returns.
+    ///
+    /// # Errors
+    /// Those of [`Group::check`] and [`SecretShare::check`]; [`VaultError::NameTaken`]; when the group is here already, or
+    /// the store cannot be written.
+    pub fn add_group(
+        &self,
+        name: Name,
+        group: Group,
+        holdings: Vec<Holding>,
+    ) -> Result<GroupRecord, VaultError> {
+        group.check()?;
+        let (indices, secrets) = checked(&group, &holdings)?;
+        let vault = self.id();
+        let (record, _) = self
+            .submit(move |tx| {
+                let place = tx.locate::<GroupRecord>(group.id().as_bytes());
+                if let Some(record) = tx.get::<GroupRecord>(&place)? {
+                    return Err(exists(&record));
+                }
+                let id = KeyId::from_bytes(*place.as_bytes());
+                for (index, secret) in indices.iter().zip(secrets) {
+                    put_holding(tx, id, *index, secret)?;
+                }
+                let record = GroupRecord {
+                    id,
+                    name,
+                    group,
+                    shares: indices,
+                    created_at: tx.now(),
+                    confirmed_in: vault,
+                    last_refresh: None,
+                };
+                tx.put(place, &record)?;
+                tx.audit(entry(Action::GroupCreated, &record, described(&record)));
+                Ok(record)
+            })
+            .wait()?;
+        Ok(record)
+    }
+
+    /// Brings shares of a group in that is here. Shares of an earlier epoch are refused; shares of a later one replace the
+    /// group's record and make the shares that are here useless, so only with `replace`.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongEpoch`], [`FrostError::WrongSharing`], and those of [`add_group`](Self::add_group).
+    pub fn add_shares(
+        &self,
+        id: KeyId,
+        group: Group,
+        holdings: Vec<Holding>,
+        replace: bool,
+    ) -> Result<GroupRecord, VaultError> {
+        group.check()?;
+        let (indices, secrets) = checked(&group, &holdings)?;
+        let vault = self.id();
+        let (record, _) = self
+            .submit(move |tx| {
+                let place = GroupRecord::place(id);
+                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+                supersede(tx, &mut record, group, replace)?;
+                for (index, secret) in indices.iter().zip(secrets) {
+                    put_holding(tx, id, *index, secret)?;
+                }
+                record.shares.extend(&indices);
+                record.shares.sort_unstable();
+                record.shares.dedup();
+                if replace {
+                    record.confirmed_in = vault;
+                }
+                tx.put(place, &record)?;
+                let reason = format!("{}: members {}", record.name, list(&indices));
+                tx.audit(entry(Action::ShareImported, &record, reason));
+                Ok(record)
+            })
+            .wait()?;
+        self.secrets.sessions.forget(id);
+        Ok(record)
+    }
+
+    /// Deletes a share for good. What is public about the group stays, and with it the epoch that older shares are
+    /// refused by.
+    ///
+    /// # Errors
+    /// [`FrostError::ShareMissing`]; when the store cannot be written.
+    pub fn delete_share(&self, id: KeyId, index: Index) -> Result<GroupRecord, VaultError> {
+        let (record, _) = self
+            .submit(move |tx| {
+                let place = GroupRecord::place(id);
+                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+                record.expect_share(index)?;
+                forget_member(tx, id, index)?;
+                record.shares.retain(|held| *held != index);
+                tx.put(place, &record)?;
+                tx.audit(entry(Action::ShareDeleted, &record, format!("{}: member {index}", record.name)));
+                Ok(record)
+            })
+            .wait()?;
+        self.secrets.sessions.forget(id);
+        Ok(record)
+    }
+
+    /// Says that the group's epoch is the present one, after a restore. The owner's word.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn confirm_group(&self, id: KeyId) -> Result<GroupRecord, VaultError> {
+        let vault = self.id();
+        let (record, _) = self
+            .submit(move |tx| {
+                let place = GroupRecord::place(id);
+                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+                record.confirmed_in = vault;
+                tx.put(place, &record)?;
+                let reason = format!("{}: epoch {} confirmed", record.name, record.group.epoch());
+                tx.audit(entry(Action::GroupChanged, &record, reason));
+                Ok(record)
+            })
+            .wait()?;
+        Ok(record)
+    }
+
+    /// Gives a member whose share is here a new device key. If it had one, the message with which the others take the new
+    /// one is given back, signed with the old one.
+    ///
+    /// # Errors
+    /// [`FrostError::ShareMissing`]; when the store cannot be written.
+    pub fn rotate_device(
+        &self,
+        id: KeyId,
+        index: Index,
+    ) -> Result<(DevicePublic, Option<Envelope>), VaultError> {
+        let record = self.group(id)?;
+        let Holding { share, device: old } = self.holding(&record, index)?;
+        let device = DeviceKey::generate(&mut OsRng)?;
+        let public = device.public();
+        let notice = match old {
+            Some(old) => {
+                let session = device_session(&record.group);
+                Some(Envelope::sign(Kind::Device, session, index, &old, &public)?)
+            }
+            None => None,
+        };
+        let secret = Holding { share, device: Some(device) }.to_record()?;
+        self.change_devices(id, BTreeMap::from([(index, public)]), Some((index, secret)))?;
+        Ok((public, notice))
+    }
+
+    /// Takes the new device key of another member, from the message that its old one signed.
+    ///
+    /// # Errors
+    /// [`FrostError::NotAuthentic`], [`FrostError::WrongSession`] for a message of another sharing of the key.
+    pub fn accept_device(&self, id: KeyId, notice: &Envelope) -> Result<Index, VaultError> {
+        let record = self.group(id)?;
+        let old = record.group.device(notice.from())?;
+        let public: DevicePublic = notice.read(Kind::Device, device_session(&record.group), &old)?;
+        self.trust_devices(id, BTreeMap::from([(notice.from(), public)]))?;
+        Ok(notice.from())
+    }
+
+    /// Takes device keys of members on the owner's word.
+    ///
+    /// # Errors
+    /// [`FrostError::UnknownMember`]; when the store cannot be written.
+    pub fn trust_devices(
+        &self,
+        id: KeyId,
+        devices: BTreeMap<Index, DevicePublic>,
+    ) -> Result<GroupRecord, VaultError> {
+        self.change_devices(id, devices, None)
+    }
+
+    fn change_devices(
+        &self,
+        id: KeyId,
+        devices: BTreeMap<Index, DevicePublic>,
+        own: Option<(Index, SecretBytes)>,
+    ) -> Result<GroupRecord, VaultError> {
+        let (record, _) = self
+            .submit(move |tx| {
+                let place = GroupRecord::place(id);
+                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+                if let Some(here) = devices.keys().find(|index| {
+                    record.shares.contains(index) && own.as_ref().is_none_or(|(own, _)| own != *index)
+                }) {
+                    let message =
+                        format!("the share of member {here} is in this vault; its device key is known");
+                    return Err(Fault::new(ErrorCode::InvalidInput, message).into());
+                }
+                let named: Vec<Index> = devices.keys().copied().collect();
+                record.group = record.group.with_devices(&devices)?;
+                if let Some((index, secret)) = own {
+                    put_holding(tx, id, index, secret)?;
+                }
+                tx.put(place, &record)?;
+                let reason = format!("{}: device keys of members {}", record.name, list(&named));
+                tx.audit(entry(Action::GroupChanged, &record, reason));
+                Ok(record)
+            })
+            .wait()?;
+        Ok(record)
+    }
+}
+
+/// What signs for a change of device keys is bound to this very sharing.
+fn device_session(group: &Group) -> SessionId {
+    SessionId::from_bytes(*group.sharing().as_bytes())
+}
+
+/// Puts `group` into the record, if it may take the place of what is there.
+fn supersede(
+    tx: &mut Tx<'_, '_>,
+    record: &mut GroupRecord,
+    group: Group,
+    replace: bool,
+) -> Result<(), VaultError> {
+    let (known, found) = (record.group.epoch(), group.epoch());
+    if found < known {
+        return Err(FrostError::WrongEpoch { expected: known, found }.into());
+    }
+    if found == known {
+        if record.group.sharing() != group.sharing() {
+            return Err(FrostError::WrongSharing.into());
+        }
+        // Device keys that are known here stay: they may be newer.
+        let known: BTreeSet<Index> =
+            record.group.members().iter().filter(|m| m.device.is_some()).map(|m| m.index).collect();
+        let news = group.members().iter().filter(|m| !known.contains(&m.index));
+        let news = news.filter_map(|m| m.device.map(|device| (m.index, device))).collect();
+        record.group = record.group.clone().with_devices(&news)?;
+        return Ok(());
+    }
+    if !replace {
+        let fault = Fault::from(FrostError::WrongEpoch { expected: known, found });
+        return Err(fault
+            .with_hint("the group was refreshed since; with --replace the older shares here are deleted")
+            .into());
+    }
+    for index in std::mem::take(&mut record.shares) {
+        forget_member(tx, record.id, index)?;
+    }
+    record.group = group;
+    record.last_refresh = None;
+    Ok(())
+}
+
+fn checked(group: &Group, holdings: &[Holding]) -> Result<(Vec<Index>, Vec<SecretBytes>), VaultError> {
+    let (mut indices, mut secrets) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    for Holding { share, .. } in holdings {
+        SecretShare::check(share, group)?;
+        if !seen.insert(share.index()) {
+            return Err(FrostError::Duplicate(share.index()).into());
+        }
+    }
+    let mut sorted: Vec<&Holding> = holdings.iter().collect();
+    sorted.sort_by_key(|holding| holding.share.index());
+    for holding in sorted {
+        indices.push(holding.share.index());
+        secrets.push(holding.to_record()?);
+    }
+    Ok((indices, secrets))
+}
+
+fn described(record: &GroupRecord) -> String {
+    let group = &record.group;
+    let status = match group.status() {
+        Status::Active => "",
+        Status::MustReshare => ", must be re-shared",
+    };
+    format!(
+        "{}: {} of {}, {}, shares of members {} here{status}",
+        record.name,
+        group.threshold(),
+        group.members().len(),
+        group.suite(),
+        list(&record.shares),
+    )
+}
+
+/// Members, for a person.
+pub(super) fn list(indices: &[Index]) -> String {
+    if indices.is_empty() {
+        return "none".to_owned();
+    }
+    indices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

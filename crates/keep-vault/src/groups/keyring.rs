@@ -1,0 +1,162 @@
+//! The groups of a vault: read, opened for a session.
+
+use std::collections::BTreeSet;
+
+use keep_frost::sign::{LocalSession, Proposal};
+use keep_frost::{Commitment, DeviceKey, FrostError, Index, NonceId, SecretShare, SessionId};
+use keep_types::{Collection, KeyId, Record, RecordId};
+use rand_core::OsRng;
+
+use super::holding::Holding;
+use super::{GroupRecord, unconfirmed};
+use crate::records::{SecretKind, SecretRecord};
+use crate::seal::open_row;
+use crate::{Tx, Vault, VaultError};
+
+/// The nonces of a session, as everybody may know them. The secret halves wait in the memory of the vault's process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSession {
+    /// The session.
+    pub session: SessionId,
+    /// What each member whose share is here commits to.
+    pub commitments: Vec<(Index, Commitment)>,
+    /// What is burnt when they are used.
+    pub burns: Vec<NonceId>,
+}
+
+/// What a group's secret is about: the natural key of its place.
+pub(super) fn natural(id: KeyId, what: &[u8], index: Index) -> Vec<u8> {
+    [id.as_bytes().as_slice(), what, &index.get().to_be_bytes()].concat()
+}
+
+pub(super) const SHARE: &[u8] = b"share";
+pub(super) const DEVICE: &[u8] = b"device";
+pub(super) const REFRESH: &[u8] = b"refresh";
+pub(super) const REPAIR: &[u8] = b"repair";
+
+pub(super) fn secret_place(tx: &Tx<'_, '_>, id: KeyId, what: &[u8], index: Index) -> RecordId {
+    tx.locate::<SecretRecord>(&natural(id, what, index))
+}
+
+impl Vault {
+    /// Every readable group, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn groups(&self) -> Result<Vec<GroupRecord>, VaultError> {
+        let mut groups: Vec<GroupRecord> = self.all::<GroupRecord>()?.into_iter().map(|(_, g)| g).collect();
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(groups)
+    }
+
+    /// A group.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchKey`]; when it cannot be read.
+    pub fn group(&self, id: KeyId) -> Result<GroupRecord, VaultError> {
+        let mut row = None;
+        self.store.read(&mut |tx| {
+            row = tx.get(Collection::Groups.number(), &GroupRecord::place(id))?;
+            Ok(())
+        })?;
+        let row = row.ok_or(VaultError::NoSuchKey)?;
+        let identity = self.shared.identity;
+        let plain = open_row(&self.shared.keys()?, identity.vault, identity.epoch, &row).map_err(|_| {
+            VaultError::Record { collection: "groups", reason: "it was changed or is damaged".into() }
+        })?;
+        Ok(GroupRecord::from_cbor(&plain)?)
+    }
+
+    /// Round 1: makes nonces for the shares of `signers`, which wait in memory for their one use. Nothing is signed.
+    ///
+    /// # Errors
+    /// Those of [`LocalSession::new`]; when a share is not here or cannot be read, or the group's epoch is not confirmed.
+    pub fn open_session(
+        &self,
+        id: KeyId,
+        proposal: Proposal,
+        signers: &[Index],
+    ) -> Result<GroupSession, VaultError> {
+        let record = self.signing_group(id)?;
+        let holdings = self.holdings(&record, signers)?;
+        let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
+        let session = LocalSession::new(&record.group, &shares, proposal, &mut OsRng)?;
+        let opened = GroupSession {
+            session: session.session(),
+            commitments: session.commitments().map(|(index, c)| (index, c.clone())).collect(),
+            burns: session.burns(),
+        };
+        self.secrets.sessions.keep(id, session)?;
+        Ok(opened)
+    }
+
+    /// The device key of a member whose share is, or was, here. It authenticates messages and signs nothing in anybody's
+    /// name, so it needs no permit.
+    ///
+    /// # Errors
+    /// [`FrostError::NoDeviceKey`]; when it cannot be read.
+    pub fn device_key(&self, id: KeyId, index: Index) -> Result<DeviceKey, VaultError> {
+        if let Some(bytes) = self.group_secret(id, SHARE, index)?
+            && let Some(device) = Holding::from_record(bytes.secret.expose())?.device
+        {
+            return Ok(device);
+        }
+        let record = self.group_secret(id, DEVICE, index)?.ok_or(FrostError::NoDeviceKey(index))?;
+        Ok(DeviceKey::from_bytes(&mut zeroize::Zeroizing::new(*record.key32()?.expose()))?)
+    }
+
+    /// Reads every share of a group back from the store and checks it against the group's public shares.
+    ///
+    /// # Errors
+    /// When one is missing, unreadable, or not the group's.
+    pub fn check_shares(&self, id: KeyId) -> Result<(), VaultError> {
+        let record = self.group(id)?;
+        for holding in self.holdings(&record, &record.shares)? {
+            holding.share.check(&record.group)?;
+        }
+        Ok(())
+    }
+
+    /// The group, if its shares may be used.
+    pub(super) fn signing_group(&self, id: KeyId) -> Result<GroupRecord, VaultError> {
+        let record = self.group(id)?;
+        if record.confirmed_in != self.id() {
+            return Err(unconfirmed(record.name.as_str()));
+        }
+        Ok(record)
+    }
+
+    pub(super) fn holdings(
+        &self,
+        record: &GroupRecord,
+        members: &[Index],
+    ) -> Result<Vec<Holding>, VaultError> {
+        let mut seen = BTreeSet::new();
+        let mut holdings = Vec::with_capacity(members.len());
+        for index in members {
+            if !seen.insert(*index) {
+                return Err(FrostError::Duplicate(*index).into());
+            }
+            holdings.push(self.holding(record, *index)?);
+        }
+        Ok(holdings)
+    }
+
+    pub(super) fn holding(&self, record: &GroupRecord, index: Index) -> Result<Holding, VaultError> {
+        record.expect_share(index)?;
+        let secret = self.group_secret(record.id, SHARE, index)?.ok_or(FrostError::ShareMissing(index))?;
+        let holding = Holding::from_record(secret.secret.expose())?;
+        holding.share.belongs_to(&record.group)?;
+        Ok(holding)
+    }
+
+    pub(super) fn group_secret(
+        &self,
+        id: KeyId,
+        what: &[u8],
+        index: Index,
+    ) -> Result<Option<SecretRecord>, VaultError> {
+        let place = self.shared.keys()?.locate(Collection::Secrets, &natural(id, what, index));
+        self.read_secret(&place, SecretKind::Share)
+    }
+}

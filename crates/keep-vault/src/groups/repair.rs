@@ -1,0 +1,225 @@
+//! A lost share is made again: here from a threshold of others, or with the help of other vaults.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_frost::repair::{Helper, Repair, RepairPlan, repair_local};
+use keep_frost::wire::{Envelope, Kind};
+use keep_frost::{DeviceKey, FrostError, Index};
+use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, KeyId, Origin, SecretBytes};
+use rand_core::OsRng;
+
+use super::ceremony::{read, shares_of};
+use super::change::{forget_member, put_holding};
+use super::keyring::{DEVICE, REPAIR, secret_place};
+use super::{GroupRecord, Holding};
+use crate::records::{SecretKind, SecretRecord};
+use crate::{Vault, VaultError};
+
+impl Vault {
+    pub(super) fn repair_here(&self, id: KeyId, lost: Index) -> Result<Answer, VaultError> {
+        let record = self.signing_group(id)?;
+        refuse_held(&record, lost)?;
+        let holdings = self.holdings(&record, &record.shares)?;
+        let share = repair_local(&record.group, &shares_of(&holdings), lost, &mut OsRng)?;
+        let device = DeviceKey::generate(&mut OsRng)?;
+        self.add_repaired(&record, Holding { share, device: Some(device) })?;
+        Ok(Answer::Done)
+    }
+
+    /// A step of our members that help, by the plan that the member who lost its share has made.
+    pub(super) fn repair_step(
+        &self,
+        id: KeyId,
+        lost: Index,
+        messages: &[Vec<u8>],
+    ) -> Result<CeremonyStep, VaultError> {
+        let record = self.signing_group(id)?;
+        let envelopes = read(messages)?;
+        let plan = repair_plan(&envelopes, lost)?;
+        plan.check(&record.group)?;
+        let ours: Vec<Index> =
+            record.shares.iter().filter(|index| plan.helpers().contains_key(index)).copied().collect();
+        if ours.is_empty() {
+            return Err(FrostError::OutOfOrder(
+                "the plan asks for the help of other members than those here",
+            )
+            .into());
+        }
+        let mut helpers = BTreeMap::new();
+        for index in &ours {
+            helpers.insert(*index, self.help(&record, &plan, *index)?);
+        }
+        let mut sent = Vec::new();
+        for helper in helpers.values() {
+            sent.extend(helper.start()?);
+        }
+        let session = plan.session();
+        let came = envelopes.iter().filter(|e| e.session() == session && e.kind() == Kind::Delta);
+        for envelope in came.chain(&sent) {
+            if let Some(helper) = envelope.to().and_then(|to| helpers.get_mut(&to))
+                && envelope.from() != envelope.to().unwrap_or(envelope.from())
+            {
+                helper.receive(envelope)?;
+            }
+        }
+        let mut missing = BTreeSet::new();
+        let mut sums = Vec::new();
+        for helper in helpers.values() {
+            match helper.sum()? {
+                Some(sum) => sums.push(sum),
+                None => missing.extend(plan.helpers().keys().filter(|index| {
+                    !ours.contains(index)
+                        && !envelopes
+                            .iter()
+                            .any(|e| e.kind() == Kind::Delta && e.session() == session && e.from() == **index)
+                })),
+            }
+        }
+        self.keep_helpers(id, &helpers)?;
+        sent.extend(sums);
+        step(sent, &missing, missing.is_empty())
+    }
+
+    fn help(&self, record: &GroupRecord, plan: &RepairPlan, index: Index) -> Result<Helper, VaultError> {
+        if let Some(snapshot) = self.group_secret(record.id, REPAIR, index)? {
+            let Holding { share, device } = self.holding(record, index)?;
+            let device = device.ok_or(FrostError::NoDeviceKey(index))?;
+            // The snapshot of another repair is of no use for this one.
+            let restored = Helper::restore(snapshot.secret.expose(), record.group.clone(), share, device);
+            if let Ok(helper) = restored
+                && helper.session() == plan.session()
+            {
+                return Ok(helper);
+            }
+        }
+        let Holding { share, device } = self.holding(record, index)?;
+        let device = device.ok_or(FrostError::NoDeviceKey(index))?;
+        Ok(Helper::new(plan.clone(), record.group.clone(), share, device, &mut OsRng)?)
+    }
+
+    fn keep_helpers(&self, id: KeyId, helpers: &BTreeMap<Index, Helper>) -> Result<(), VaultError> {
+        let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(helpers.len());
+        for (index, helper) in helpers {
+            snapshots.push((*index, helper.snapshot()?));
+        }
+        self.submit(move |tx| {
+            for (index, secret) in snapshots {
+                let place = secret_place(tx, id, REPAIR, index);
+                tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
+            }
+            Ok(())
+        })
+        .wait()?;
+        Ok(())
+    }
+
+    /// The side of the member that lost its share: makes the plan, or goes on with the one that it made, and takes the
+    /// helpers' sums. It uses no share, so it needs no permit; what comes out of it is checked against the group.
+    ///
+    /// # Errors
+    /// Those of [`RepairPlan::new`] and [`Repair::receive`]; [`FrostError::RepairFailed`]; when the share is here.
+    pub fn repair_own(
+        &self,
+        id: KeyId,
+        lost: Index,
+        helpers: &BTreeSet<Index>,
+        messages: &[Vec<u8>],
+    ) -> Result<CeremonyStep, VaultError> {
+        let record = self.group(id)?;
+        refuse_held(&record, lost)?;
+        let envelopes = read(messages)?;
+        let known = envelopes.iter().any(|envelope| envelope.kind() == Kind::RepairPlan);
+        let device = self.own_device(id, lost)?;
+        let plan = if known {
+            repair_plan(&envelopes, lost)?
+        } else {
+            RepairPlan::new(&record.group, lost, device.public(), helpers, &mut OsRng)?
+        };
+        let announcement = Envelope::sign(Kind::RepairPlan, plan.session(), lost, &device, &plan)?;
+        let session = plan.session();
+        let mut repair = Repair::new(plan, record.group.clone(), device)?;
+        for envelope in envelopes.iter().filter(|e| e.session() == session && e.kind() == Kind::Sigma) {
+            repair.receive(envelope)?;
+        }
+        let waiting: BTreeSet<Index> = repair.waiting_for().into_iter().collect();
+        if waiting.is_empty() {
+            let share = repair.finish()?;
+            let device = self.own_device(id, lost)?;
+            self.add_repaired(&record, Holding { share, device: Some(device) })?;
+        }
+        step(vec![announcement], &waiting, waiting.is_empty())
+    }
+
+    /// The device key of a member without share: the one that it has, or a new one.
+    fn own_device(&self, id: KeyId, index: Index) -> Result<DeviceKey, VaultError> {
+        match self.device_key(id, index) {
+            Err(VaultError::Frost(FrostError::NoDeviceKey(_))) => {}
+            known => return known,
+        }
+        let device = DeviceKey::generate(&mut OsRng)?;
+        let secret = SecretBytes::new(device.expose().to_vec());
+        self.submit(move |tx| {
+            let place = secret_place(tx, id, DEVICE, index);
+            tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })
+        })
+        .wait()?;
+        Ok(device)
+    }
+
+    fn add_repaired(&self, record: &GroupRecord, holding: Holding) -> Result<(), VaultError> {
+        let (id, index, sharing) = (record.id, holding.share.index(), record.group.sharing());
+        holding.share.check(&record.group)?;
+        let device = holding.device.as_ref().map(DeviceKey::public);
+        let secret = holding.to_record()?;
+        drop(holding);
+        self.submit(move |tx| {
+            let place = GroupRecord::place(id);
+            let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+            if record.group.sharing() != sharing {
+                return Err(FrostError::WrongSharing.into());
+            }
+            forget_member(tx, id, index)?;
+            put_holding(tx, id, index, secret)?;
+            if let Some(device) = device {
+                record.group = record.group.with_devices(&BTreeMap::from([(index, device)]))?;
+            }
+            record.shares.push(index);
+            record.shares.sort_unstable();
+            record.shares.dedup();
+            tx.put(place, &record)?;
+            let entry = Draft::new(Action::GroupChanged, Outcome::Allowed, &Origin::Cli).key(id);
+            tx.audit(entry.reason(format!("{}: the share of member {index} was made again", record.name)));
+            Ok(())
+        })
+        .wait()?;
+        Ok(())
+    }
+}
+
+fn refuse_held(record: &GroupRecord, lost: Index) -> Result<(), VaultError> {
+    record.group.member(lost)?;
+    if record.shares.contains(&lost) {
+        let message = format!("the share of member {lost} is in this vault; it needs no repair");
+        return Err(Fault::new(ErrorCode::InvalidInput, message).into());
+    }
+    Ok(())
+}
+
+/// The plan, signed with the device key that it names for the member that lost its share. Whether that device is the
+/// member's is for the owner to say before helping.
+pub(super) fn repair_plan(envelopes: &[Envelope], lost: Index) -> Result<RepairPlan, VaultError> {
+    let envelope = envelopes.iter().find(|envelope| envelope.kind() == Kind::RepairPlan).ok_or(
+        FrostError::OutOfOrder("there is no repair plan yet: the member that lost its share makes it"),
+    )?;
+    let plan = RepairPlan::read(envelope)?;
+    if plan.lost() != lost || envelope.from() != lost {
+        return Err(FrostError::NotASigner(lost).into());
+    }
+    Ok(plan)
+}
+
+fn step(sent: Vec<Envelope>, waiting: &BTreeSet<Index>, done: bool) -> Result<CeremonyStep, VaultError> {
+    let messages = sent.iter().map(Envelope::to_bytes).collect::<Result<Vec<_>, _>>()?;
+    Ok(CeremonyStep { messages, waiting_for: waiting.iter().map(|index| index.get()).collect(), done })
+}
