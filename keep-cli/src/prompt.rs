@@ -1,6 +1,6 @@
 //! What a person is shown before deciding about a request.
 
-use keep_sdk::{DisplayText, Origin, Prompt};
+use keep_sdk::{DisplayText, Origin, Prompt, SpendFacts};
 
 use crate::key_view::short;
 use crate::style::Style;
@@ -30,14 +30,40 @@ pub fn render(prompt: &Prompt, style: Style) -> String {
     if prompt.tags.len() > MAX_TAGS {
         row("", &format!("… and {} more tags that are not shown", prompt.tags.len() - MAX_TAGS));
     }
+    if let Some(spend) = &prompt.spend {
+        for (label, text) in spend_rows(spend) {
+            row(label, &text);
+        }
+    }
+    if let Some(message) = &prompt.message {
+        row("address", message.address.as_ref().map_or("none", |address| address.as_str()));
+        row("message", &cut(message.message.as_str(), MAX_CONTENT));
+    }
     row("why", &prompt.because);
     lines.join("\n")
+}
+
+/// What a transaction does, as labelled lines: every destination is named, for each of them is paid.
+fn spend_rows(spend: &SpendFacts) -> Vec<(&'static str, String)> {
+    let sats = |amount: Option<u64>| amount.map_or("unknown".to_owned(), |sats| format!("{sats} sats"));
+    let rate = spend.fee_rate_sats_per_kvb.map(|rate| format!(" ({:.1} sat/vB)", rate as f64 / 1000.0));
+    let fee = format!("{}{}", sats(spend.fee_sats), rate.unwrap_or_default());
+    let mut rows = vec![("leaves", sats(spend.leaving_sats)), ("fee", fee)];
+    for (number, to) in spend.destinations.iter().enumerate() {
+        let address = to.address.as_ref().map_or("a script without address", |address| address.as_str());
+        rows.push((if number == 0 { "pays" } else { "" }, format!("{} sats to {address}", to.amount_sats)));
+    }
+    if !spend.outputs_fixed {
+        rows.push(("beware", "the signature would not fix where the coins go".to_owned()));
+    }
+    rows
 }
 
 /// The question in one line.
 pub fn headline(prompt: &Prompt) -> String {
     let asks = match prompt.kind {
         Some(kind) => format!("asks to sign an event of kind {}{}", kind.as_u16(), meaning(kind.as_u16())),
+        None if prompt.spend.is_some() => "asks to sign a Bitcoin transaction".to_owned(),
         None => format!("asks for {}", prompt.operation),
     };
     format!("{} {asks}", asker(prompt))

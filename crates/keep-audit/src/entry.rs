@@ -110,6 +110,14 @@ words! {
         GroupRecover = 38, "group_recover";
         /// A key became a group.
         KeySplit = 39, "key_split";
+        /// The public side of a Bitcoin account was told.
+        BitcoinAccount = 40, "bitcoin_account";
+        /// A Bitcoin transaction was signed; the subject is its id.
+        SignPsbt = 41, "sign_psbt";
+        /// A message was signed in the name of a Bitcoin address; the subject is its hash.
+        SignMessage = 42, "sign_message";
+        /// The owner changed the limits on spending.
+        SpendLimitsChanged = 43, "spend_limits_changed";
         /// The oldest entries were removed; a signed checkpoint stands where they ended.
         LogPruned = 70, "log_pruned";
         /// The log was handed out, with a signed head.

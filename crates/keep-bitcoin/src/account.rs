@@ -14,7 +14,19 @@ use crate::hd::{PublicNode, fingerprint, hardened, is_consistent};
 use crate::{BitcoinError, Network, OwnAddress, SecretNode};
 
 /// Which of the two chains of an account: for receiving, or for change (BIP-44).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Branch {
     /// `…/0/*`: addresses that are given away.

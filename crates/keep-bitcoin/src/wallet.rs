@@ -103,6 +103,11 @@ impl Wallet {
         &self.accounts
     }
 
+    /// The identity key, if it was added.
+    pub fn identity_key(&self) -> Option<XOnlyPublicKey> {
+        self.identity.as_ref().map(|identity| identity.tweaked.internal_key)
+    }
+
     pub(crate) const fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }

@@ -1,10 +1,11 @@
 //! The verdict.
 
 use keep_types::{
-    DisplayText, ErrorCode, Fault, JobId, Kind, Operation, Origin, PublicKey, Request, Timestamp,
+    DisplayText, ErrorCode, Fault, JobId, Kind, MessageFacts, Operation, Origin, PublicKey, Request,
+    SpendFacts, Timestamp,
 };
 
-use crate::{Effect, Exceeded, Grant, Permit, Usage};
+use crate::{Effect, Exceeded, Grant, Overspend, Permit, SpendLimits, Spent, Usage};
 
 /// What stands about the asker, as the store has it inside the write lock.
 #[derive(Debug)]
@@ -22,6 +23,15 @@ pub enum Standing<'a> {
     },
     /// Somebody who was granted nothing.
     Stranger,
+}
+
+/// The limits on spending that the owner set on a key. They hold for everybody who uses it.
+#[derive(Debug)]
+pub struct Purse<'a> {
+    /// The limits.
+    pub limits: &'a SpendLimits,
+    /// What was spent with the key. Counted here when the verdict is `Allow`.
+    pub spent: &'a mut Spent,
 }
 
 /// On what ground a request is judged this time.
@@ -66,7 +76,7 @@ pub struct Denied {
 }
 
 /// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// The client has no grant.
     #[error("this client is not connected")]
@@ -90,6 +100,9 @@ pub enum Reason {
     /// The owner stopped it.
     #[error("the owner has suspended this client")]
     Suspended,
+    /// A limit on spending is reached.
+    #[error("{0}")]
+    Spend(#[from] Overspend),
 }
 
 impl From<Reason> for Fault {
@@ -97,9 +110,11 @@ impl From<Reason> for Fault {
         let code = match reason {
             Reason::NotConnected => ErrorCode::NotConnected,
             Reason::Limit(Exceeded::Rate(_)) => ErrorCode::RateLimited,
-            Reason::Rule { .. } | Reason::Never(_) | Reason::Limit(_) | Reason::Suspended => {
-                ErrorCode::RefusedByPolicy
-            }
+            Reason::Rule { .. }
+            | Reason::Never(_)
+            | Reason::Limit(_)
+            | Reason::Suspended
+            | Reason::Spend(_) => ErrorCode::RefusedByPolicy,
         };
         Self::new(code, reason.to_string())
     }
@@ -124,6 +139,10 @@ pub struct Prompt {
     pub content: DisplayText,
     /// The other side of an encryption or decryption.
     pub peer: Option<PublicKey>,
+    /// What a transaction does.
+    pub spend: Option<SpendFacts>,
+    /// What a message in the name of a Bitcoin address says.
+    pub message: Option<MessageFacts>,
     /// Why it is asked: the rule that says so, or that none covers it.
     pub because: String,
 }
@@ -131,26 +150,76 @@ pub struct Prompt {
 /// The longest text that a person is shown of one field, in characters; the rest is cut with `…`.
 const MAX_SHOWN: usize = 10_000;
 
-/// Judges a request. Counts the use in `standing` when it is allowed afresh.
+/// Judges a request about a key on which the owner set no limits. Counts the use in `standing` when it is allowed afresh.
 pub fn judge(request: Request, job: JobId, standing: Standing<'_>, basis: Basis, now: Timestamp) -> Verdict {
+    judge_within(request, job, standing, None, basis, now)
+}
+
+/// Judges a request. Counts the use in `standing` and `purse` when it is allowed afresh.
+pub fn judge_within(
+    request: Request,
+    job: JobId,
+    standing: Standing<'_>,
+    purse: Option<Purse<'_>>,
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
+    within(request, purse, basis, now, |request, large| {
+        judge_standing(request, job, standing, large, basis, now)
+    })
+}
+
+/// Judges a request within the owner's limits on its key. `judge` judges everything else; it is told whether the amount is
+/// one that the owner wants to be asked about.
+pub(crate) fn within(
+    request: Request,
+    purse: Option<Purse<'_>>,
+    basis: Basis,
+    now: Timestamp,
+    judge: impl FnOnce(Request, bool) -> Verdict,
+) -> Verdict {
+    let repeat = basis == Basis::Recorded;
+    let Some((facts, purse)) = request.intent.spend().cloned().zip(purse).filter(|_| !repeat) else {
+        return judge(request, false);
+    };
+    if let Err(overspend) = purse.limits.check(&facts, purse.spent, now) {
+        return deny(request, overspend.into());
+    }
+    let verdict = judge(request, purse.limits.asks(&facts));
+    if matches!(verdict, Verdict::Allow(_)) {
+        purse.spent.count(purse.limits, &facts, now);
+    }
+    verdict
+}
+
+/// `large`: the amount is one that the owner wants to be asked about.
+fn judge_standing(
+    request: Request,
+    job: JobId,
+    standing: Standing<'_>,
+    large: bool,
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
     match standing {
         Standing::Owner if request.origin == Origin::Cli => Verdict::Allow(Permit::new(request, job, false)),
         Standing::Client { grant, usage, relays } if is_of(grant, &request.origin) => {
-            judge_client(request, job, grant, usage, relays, basis, now)
+            judge_client(request, job, Client { grant, usage, relays, large }, basis, now)
         }
         Standing::Owner | Standing::Client { .. } | Standing::Stranger => deny(request, Reason::NotConnected),
     }
 }
 
-fn judge_client(
-    request: Request,
-    job: JobId,
-    grant: &Grant,
-    usage: &mut Usage,
-    relays: &[String],
-    basis: Basis,
-    now: Timestamp,
-) -> Verdict {
+/// A client with what stands about it.
+struct Client<'a> {
+    grant: &'a Grant,
+    usage: &'a mut Usage,
+    relays: &'a [String],
+    large: bool,
+}
+
+fn judge_client(request: Request, job: JobId, client: Client<'_>, basis: Basis, now: Timestamp) -> Verdict {
+    let Client { grant, usage, relays, large } = client;
     let operation = request.intent.operation();
     if request.key != grant.key {
         return deny(request, Reason::NotConnected);
@@ -169,9 +238,18 @@ fn judge_client(
     if let Err(exceeded) = usage.check(&grant.limits, now) {
         return deny(request, exceeded.into());
     }
-    let allowed = basis == Basis::Approved || matches!(decided, Some((_, Effect::Allow)));
+    let limits = &grant.policy.spend;
+    let facts = request.intent.spend().cloned();
+    if let Some(facts) = &facts
+        && let Err(overspend) = limits.check(facts, &usage.spent, now)
+    {
+        return deny(request, overspend.into());
+    }
+    let large = large || facts.as_ref().is_some_and(|facts| limits.asks(facts));
+    let allowed = basis == Basis::Approved || (!large && matches!(decided, Some((_, Effect::Allow))));
     if !allowed {
         let because = match decided {
+            Some((_, Effect::Allow)) => "the amount is one that is always asked about".to_owned(),
             Some((rule, _)) => format!("rule {rule} of policy {} asks", grant.policy.name),
             None => format!("no rule of policy {} covers it", grant.policy.name),
         };
@@ -179,6 +257,9 @@ fn judge_client(
         return Verdict::Ask(Question { request, prompt });
     }
     usage.count(now);
+    if let Some(facts) = &facts {
+        usage.spent.count(limits, facts, now);
+    }
     Verdict::Allow(Permit::new(request, job, false))
 }
 
@@ -210,6 +291,8 @@ pub(crate) fn prompt(request: &Request, claims: &str, because: String) -> Prompt
         tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
         content: DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
         peer: request.intent.peer().copied(),
+        spend: request.intent.spend().cloned(),
+        message: request.intent.message().cloned(),
         because,
     }
 }

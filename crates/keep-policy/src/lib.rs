@@ -15,12 +15,14 @@ mod permit;
 mod policy;
 mod rule;
 mod session;
+mod spend;
 mod usage;
 
 pub use grant::{Grant, Limits};
-pub use judge::{Basis, Denied, Prompt, Question, Reason, Standing, Verdict, judge};
+pub use judge::{Basis, Denied, Prompt, Purse, Question, Reason, Standing, Verdict, judge, judge_within};
 pub use permit::Permit;
 pub use policy::{Builtin, Policy, PolicyError};
 pub use rule::{Effect, Kinds, Rule};
-pub use session::{Asks, Outlook, Scope, Session, judge_session, remaining};
+pub use session::{Asks, Outlook, Scope, Session, judge_session, judge_session_within, remaining};
+pub use spend::{Budget, Overspend, SpendLimits, Spent};
 pub use usage::{Exceeded, Usage};

@@ -63,9 +63,13 @@ impl Permit {
             | Intent::RevealSecret
             | Intent::Backup
             | Intent::Group(_) => true,
-            Intent::GetPublicKey | Intent::SignEvent(_) | Intent::Encrypt { .. } | Intent::Decrypt { .. } => {
-                false
-            }
+            Intent::GetPublicKey
+            | Intent::SignEvent(_)
+            | Intent::Encrypt { .. }
+            | Intent::Decrypt { .. }
+            | Intent::BitcoinAccount { .. }
+            | Intent::SignPsbt(_)
+            | Intent::SignMessage(_) => false,
         }
     }
 

@@ -7,7 +7,7 @@ use keep_types::{ErrorCode, Fault, Intent, Operation};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Rule};
+use crate::{Effect, Rule, SpendLimits};
 
 /// Rules under a name. The first that matches decides; what none matches is asked of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -19,6 +19,11 @@ pub struct Policy {
     /// The rules, in order.
     #[n(1)]
     pub rules: Vec<Rule>,
+    /// Limits on spending. They hold for what a rule allows and for what a person approves.
+    #[n(2)]
+    #[cbor(default)]
+    #[serde(default, skip_serializing_if = "SpendLimits::is_empty")]
+    pub spend: SpendLimits,
 }
 
 /// The policies that come with Keep.
@@ -75,7 +80,7 @@ impl Builtin {
                 &[GetPublicKey, SignEvent, Nip44Encrypt, Nip44Decrypt, Nip04Encrypt, Nip04Decrypt],
             )],
         };
-        Policy { name: self.as_str().to_owned(), rules }
+        Policy { name: self.as_str().to_owned(), rules, spend: SpendLimits::default() }
     }
 }
 

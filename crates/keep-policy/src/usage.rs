@@ -3,10 +3,10 @@
 use keep_types::{Collection, KeyId, Record, Timestamp};
 use minicbor::{Decode, Encode};
 
-use crate::Limits;
+use crate::{Limits, Spent};
 
 /// Counters of authorisations. They are counted when a request is allowed and never given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[cbor(map)]
 pub struct Usage {
     /// Uses in all.
@@ -27,6 +27,10 @@ pub struct Usage {
     /// Refusals in that minute.
     #[n(5)]
     pub refusals_in_minute: u32,
+    /// What was spent, against the limits on spending of the client's policy.
+    #[n(6)]
+    #[cbor(default)]
+    pub spent: Spent,
 }
 
 impl Usage {

@@ -159,7 +159,8 @@ fn limits_hold_on_every_basis_but_the_recorded() {
 
 #[test]
 fn approval_does_not_override_a_denying_rule() {
-    let policy = Policy { name: "no".into(), rules: vec![Rule::sign(Effect::Deny, &[1])] };
+    let policy =
+        Policy { name: "no".into(), rules: vec![Rule::sign(Effect::Deny, &[1])], spend: Default::default() };
     let grant = grant(policy, Limits::default());
     assert_eq!(word(&run(&grant, &mut Usage::default(), sign(1, vec![]), Basis::Approved, 1)), "deny");
     assert_eq!(word(&run(&grant, &mut Usage::default(), sign(2, vec![]), Basis::Approved, 1)), "allow");

@@ -69,7 +69,7 @@ pub use keep_policy::{Builtin, Limits, Policy, Prompt};
 pub use keep_signer::{Approver, Decision, Headless, Reply};
 pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,
-    SecretText, SystemClock, Timestamp,
+    SecretText, SpendFacts, SystemClock, Timestamp,
 };
 pub use keep_vault::{HIDDEN_CAPACITY, IntegrityReport, KdfCost};
 

@@ -6,18 +6,21 @@
 //! without a second record.
 //!
 //! [`Connections`] keeps what remote signing needs beside that: endpoints (one `bunker://` URL each), the clients that
-//! connected to them, and their grants.
+//! connected to them, and their grants. [`Wallets`] keeps opened Bitcoin accounts, and the owner's limits on spending.
 #![forbid(unsafe_code)]
 
 mod approver;
 mod connections;
 mod endpoint;
+mod entry;
 mod error;
+mod purse;
 mod request_row;
 mod ruling;
 mod session_ruling;
 mod sessions;
 mod signer;
+mod wallets;
 
 pub use approver::{Approver, Decision, Headless, Reply};
 pub use connections::{Connections, NewEndpoint};
@@ -26,3 +29,4 @@ pub use error::SignerError;
 pub use request_row::{RequestRow, RequestState};
 pub use sessions::{Maker, NewSession, Sessions, Standing};
 pub use signer::{Arrival, Repeatable, Signer, Unfinished};
+pub use wallets::{AccountId, Wallets};

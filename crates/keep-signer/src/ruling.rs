@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use keep_audit::{Action, Draft, Outcome};
-use keep_policy::{Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge};
+use keep_audit::Outcome;
+use keep_policy::{
+    Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge, judge_within,
+};
 use keep_types::{
-    EndpointId, ErrorCode, Fault, GroupUse, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request, RequestId,
-    event_id,
+    EndpointId, ErrorCode, Fault, GroupUse, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId,
 };
 use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
+use crate::entry::draft;
+use crate::purse::Purse;
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
 /// What the write lock decided about a request.
@@ -95,6 +98,9 @@ fn is_there(tx: &mut Tx<'_, '_>, request: &Request) -> Result<bool, VaultError> 
         | Intent::Decrypt { .. }
         | Intent::Export
         | Intent::ExportMnemonic
+        | Intent::BitcoinAccount { .. }
+        | Intent::SignPsbt(_)
+        | Intent::SignMessage(_)
         | Intent::Group(_) => Ok(tx.get_shared::<KeyRecord>(&place)?.is_some()),
     }
 }
@@ -125,7 +131,10 @@ impl Nonces {
             | Intent::Export
             | Intent::ExportMnemonic
             | Intent::RevealSecret
-            | Intent::Backup => Vec::new(),
+            | Intent::Backup
+            | Intent::BitcoinAccount { .. }
+            | Intent::SignPsbt(_)
+            | Intent::SignMessage(_) => Vec::new(),
         };
         Self { group: request.key, nonces }
     }
@@ -139,16 +148,23 @@ impl Nonces {
 fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Result<Ruling, VaultError> {
     let entry = draft(&request, Outcome::Allowed);
     let nonces = Nonces::of(&request);
-    let now = tx.now();
-    match judge(request, tx.job(), Standing::Owner, Basis::Fresh, now) {
+    let (now, job) = (tx.now(), tx.job());
+    let mut purse = Purse::open(tx, &request)?;
+    let within = purse.as_mut().map(Purse::for_judging);
+    match judge_within(request, job, Standing::Owner, within, Basis::Fresh, now) {
         Verdict::Allow(permit) => {
             nonces.burn(tx)?;
             note_use(tx, &permit)?;
+            purse.map_or(Ok(()), |purse| purse.keep(tx))?;
             tx.audit(entry);
             Ok(Ruling::Allowed(permit))
         }
         Verdict::Ask(question) => Ok(Ruling::Asks(question, None)),
-        Verdict::Deny(denied) => Ok(Ruling::Refused(denied.reason.into())),
+        Verdict::Deny(Denied { request, reason }) => {
+            let fault = Fault::from(reason);
+            tx.audit(draft(&request, Outcome::Refused).reason(fault.message()));
+            Ok(Ruling::Refused(fault))
+        }
     }
 }
 
@@ -248,9 +264,12 @@ fn rule_client(
     let entry = draft(&case.request, if approved { Outcome::Approved } else { Outcome::Allowed });
     let held = Held::of(&case.request);
     let nonces = Nonces::of(&case.request);
-    match judge(case.request, tx.job(), standing, basis, tx.now()) {
+    let mut purse = Purse::open(tx, &case.request)?;
+    let within = purse.as_mut().map(Purse::for_judging);
+    match judge_within(case.request, tx.job(), standing, within, basis, now) {
         Verdict::Allow(permit) => {
             nonces.burn(tx)?;
+            purse.map_or(Ok(()), |purse| purse.keep(tx))?;
             tx.put(case.usage_at, &usage)?;
             let seq = tx.audit(entry);
             let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
@@ -369,70 +388,5 @@ pub(crate) fn describe(request: &Request) -> String {
     match request.intent.kind() {
         Some(kind) => format!("{} of kind {}", request.intent.operation(), kind.as_u16()),
         None => request.intent.operation().to_string(),
-    }
-}
-
-/// The audit entry of a request.
-pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
-    let entry = Draft::new(action(request.intent.operation()), outcome, &request.origin).key(request.key);
-    match &request.intent {
-        Intent::SignEvent(event) => {
-            let id = event.id.unwrap_or_else(|| event_id(event));
-            entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
-        }
-        Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),
-        Intent::Group(usage) => group_draft(entry, usage),
-        Intent::GetPublicKey
-        | Intent::Export
-        | Intent::ExportMnemonic
-        | Intent::RevealSecret
-        | Intent::Backup => entry,
-    }
-}
-
-/// Says of a use of shares what was signed, or whose share it is about. Never any secret.
-fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
-    match usage {
-        GroupUse::Sign(sign) => {
-            let part = if sign.package.is_some() { ", signature shares for others" } else { "" };
-            let entry = entry.reason(format!("{}{part}", sign.message.summary()));
-            match usage.event() {
-                Some(event) => {
-                    let id = event_id(event);
-                    entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
-                }
-                None => entry.subject(sign.session),
-            }
-        }
-        GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
-            entry.reason(format!("member {index}"))
-        }
-        GroupUse::Refresh { keep } => entry.reason(format!("{} members keep a share", keep.len())),
-        GroupUse::RefreshStep { .. } => entry.reason("a step among vaults"),
-        GroupUse::Split { name, threshold, members } => {
-            entry.reason(format!("{name}: {threshold} of {members}"))
-        }
-        GroupUse::Recover => entry,
-    }
-}
-
-pub(crate) const fn action(operation: Operation) -> Action {
-    match operation {
-        Operation::GetPublicKey => Action::GetPublicKey,
-        Operation::SignEvent => Action::SignEvent,
-        Operation::Nip44Encrypt => Action::Nip44Encrypt,
-        Operation::Nip44Decrypt => Action::Nip44Decrypt,
-        Operation::Nip04Encrypt => Action::Nip04Encrypt,
-        Operation::Nip04Decrypt => Action::Nip04Decrypt,
-        Operation::Export => Action::Export,
-        Operation::ExportMnemonic => Action::ExportMnemonic,
-        Operation::RevealSecret => Action::RevealSecret,
-        Operation::Backup => Action::Backup,
-        Operation::FrostSign => Action::FrostSign,
-        Operation::ShareExport => Action::ShareExport,
-        Operation::GroupRecover => Action::GroupRecover,
-        Operation::GroupRefresh => Action::GroupRefresh,
-        Operation::ShareRepair => Action::ShareRepair,
-        Operation::KeySplit => Action::KeySplit,
     }
 }

@@ -1,11 +1,13 @@
 //! What happens to a request of a session inside the write lock.
 
 use keep_audit::Outcome;
-use keep_policy::{Basis, Denied, Question, Verdict, judge_session};
+use keep_policy::{Basis, Denied, Question, Verdict, judge_session_within};
 use keep_types::{ErrorCode, Fault, Request, SessionId};
 use keep_vault::{Tx, VaultError};
 
-use crate::ruling::{Coming, Ruling, describe, draft};
+use crate::entry::draft;
+use crate::purse::Purse;
+use crate::ruling::{Coming, Ruling, describe};
 use crate::sessions::{SessionCase, no_session};
 
 /// Judges a request of a session and stages counters and the audit entry, which names the session.
@@ -34,8 +36,11 @@ pub(crate) fn rule_session(
     let (now, job) = (tx.now(), tx.job());
     let session = std::sync::Arc::clone(&case.session);
     let entry = draft(&request, outcome).session(&session.name);
-    match judge_session(request, job, &session, &mut case.scopes(), basis, now) {
+    let mut purse = Purse::open(tx, &request)?;
+    let within = purse.as_mut().map(Purse::for_judging);
+    match judge_session_within(request, job, &session, &mut case.scopes(), within, basis, now) {
         Verdict::Allow(permit) => {
+            purse.map_or(Ok(()), |purse| purse.keep(tx))?;
             case.keep(tx)?;
             tx.audit(entry);
             Ok(Ruling::Allowed(permit))

@@ -461,7 +461,7 @@ fn fail(
 }
 
 fn failed_draft(failure: &Failure) -> Draft {
-    let action = crate::ruling::action(failure.operation);
+    let action = crate::entry::action(failure.operation);
     Draft::new(action, Outcome::Failed, &failure.origin).key(failure.key).reason(failure.fault.message())
 }
 

@@ -2,7 +2,7 @@
 
 use nostr::{Event, PublicKey};
 
-use crate::{CeremonyStep, SecretBytes, SecretKey32, SecretText};
+use crate::{CeremonyStep, DisplayText, SecretBytes, SecretKey32, SecretText};
 
 /// The result of a permitted use. It reaches a caller only after the record of the use is durable.
 #[derive(Debug)]
@@ -27,4 +27,21 @@ pub enum Answer {
     Ceremony(CeremonyStep),
     /// What was asked for is done, and is in the vault.
     Done,
+    /// The public side of a Bitcoin account, as the descriptor `tr([origin]xpub/<0;1>/*)` (BIP-389).
+    BitcoinAccount(String),
+    /// A transaction with our signatures.
+    Psbt(Box<SignedPsbt>),
+    /// A signature of a message (BIP-322), with its prefix.
+    MessageSignature(String),
+}
+
+/// A Bitcoin transaction with our signatures in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPsbt {
+    /// The PSBT, in the version and encoding of the one that was to be signed.
+    pub psbt: Vec<u8>,
+    /// How many signatures were added.
+    pub signatures: usize,
+    /// The inputs that got none, each with the reason.
+    pub skipped: Vec<(usize, DisplayText)>,
 }

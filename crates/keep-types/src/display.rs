@@ -12,6 +12,20 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "String", into = "String")]
 pub struct DisplayText(String);
 
+impl schemars::JsonSchema for DisplayText {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        String::schema_name()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        String::json_schema(generator)
+    }
+}
+
 impl DisplayText {
     /// Neutralises `text`.
     pub fn new(text: &str) -> Self {

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use nostr::{Kind, PublicKey, Tag, Tags, UnsignedEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorCode, Fault, GroupMessage, GroupUse, SecretText, event_id};
+use crate::{
+    ErrorCode, Fault, GroupMessage, GroupUse, InspectedMessage, InspectedSpend, MessageFacts, SecretText,
+    SpendFacts, event_id,
+};
 
 /// Which payload encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +57,17 @@ pub enum Intent {
     Backup,
     /// Use the shares of a group.
     Group(Box<GroupUse>),
+    /// Derive the public side of a Bitcoin account (BIP-86). It holds no secret, but shows every address.
+    BitcoinAccount {
+        /// The coin type of the path (SLIP-44): 0 on mainnet, 1 on every test network.
+        coin_type: u32,
+        /// The number of the account.
+        account: u32,
+    },
+    /// Sign a Bitcoin transaction, with every input that is ours (BIP-174).
+    SignPsbt(Box<dyn InspectedSpend>),
+    /// Sign a message in the name of a Bitcoin address (BIP-322).
+    SignMessage(Box<dyn InspectedMessage>),
 }
 
 /// The kinds of use, as policy and the audit log name them. The words are those of NIP-46.
@@ -92,11 +106,17 @@ pub enum Operation {
     ShareRepair,
     /// `key_split`: a key becomes a group.
     KeySplit,
+    /// `bitcoin_account`: the public side of a Bitcoin account is told.
+    BitcoinAccount,
+    /// `sign_psbt`: a Bitcoin transaction is signed.
+    SignPsbt,
+    /// `sign_message`: a message is signed in the name of a Bitcoin address.
+    SignMessage,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::GetPublicKey,
         Self::SignEvent,
         Self::Nip44Encrypt,
@@ -113,6 +133,9 @@ impl Operation {
         Self::GroupRefresh,
         Self::ShareRepair,
         Self::KeySplit,
+        Self::BitcoinAccount,
+        Self::SignPsbt,
+        Self::SignMessage,
     ];
 
     /// Whether a secret itself leaves the vault by it, or is given to other holders: never allowed to anybody but the owner.
@@ -133,7 +156,10 @@ impl Operation {
             | Self::Nip44Decrypt
             | Self::Nip04Encrypt
             | Self::Nip04Decrypt
-            | Self::FrostSign => false,
+            | Self::FrostSign
+            | Self::BitcoinAccount
+            | Self::SignPsbt
+            | Self::SignMessage => false,
         }
     }
 
@@ -156,6 +182,9 @@ impl Operation {
             Self::GroupRefresh => "group_refresh",
             Self::ShareRepair => "share_repair",
             Self::KeySplit => "key_split",
+            Self::BitcoinAccount => "bitcoin_account",
+            Self::SignPsbt => "sign_psbt",
+            Self::SignMessage => "sign_message",
         }
     }
 }
@@ -212,6 +241,9 @@ impl Intent {
             Self::RevealSecret => Operation::RevealSecret,
             Self::Backup => Operation::Backup,
             Self::Group(group) => group.operation(),
+            Self::BitcoinAccount { .. } => Operation::BitcoinAccount,
+            Self::SignPsbt(_) => Operation::SignPsbt,
+            Self::SignMessage(_) => Operation::SignMessage,
         }
     }
 
@@ -226,7 +258,10 @@ impl Intent {
             | Self::Export
             | Self::ExportMnemonic
             | Self::RevealSecret
-            | Self::Backup => None,
+            | Self::Backup
+            | Self::BitcoinAccount { .. }
+            | Self::SignPsbt(_)
+            | Self::SignMessage(_) => None,
         }
     }
 
@@ -245,8 +280,21 @@ impl Intent {
             | Self::ExportMnemonic
             | Self::RevealSecret
             | Self::Backup
-            | Self::Group(_) => None,
+            | Self::Group(_)
+            | Self::BitcoinAccount { .. }
+            | Self::SignPsbt(_)
+            | Self::SignMessage(_) => None,
         }
+    }
+
+    /// What the transaction to be signed does, if this signs one.
+    pub fn spend(&self) -> Option<&SpendFacts> {
+        if let Self::SignPsbt(spend) = self { Some(spend.facts()) } else { None }
+    }
+
+    /// What the message to be signed says, if this signs one (BIP-322).
+    pub fn message(&self) -> Option<&MessageFacts> {
+        if let Self::SignMessage(message) = self { Some(message.facts()) } else { None }
     }
 }
 

@@ -29,9 +29,10 @@ mod record;
 mod relay_url;
 mod request;
 mod secret;
+mod spend;
 mod time;
 
-pub use answer::Answer;
+pub use answer::{Answer, SignedPsbt};
 pub use display::DisplayText;
 pub use error::{Blame, ErrorCode, Fault};
 pub use event_id::event_id;
@@ -44,6 +45,7 @@ pub use record::{Collection, DecodeError, Record};
 pub use relay_url::{RelayUrl, RelayUrlError};
 pub use request::Request;
 pub use secret::{SecretBytes, SecretKey32, SecretText};
+pub use spend::{Destination, InspectedMessage, InspectedSpend, MessageFacts, SpendFacts};
 pub use time::{Clock, SystemClock, Timestamp};
 
 /// The Nostr event types (NIP-01), from the `nostr` crate, in the version that Keep pins.

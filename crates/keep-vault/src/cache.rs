@@ -66,7 +66,8 @@ fn is_hot(collection: u8) -> bool {
             | Collection::Usage
             | Collection::Endpoints
             | Collection::Sessions
-            | Collection::Groups,
+            | Collection::Groups
+            | Collection::Wallets,
         ) => true,
         Some(
             Collection::Secrets

@@ -18,7 +18,7 @@ use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::seal::open_row;
 use crate::subkeys::Subkeys;
 use crate::tx::name_index;
-use crate::{Derivation, KeyRecord, KeySource, MnemonicSecret, Tx, Vault, VaultError};
+use crate::{Derivation, KeyRecord, KeySource, MnemonicSecret, Tx, Vault, VaultError, WalletRow};
 
 impl Vault {
     /// Makes a key with the operating system's random number generator. Durable when this returns.
@@ -100,9 +100,18 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NoSuchKey`]; when the store cannot be written.
     pub fn delete_key(&self, id: KeyId) -> Result<(), VaultError> {
+        let wallets: Vec<RecordId> = self
+            .all::<WalletRow>()?
+            .into_iter()
+            .filter(|(_, row)| row.key() == id)
+            .map(|(place, _)| place)
+            .collect();
         self.submit(move |tx| {
             let record: KeyRecord = tx.get(&key_place(id))?.ok_or(VaultError::NoSuchKey)?;
             tx.delete::<KeyRecord>(&key_place(id))?;
+            for place in &wallets {
+                tx.delete::<WalletRow>(place)?;
+            }
             tx.delete_any::<SecretRecord>(&key_place(id))?;
             tx.delete_any::<SecretRecord>(&tx.locate::<SecretRecord>(&natural_key(id)))?;
             tx.delete::<Usage>(&tx.locate::<Usage>(&Usage::owner_key(id)))?;

@@ -54,6 +54,7 @@ mod subkeys;
 mod tx;
 mod vault;
 mod verify;
+mod wallets;
 
 pub use error::VaultError;
 pub use groups::{BurnRecord, GroupRecord, GroupSession, Holding, burn, group_key_path, group_message};
@@ -70,6 +71,7 @@ pub use rescue::Rescue;
 pub use tx::Tx;
 pub use vault::{Environment, KdfCost, Vault};
 pub use verify::IntegrityReport;
+pub use wallets::{Spending, WalletAccount, WalletRow};
 
 /// Reads a header as stored, for tools and fuzzing. Opens nothing.
 ///

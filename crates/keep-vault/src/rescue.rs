@@ -165,6 +165,7 @@ impl Read {
                 | Collection::Usage
                 | Collection::Requests
                 | Collection::Endpoints
+                | Collection::Wallets
                 | Collection::Items
                 | Collection::Sessions
                 | Collection::Groups

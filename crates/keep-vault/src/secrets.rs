@@ -1,5 +1,7 @@
 //! Secret keys: the only code that touches them.
 
+mod bitcoin;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -126,6 +128,19 @@ impl Vault {
             Intent::ExportMnemonic | Intent::RevealSecret | Intent::Backup => {
                 return Err(VaultError::Rejected(Fault::new(ErrorCode::Bug, "this needs no key pair")));
             }
+            Intent::BitcoinAccount { coin_type, account } => {
+                self.tree(&lifted, request.key)?.account(coin_type, account)?
+            }
+            Intent::SignPsbt(spend) => self.tree(&lifted, request.key)?.sign_psbt(
+                &self.shared.answer_key_under(&lifted)?,
+                &request.id,
+                spend,
+            )?,
+            Intent::SignMessage(message) => self.tree(&lifted, request.key)?.sign_message(
+                &self.shared.answer_key_under(&lifted)?,
+                &request.id,
+                message,
+            )?,
         };
         Ok(Held::new(answer, job))
     }
@@ -155,13 +170,15 @@ impl Vault {
             | Intent::Encrypt { .. }
             | Intent::Decrypt { .. }
             | Intent::Export
-            | Intent::Group(_) => Ok(None),
+            | Intent::Group(_)
+            | Intent::BitcoinAccount { .. }
+            | Intent::SignPsbt(_)
+            | Intent::SignMessage(_) => Ok(None),
         }
     }
 
     /// The seed of a key's tree (BIP-32): that of its mnemonic, or the bare key itself where it has none. For uses with a
     /// permit, inside this file.
-    #[allow(dead_code, reason = "for the uses of Bitcoin keys")]
     fn seed(&self, lifted: &Lifted, key: KeyId) -> Result<Seed, VaultError> {
         match self.mnemonic(key)? {
             Some(mnemonic) => mnemonic.seed(),
@@ -170,6 +187,13 @@ impl Vault {
                 Ok(Seed::from_secret_key(&SecretKey32::take(&mut pair.0.secret_bytes())))
             }
         }
+    }
+
+    /// What Bitcoin signatures of a key are made with.
+    fn tree(&self, lifted: &Lifted, key: KeyId) -> Result<bitcoin::Tree, VaultError> {
+        let pair = self.open_pair(lifted, key)?;
+        let identity = SecretKey32::take(&mut pair.0.secret_bytes());
+        Ok(bitcoin::Tree { seed: self.seed(lifted, key)?, identity })
     }
 
     fn mnemonic(&self, key: KeyId) -> Result<Option<MnemonicSecret>, VaultError> {

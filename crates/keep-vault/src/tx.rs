@@ -205,6 +205,7 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Usage
         | Collection::Requests
         | Collection::Endpoints
+        | Collection::Wallets
         | Collection::Items
         | Collection::Sessions
         | Collection::Groups
@@ -224,6 +225,7 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Grants
         | Collection::Usage
         | Collection::Endpoints
+        | Collection::Wallets
         | Collection::Checkpoints
         | Collection::Burns => false,
     }

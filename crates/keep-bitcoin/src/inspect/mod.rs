@@ -1,7 +1,7 @@
 //! Looking before signing: what a PSBT would do, found out without any secret.
 
-mod facts;
 mod input;
+mod intent;
 mod output;
 mod prevout;
 mod script;
@@ -13,19 +13,20 @@ mod warning;
 use std::collections::HashSet;
 
 use bitcoin::ScriptBuf;
+use bitcoin::key::XOnlyPublicKey;
 
-pub use self::facts::{Destination, SpendFacts};
 pub use self::view::{
     InputOwnership, InputView, LeafView, LockTimeView, OutputRole, OutputView, RelativeLockView, ScriptKind,
     TransactionView, WayView,
 };
 pub use self::warning::{Place, Severity, Warning, WarningCode};
+pub use keep_types::{Destination, SpendFacts};
 
 pub(crate) use self::input::{Finding, Way, taproot_key};
 pub(crate) use self::prevout::prevout;
 pub(crate) use self::transaction::SIGNED_MESSAGE;
 use crate::wallet::Prover;
-use crate::{PsbtFile, Wallet};
+use crate::{Account, PsbtFile, Wallet};
 
 /// What the inspection goes by.
 #[derive(Debug, Clone)]
@@ -61,6 +62,9 @@ pub struct Inspection {
     pub(crate) file: PsbtFile,
     pub(crate) findings: Vec<Finding>,
     view: TransactionView,
+    /// As whose owner it was inspected: whoever signs checks that this is what the secret owns.
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) identity: Option<XOnlyPublicKey>,
 }
 
 impl Inspection {
@@ -76,7 +80,8 @@ impl Inspection {
             .map(|index| output::role(&mut prover, psbt, index, options, &mut warnings))
             .collect();
         let view = transaction::view(&file, wallet.network(), options, &findings, roles, warnings);
-        Self { file, findings, view }
+        let (accounts, identity) = (wallet.accounts().to_vec(), wallet.identity_key());
+        Self { file, findings, view, accounts, identity }
     }
 
     /// The transaction as people see it.

@@ -3,13 +3,14 @@
 //! All amounts are in satoshis. Everything that comes from the PSBT and is text is a [`DisplayText`].
 
 use keep_types::{DisplayText, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{SpendFacts, Warning};
 use crate::{Branch, Network};
 
 /// A whole transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionView {
     /// The network whose addresses are shown.
     pub network: Network,
@@ -32,7 +33,7 @@ pub struct TransactionView {
 }
 
 /// From when on a transaction can be mined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LockTimeView {
     /// At once.
@@ -45,12 +46,13 @@ pub enum LockTimeView {
     /// After this time.
     Time {
         /// The median time of blocks.
+        #[schemars(with = "u64")]
         at: Timestamp,
     },
 }
 
 /// How long an input must have been confirmed (BIP-68).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RelativeLockView {
     /// For this many blocks.
@@ -66,7 +68,7 @@ pub enum RelativeLockView {
 }
 
 /// The form of an output script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScriptKind {
     /// A bare public key.
@@ -92,7 +94,7 @@ pub enum ScriptKind {
 }
 
 /// One input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputView {
     /// Its position.
     pub index: usize,
@@ -113,7 +115,7 @@ pub struct InputView {
 }
 
 /// What we have to do with an input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum InputOwnership {
     /// We can sign it.
@@ -134,7 +136,7 @@ pub enum InputOwnership {
 }
 
 /// A way to spend a taproot input (BIP-341).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WayView {
     /// With the output key.
@@ -152,7 +154,7 @@ pub enum WayView {
 }
 
 /// A script of a taproot tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeafView {
     /// Its hash, 64 hexadecimal digits.
     pub leaf_hash: DisplayText,
@@ -167,7 +169,7 @@ pub struct LeafView {
 }
 
 /// One output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputView {
     /// Its position.
     pub index: usize,
@@ -184,7 +186,7 @@ pub struct OutputView {
 }
 
 /// Whose an output is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OutputRole {
     /// Ours, proved by derivation from our own descriptor.

@@ -22,7 +22,7 @@ use bitcoin::{
     Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute,
 };
 
-pub use self::sign::{Coin, Format, MessageRequest, MessageView};
+pub use self::sign::{Coin, Format, MessageRequest};
 pub use self::verify::{Verdict, verify};
 use crate::{BitcoinError, Encoding, MAX_PSBT_BYTES, PsbtFile};
 

@@ -1,21 +1,22 @@
 //! Signing a message (BIP-322, "Signing") on the same road as a transaction: inspected, then signed.
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use bitcoin::psbt::raw;
 use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::{Amount, OutPoint, Psbt, Sequence, TxIn, TxOut};
-use keep_types::DisplayText;
+use keep_types::{DisplayText, InspectedMessage, MessageFacts};
 use serde::{Deserialize, Serialize};
 
-use super::{MessageSignature, to_sign, to_spend};
+use super::{MessageSignature, message_hash, to_sign, to_spend};
 use crate::address::address_text;
 use crate::inspect::SIGNED_MESSAGE;
 use crate::wallet::OwnScript;
 use crate::{BitcoinError, InspectOptions, Inspection, PsbtFile, SignJob, Signed, TaprootSigner, Wallet};
 
 /// How a signature is written, when no coins are proved with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// The witness alone, with the prefix `smp`.
@@ -40,21 +41,9 @@ pub struct Coin {
 #[derive(Debug)]
 pub struct MessageRequest {
     inspection: Inspection,
-    view: MessageView,
+    view: MessageFacts,
+    hash: [u8; 32],
     format: Format,
-}
-
-/// What is signed, as people see it and as policy judges it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageView {
-    /// The address that signs.
-    pub address: Option<DisplayText>,
-    /// The message.
-    pub message: DisplayText,
-    /// The coins whose control is proved, `txid:vout`.
-    pub coins: Vec<DisplayText>,
-    /// What they are worth together, in satoshis.
-    pub coins_sats: u64,
 }
 
 impl MessageRequest {
@@ -80,7 +69,7 @@ impl MessageRequest {
         if inspection.facts().signable_inputs != coins.len() + 1 {
             return Err(BitcoinError::Message("an address or a coin is not ours"));
         }
-        let view = MessageView {
+        let view = MessageFacts {
             address: address_text(script.script(), wallet.network()),
             message: DisplayText::new(message),
             coins: coins.iter().map(|coin| DisplayText::new(&coin.outpoint.to_string())).collect(),
@@ -89,12 +78,17 @@ impl MessageRequest {
                 .own_inputs_sats
                 .ok_or(BitcoinError::Message("its amounts overflow"))?,
         };
-        Ok(Self { inspection, view, format })
+        Ok(Self { inspection, view, hash: message_hash(message.as_bytes()), format })
     }
 
     /// What is signed.
-    pub const fn view(&self) -> &MessageView {
+    pub const fn view(&self) -> &MessageFacts {
         &self.view
+    }
+
+    /// The virtual transaction, as it was inspected.
+    pub const fn inspection(&self) -> &Inspection {
+        &self.inspection
     }
 
     /// The signatures that are needed.
@@ -121,6 +115,20 @@ impl MessageRequest {
     pub fn attach(self, signatures: &[Signature]) -> Result<MessageSignature, BitcoinError> {
         let (format, coins) = (self.format, self.view.coins.len());
         finish(self.inspection.attach(signatures)?, format, coins)
+    }
+}
+
+impl InspectedMessage for MessageRequest {
+    fn facts(&self) -> &MessageFacts {
+        self.view()
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
     }
 }
 

@@ -10,7 +10,7 @@ use bitcoin::taproot::{TapNodeHash, TapTweakHash};
 use keep_types::SecretKey32;
 
 use super::{KeyTweak, SignJob, SignerError, TaprootSigner};
-use crate::{BitcoinError, KeyLocation, SecretNode};
+use crate::{Account, BitcoinError, Inspection, KeyLocation, SecretNode};
 
 /// A key tree and, if there is one, the identity key, held for the length of an operation. Wiped on drop; no `Debug`,
 /// no `Clone`, no `Serialize`.
@@ -43,6 +43,27 @@ impl LocalSigner {
             .map_err(|_| BitcoinError::Derivation("the identity key is not a valid secret key"))?;
         self.identity = Some(key);
         Ok(self)
+    }
+
+    /// Checks that `inspection` was made as the owner of what this signer holds, so that what counted as ours, and as
+    /// change, is.
+    ///
+    /// # Errors
+    /// [`SignerError::ForeignWallet`].
+    pub fn check_owner(&self, inspection: &Inspection) -> Result<(), SignerError> {
+        let owns = |account: &Account| {
+            let node = self.master.descend(account.path().as_ref()).ok()?;
+            let same =
+                account.fingerprint() == self.fingerprint && node.xpub(account.network()) == *account.xpub();
+            same.then_some(())
+        };
+        let identity = self.identity.map(|key| key.x_only_public_key(SECP256K1).0);
+        let accounts = inspection.accounts.iter().all(|account| owns(account).is_some());
+        if accounts && inspection.identity.is_none_or(|key| identity == Some(key)) {
+            Ok(())
+        } else {
+            Err(SignerError::ForeignWallet)
+        }
     }
 }
 

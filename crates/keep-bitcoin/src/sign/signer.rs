@@ -73,6 +73,9 @@ pub enum SignerError {
     /// There are not as many signatures as jobs.
     #[error("the signer returned a wrong number of signatures")]
     Count,
+    /// The transaction was inspected as the owner of another wallet.
+    #[error("the transaction was inspected for another key than the one that is to sign")]
+    ForeignWallet,
     /// Something else, in words that hold no secret.
     #[error("the signer failed: {0}")]
     Failed(String),

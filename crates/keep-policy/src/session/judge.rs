@@ -1,10 +1,10 @@
 //! The verdict about a request of a session.
 
-use keep_types::{JobId, Operation, Origin, Request, Timestamp};
+use keep_types::{JobId, Origin, Request, Timestamp};
 
 use super::Session;
-use crate::judge::{deny, prompt};
-use crate::{Basis, Effect, Limits, Permit, Policy, Question, Reason, Usage, Verdict};
+use crate::judge::{deny, prompt, within};
+use crate::{Basis, Effect, Limits, Permit, Policy, Purse, Question, Reason, Usage, Verdict};
 
 /// What bounds a session: its own policy and limits, those of the session that it narrows, the owner's for all agents.
 #[derive(Debug)]
@@ -27,12 +27,39 @@ pub fn judge_session(
     basis: Basis,
     now: Timestamp,
 ) -> Verdict {
+    judge_session_within(request, job, session, scopes, None, basis, now)
+}
+
+/// As [`judge_session`], within the limits that the owner set on the key.
+pub fn judge_session_within(
+    request: Request,
+    job: JobId,
+    session: &Session,
+    scopes: &mut [Scope<'_>],
+    purse: Option<Purse<'_>>,
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
+    within(request, purse, basis, now, |request, large| {
+        judge_scopes(request, job, session, scopes, large, basis, now)
+    })
+}
+
+fn judge_scopes(
+    request: Request,
+    job: JobId,
+    session: &Session,
+    scopes: &mut [Scope<'_>],
+    large: bool,
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
     let is_its_own = matches!(request.origin, Origin::Agent { session: id } if id == session.id);
     if !is_its_own || request.key != session.key {
         return deny(request, Reason::NotConnected);
     }
     let operation = request.intent.operation();
-    if operation == Operation::Export {
+    if operation.hands_out() {
         return deny(request, Reason::Never(operation));
     }
     if session.suspended {
@@ -57,12 +84,26 @@ pub fn judge_session(
     if let Some(exceeded) = scopes.iter().find_map(|scope| scope.usage.check(scope.limits, now).err()) {
         return deny(request, exceeded.into());
     }
+    let facts = request.intent.spend().cloned();
+    if let Some(facts) = &facts {
+        let check = |scope: &Scope<'_>| scope.policy.spend.check(facts, &scope.usage.spent, now).err();
+        if let Some(overspend) = scopes.iter().find_map(check) {
+            return deny(request, overspend.into());
+        }
+    }
+    let asks = |facts| scopes.iter().any(|scope| scope.policy.spend.asks(facts));
+    if large || facts.as_ref().is_some_and(asks) {
+        because.get_or_insert("the amount is one that is always asked about".to_owned());
+    }
     if let Some(because) = because.filter(|_| basis != Basis::Approved) {
         let prompt = prompt(&request, &session.name, because);
         return Verdict::Ask(Question { request, prompt });
     }
     for scope in scopes {
         scope.usage.count(now);
+        if let Some(facts) = &facts {
+            scope.usage.spent.count(&scope.policy.spend, facts, now);
+        }
     }
     Verdict::Allow(Permit::new(request, job, false))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Effect, Limits, Policy, Rule, Usage};
 
-pub use judge::{Scope, judge_session};
+pub use judge::{Scope, judge_session, judge_session_within};
 pub use outlook::Outlook;
 
 /// Who decides what the policy of a session asks about.
@@ -88,6 +88,7 @@ impl Session {
         Policy {
             name: "agent".into(),
             rules: vec![Rule::new(Effect::Allow, &[keep_types::Operation::GetPublicKey])],
+            spend: crate::SpendLimits::default(),
         }
     }
 

@@ -57,9 +57,7 @@ impl Preset {
                 Operation::Nip44Encrypt,
                 Operation::Nip44Decrypt,
             ],
-            Self::Full => {
-                Operation::ALL.into_iter().filter(|operation| *operation != Operation::Export).collect()
-            }
+            Self::Full => Operation::ALL.into_iter().filter(|operation| !operation.hands_out()).collect(),
         }
     }
 }
@@ -141,7 +139,7 @@ impl SessionScope {
             rules.push(Rule::new(Effect::Deny, Operation::ALL.as_slice()));
         }
         let name = if self.operations.is_some() { "custom" } else { self.preset.as_str() };
-        Ok(Policy { name: name.to_owned(), rules })
+        Ok(Policy { name: name.to_owned(), rules, spend: keep_policy::SpendLimits::default() })
     }
 
     pub(crate) fn limits(&self, now: Timestamp) -> Limits {

@@ -173,6 +173,9 @@ fn text_of(answer: Answer) -> SecretText {
         // NIP-46 has no method for these, and secrets are denied to every client before this; an empty result becomes an
         // error.
         Answer::SecretKey(_)
+        | Answer::BitcoinAccount(_)
+        | Answer::Psbt(_)
+        | Answer::MessageSignature(_)
         | Answer::Share(_)
         | Answer::Signature(_)
         | Answer::SignatureShares(_)
