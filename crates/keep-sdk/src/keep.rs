@@ -10,7 +10,7 @@ use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host, Wiped, registry};
-use crate::{Agents, Audit, Bunker, Home, Keys, Secrets, Sign};
+use crate::{Agents, Audit, Bitcoin, Bunker, Home, Keys, Secrets, Sign};
 
 /// How a vault is made or opened.
 #[derive(Clone)]
@@ -215,6 +215,11 @@ impl Keep {
     /// Signing as the owner.
     pub fn sign(&self) -> Sign {
         Sign::new(self.clone())
+    }
+
+    /// Bitcoin.
+    pub fn bitcoin(&self) -> Bitcoin {
+        Bitcoin::new(self.clone())
     }
 
     /// The audit log.

@@ -33,6 +33,7 @@
 
 pub mod agent;
 mod audit;
+pub mod bitcoin;
 mod bunker;
 pub mod call;
 mod home;
@@ -48,6 +49,7 @@ mod views;
 
 pub use agent::{Agent, Agents};
 pub use audit::Audit;
+pub use bitcoin::Bitcoin;
 pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use home::Home;
 pub use keep::{Keep, Options};
@@ -65,7 +67,7 @@ pub use keep_net::{
     RelayStatus, RelayUrl, Transport,
 };
 pub use keep_nip46::BunkerUri;
-pub use keep_policy::{Builtin, Limits, Policy, Prompt};
+pub use keep_policy::{Budget, Builtin, Limits, Policy, Prompt, SpendLimits};
 pub use keep_signer::{Approver, Decision, Headless, Reply};
 pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,

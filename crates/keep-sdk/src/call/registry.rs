@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{agent, audit, bunker, keys, secrets, sign};
+use crate::{agent, audit, bitcoin, bunker, keys, secrets, sign};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +74,13 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<keys::ExportNsec>(),
             CallEntry::of::<keys::ExportNcryptsec>(),
             CallEntry::of::<sign::SignEvent>(),
+            CallEntry::of::<bitcoin::GetAddresses>(),
+            CallEntry::of::<bitcoin::GetDescriptor>(),
+            CallEntry::of::<bitcoin::Analyze>(),
+            CallEntry::of::<bitcoin::SignPsbt>(),
+            CallEntry::of::<bitcoin::SignMessage>(),
+            CallEntry::of::<bitcoin::GetLimits>(),
+            CallEntry::of::<bitcoin::SetLimits>(),
             CallEntry::of::<audit::List>(),
             CallEntry::of::<audit::Verify>(),
             CallEntry::of::<bunker::MakeOffer>(),

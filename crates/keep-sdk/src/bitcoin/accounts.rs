@@ -1,0 +1,82 @@
+//! Addresses and descriptors.
+
+use keep_bitcoin::Branch;
+use keep_types::{ErrorCode, Fault};
+use serde::{Deserialize, Serialize};
+
+use super::wallet::wallets;
+use super::{AddressView, AddressesView, DescriptorView, WalletSelector};
+use crate::call::{Call, Class, Host};
+
+/// How many addresses one call gives.
+const MAX_ADDRESSES: u32 = 100_000;
+
+/// Gives addresses: the next ones that nobody has got yet, or those from `index` on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct GetAddresses {
+    pub wallet: WalletSelector,
+    pub branch: Branch,
+    pub index: Option<u32>,
+    pub count: u32,
+}
+
+impl Call for GetAddresses {
+    const NAME: &'static str = "bitcoin.addresses";
+    const CLASS: Class = Class::Use;
+    type Reply = AddressesView;
+
+    fn run(self, host: &Host) -> Result<AddressesView, Fault> {
+        if self.count == 0 || self.count > MAX_ADDRESSES {
+            let message = format!("the number of addresses must be from 1 to {MAX_ADDRESSES}");
+            return Err(Fault::new(ErrorCode::Usage, message));
+        }
+        let opened = self.wallet.open(host)?;
+        let indexes = match self.index {
+            // Checked below, where the address is derived.
+            Some(index) => index..index.saturating_add(self.count),
+            None => {
+                host.check_intact()?;
+                wallets(host).take(&opened.id, self.branch == Branch::Change, self.count)?
+            }
+        };
+        let addresses = opened
+            .account
+            .addresses(self.branch, indexes)
+            .map(|address| address.map(|address| AddressView::from(&address)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(AddressesView {
+            key: opened.key.name.to_string(),
+            network: self.wallet.network,
+            account: self.wallet.account,
+            addresses,
+        })
+    }
+}
+
+/// Gives the descriptor of an account.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct GetDescriptor {
+    pub wallet: WalletSelector,
+}
+
+impl Call for GetDescriptor {
+    const NAME: &'static str = "bitcoin.descriptor";
+    const CLASS: Class = Class::Use;
+    type Reply = DescriptorView;
+
+    fn run(self, host: &Host) -> Result<DescriptorView, Fault> {
+        let opened = self.wallet.open(host)?;
+        let account = &opened.account;
+        Ok(DescriptorView {
+            descriptor: account.descriptor(),
+            receive: account.branch_descriptor(Branch::Receive),
+            change: account.branch_descriptor(Branch::Change),
+            fingerprint: account.fingerprint().to_string(),
+            xpub: account.xpub().to_string(),
+            network: account.network(),
+            account: self.wallet.account,
+            next_receive: opened.stored.next_receive,
+            next_change: opened.stored.next_change,
+        })
+    }
+}
