@@ -106,11 +106,11 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Init {
-    /// A file with the passphrase of the hidden vault
-    #[arg(long, value_name = "FILE", requires = "hidden")]
+    /// With --hidden: a file with the passphrase of the hidden vault
+    #[arg(long, value_name = "FILE")]
     pub hidden_password_file: Option<PathBuf>,
     /// With --hidden: do not ask before what may be in the reserve is overwritten
-    #[arg(long, requires = "hidden")]
+    #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
     pub kdf: Kdf,

@@ -40,6 +40,11 @@ pub fn run(session: &Session, arguments: &Init) -> Result<(), Ending> {
     if session.is_hidden() {
         return run_hidden(session, arguments, home);
     }
+    if arguments.yes || arguments.hidden_password_file.is_some() {
+        return Err(Fault::new(ErrorCode::Usage, "--yes and --hidden-password-file are for a hidden vault")
+            .with_hint("keep --hidden init makes one")
+            .into());
+    }
     Keep::expect_none(&home)?;
     let passphrase = session.password().get_new(session.yes_safe())?;
     let keep = Keep::create(home, &passphrase, &session.options(Some(&arguments.kdf)))?;

@@ -4,11 +4,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a test that fails says so by panicking, and one that is skipped by name"
 )]
 
 mod cases;
 mod damage;
+mod hidden;
 mod json;
 mod leaks;
 mod prompts;

@@ -56,7 +56,7 @@ pub fn template(kind: u16, content: &str) -> EventTemplate {
 }
 
 /// A running `keep serve` whose stdout is read line by line.
-struct Serving {
+pub struct Serving {
     child: Child,
     lines: Receiver<Value>,
 }
@@ -66,7 +66,7 @@ impl Serving {
         Self::of(world.command(&[&["--json", "serve", "--headless"], arguments].concat()))
     }
 
-    fn of(mut command: Command) -> Self {
+    pub fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();
@@ -79,7 +79,7 @@ impl Serving {
         Self { child, lines }
     }
 
-    fn next(&self) -> Value {
+    pub fn next(&self) -> Value {
         self.lines.recv_timeout(PATIENCE).expect("another line")
     }
 
