@@ -56,11 +56,17 @@ export class Keep {
     return this.serving.ended;
   }
 
-  #start(args) {
+  /** How a command is run, for whoever starts it. */
+  command(args) {
     const { PATH, TERM, TMPDIR, LANG } = process.env;
     const env = { PATH, TERM, TMPDIR, LANG, HOME: this.home, KEEP_PASSWORD: 'correct horse battery staple' };
     env.KEEP_HOME = join(this.home, 'vault');
     for (const name of Object.keys(env)) if (env[name] === undefined) delete env[name];
-    return start(process.env.KEEP_BIN, args, { cwd: this.home, env });
+    return { command: process.env.KEEP_BIN, args, env };
+  }
+
+  #start(args) {
+    const { command, env } = this.command(args);
+    return start(command, args, { cwd: this.home, env });
   }
 }

@@ -1,5 +1,7 @@
 //! The command line's grammar. Only its form is checked here; what values mean is checked where they are used.
 
+pub mod agent;
+
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
@@ -92,6 +94,9 @@ pub enum Command {
     /// Look at the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Let AI agents use a key, within limits that they cannot move
+    #[command(subcommand)]
+    Agent(agent::Agent),
     /// See it work: vault, key, relay, bunker and a signed event in one go, without a network
     ///
     /// Uses the vault in KEEP_HOME, or makes one; without a terminal and a passphrase, or with --ephemeral, a vault that
@@ -304,6 +309,14 @@ mod tests {
             "keep --hidden init",
             "keep --hidden list",
             "keep help exit-codes",
+            "keep agent mcp --key main",
+            "keep agent create --name bot --scope nostr --kinds 1,7 --rate 30/m --for 24h",
+            "keep agent create --name bot --ask --asks client --output bot.token",
+            "keep agent list",
+            "keep agent show bot",
+            "keep agent revoke bot",
+            "keep agent mcp --session-file bot.token --scope public --relay wss://relay.example",
+            "keep agent mcp --key main --http 127.0.0.1:0 --origin http://localhost:3000",
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -328,6 +341,15 @@ mod tests {
             "policy",
             "limit",
             "topic",
+            "scope",
+            "kinds",
+            "rates",
+            "duration",
+            "asks",
+            "output",
+            "session_file",
+            "http",
+            "origin",
             "kdf_memory_kib",
             "kdf_iterations",
             "kdf_lanes",

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod agent;
 mod audit;
 mod delete;
 mod export;
@@ -28,6 +29,7 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Delete(arguments) => delete::run(session, &arguments),
         Command::SignEvent(arguments) => sign_event::run(session, arguments),
         Command::Serve(arguments) => serve::run(session, &arguments),
+        Command::Agent(command) => agent::run(session, &command),
         Command::Audit(arguments) => audit::run(session, &arguments),
         Command::Quickstart(arguments) => quickstart::run(session, &arguments),
         Command::Help { topic } => help::run(session, &topic),

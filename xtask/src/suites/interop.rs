@@ -51,7 +51,7 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
 }
 
 /// The program under test. Cargo has built it already where keep-cli has integration tests.
-fn keep(job: &Job<'_>) -> Result<PathBuf> {
+pub fn keep(job: &Job<'_>) -> Result<PathBuf> {
     if let Some(built) = job.artifacts()?.binary("keep") {
         return Ok(built.to_owned());
     }

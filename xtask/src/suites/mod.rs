@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the suites, in order.
 
+mod agents;
 mod checks;
 mod interop;
 mod release;
@@ -104,6 +105,14 @@ const SUITES: &[Suite] = &[
         quick: false,
         needs_build: true,
         run: interop::run,
+    },
+    Suite {
+        name: "agents",
+        about: "agents sign through the official libraries of MCP",
+        minutes: 6,
+        quick: false,
+        needs_build: true,
+        run: agents::run,
     },
     Suite {
         name: "release",

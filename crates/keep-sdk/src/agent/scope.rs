@@ -111,6 +111,11 @@ impl SessionScope {
         Self { preset, ..Self::default() }
     }
 
+    /// What an agent is for whom nobody said anything: `nostr`, with a person asked about the rest.
+    pub fn asking() -> Self {
+        Self { exceeding: Exceeding::Ask, ..Self::of(Preset::Nostr) }
+    }
+
     /// The operations that it covers.
     ///
     /// # Errors

@@ -1,0 +1,83 @@
+//! Asking the person at the client.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use keep_sdk::agent::ApprovalView;
+use rmcp::RoleServer;
+use rmcp::model::{ElicitRequestParams, ElicitationAction, ElicitationSchema};
+use rmcp::service::{ElicitationMode, Peer, RequestContext};
+
+/// Whether somebody at the client can be asked.
+pub fn is_possible(peer: &Peer<RoleServer>) -> bool {
+    peer.supported_elicitation_modes().contains(&ElicitationMode::Form)
+}
+
+/// Asks. `None` when no decision came: the person left it open, the client failed, or the request was cancelled.
+pub async fn ask(context: &RequestContext<RoleServer>, question: &ApprovalView) -> Option<bool> {
+    let asked = ElicitRequestParams::FormElicitationParams {
+        meta: None,
+        message: message(question),
+        requested_schema: ElicitationSchema::new(BTreeMap::new()),
+    };
+    let answer = tokio::select! {
+        answer = context.peer.create_elicitation(asked) => answer,
+        () = context.ct.cancelled() => return None,
+    };
+    match answer.ok()?.action {
+        ElicitationAction::Accept => Some(true),
+        ElicitationAction::Decline => Some(false),
+        ElicitationAction::Cancel => None,
+        // What is not known is no yes.
+        _ => None,
+    }
+}
+
+/// How much of a content is shown, in characters.
+const SHOWN: usize = 2_000;
+
+/// The question in words. Every text in it has lost its control characters where it was read.
+fn message(question: &ApprovalView) -> String {
+    let mut text = format!("The agent asks for {}", question.operation);
+    if let Some(kind) = question.kind {
+        let _ = write!(text, " of an event of kind {kind}");
+    }
+    if let Some(peer) = &question.peer {
+        let _ = write!(text, " with {peer}");
+    }
+    let _ = write!(text, " (session {}; {}).", question.session, question.because);
+    for tag in &question.tags {
+        let parts: Vec<&str> = tag.iter().map(keep_sdk::DisplayText::as_str).collect();
+        let _ = write!(text, "\nTag: {}", parts.join(", "));
+    }
+    if !question.content.is_empty() {
+        let shown: String = question.content.as_str().chars().take(SHOWN).collect();
+        let cut = if shown.len() < question.content.as_str().len() { " … (cut)" } else { "" };
+        let _ = write!(text, "\nContent:\n{shown}{cut}");
+    }
+    text.push_str("\nAllow it this once?");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_sees_what_would_be_signed() {
+        let question = ApprovalView {
+            session: "bot".into(),
+            operation: "sign_event".into(),
+            kind: Some(1),
+            tags: vec![vec!["p".into(), "abc".into()]],
+            content: "hello\u{202e}world".into(),
+            peer: None,
+            because: "no rule of policy agent covers it".into(),
+        };
+        let text = message(&question);
+        for part in ["sign_event of an event of kind 1", "session bot", "Tag: p, abc", "hello", "this once"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains('\u{202e}'));
+    }
+}

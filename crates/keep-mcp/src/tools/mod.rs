@@ -1,0 +1,113 @@
+//! The tools.
+
+mod cipher;
+mod input;
+mod session;
+mod sign;
+mod using;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use keep_sdk::Fault;
+use rmcp::RoleServer;
+use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use rmcp::service::RequestContext;
+use schemars::JsonSchema;
+
+use crate::Server;
+
+/// What a tool does to the world.
+#[derive(Debug, Clone, Copy)]
+enum Effect {
+    /// It tells something.
+    Reads,
+    /// It uses the key; nothing is published.
+    Uses,
+    /// It tells the world, which cannot be undone.
+    Publishes,
+}
+
+/// A tool's description. `I` are its arguments, `O` its result.
+fn tool<I: JsonSchema, O: JsonSchema>(
+    name: &'static str,
+    title: &str,
+    description: &'static str,
+    effect: Effect,
+) -> Tool {
+    let (reads, destroys, world) = match effect {
+        Effect::Reads => (true, false, false),
+        Effect::Uses => (false, false, false),
+        Effect::Publishes => (false, true, true),
+    };
+    let annotations = ToolAnnotations::with_title(title)
+        .read_only(reads)
+        .destructive(destroys)
+        .idempotent(reads)
+        .open_world(world);
+    Tool::new(Cow::Borrowed(name), Cow::Borrowed(description), schema::<I>())
+        .with_title(title)
+        .with_raw_output_schema(schema::<O>())
+        .with_annotations(annotations)
+}
+
+/// A schema whose root is an object, as the protocol wants it.
+fn schema<T: JsonSchema>() -> Arc<JsonObject> {
+    let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
+    match schema.to_value() {
+        serde_json::Value::Object(object) => Arc::new(object),
+        _ => Arc::default(),
+    }
+}
+
+/// Every tool.
+pub fn all() -> Vec<Tool> {
+    let mut tools = session::tools();
+    tools.extend(sign::tools());
+    tools.extend(cipher::tools());
+    tools
+}
+
+/// Calls a tool; `None` if there is no such tool.
+pub async fn call(
+    server: &Server,
+    name: &str,
+    arguments: JsonObject,
+    context: &RequestContext<RoleServer>,
+) -> Option<Result<CallToolResult, Fault>> {
+    let using = using::Using { server, context };
+    Some(match name {
+        "get_public_key" => session::public_key(using, arguments).await,
+        "session_info" => session::info(using, arguments).await,
+        "check_operation" => session::check(using, arguments).await,
+        "sign_event" => sign::event(using, arguments).await,
+        "publish_note" => sign::publish_note(using, arguments).await,
+        "encrypt" => cipher::encrypt(using, arguments).await,
+        "decrypt" => cipher::decrypt(using, arguments).await,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_tool_says_what_it_is() {
+        let tools = super::all();
+        assert_eq!(tools.len(), 7);
+        for tool in tools {
+            assert!(
+                tool.title.is_some() && tool.description.is_some_and(|text| text.len() > 20),
+                "{}",
+                tool.name
+            );
+            let annotations = tool.annotations.unwrap();
+            assert!(annotations.read_only_hint.is_some() && annotations.destructive_hint.is_some());
+            let is_object = |schema: &rmcp::model::JsonObject| schema["type"] == "object";
+            assert!(
+                is_object(&tool.input_schema) && is_object(&tool.output_schema.unwrap()),
+                "{}",
+                tool.name
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// The official TypeScript SDK of MCP drives `keep agent mcp`, and a person at the client decides.
+
+import assert from 'node:assert/strict';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { Keep } from '../lib/keep.mjs';
+import { essential, scenario, step } from '../lib/tap.mjs';
+
+/** A connected client; `answer` is what its person says, if it has one. */
+async function connect(keep, flags, answer) {
+  const capabilities = answer ? { elicitation: {} } : {};
+  const client = new Client({ name: 'e2e', version: '1' }, { capabilities });
+  if (answer) client.setRequestHandler(ElicitRequestSchema, answer);
+  const { command, args, env } = keep.command(['agent', 'mcp', ...flags]);
+  await client.connect(new StdioClientTransport({ command, args, env, stderr: 'ignore' }));
+  await client.listTools();
+  return client;
+}
+
+const call = (client, name, args = {}) => client.callTool({ name, arguments: args });
+
+/** The code of the error of a tool that must fail. */
+async function code(client, name, args) {
+  const result = await call(client, name, args);
+  assert.equal(result.isError, true, JSON.stringify(result));
+  return JSON.parse(result.content[0].text).error.code;
+}
+
+await scenario([
+  essential('a vault with a key and a session', async (state) => {
+    state.keep = new Keep();
+    await state.keep.done('init', '--kdf-memory-kib', '64', '--kdf-iterations', '1', '--kdf-lanes', '1');
+    await state.keep.done('generate', '--name', 'main');
+    state.token = (await state.keep.json('agent', 'create', '--name', 'bot', '--scope', 'nostr', '--rate', '4')).token_file;
+  }),
+  essential('the client initialises and lists tools', async (state) => {
+    state.client = await connect(state.keep, ['--session-file', state.token]);
+    const { tools } = await state.client.listTools();
+    assert.ok(tools.some((tool) => tool.name === 'sign_event' && tool.outputSchema && tool.annotations));
+    assert.match(state.client.getInstructions(), /data/);
+  }),
+  step('tools answer with structured results', async ({ client }) => {
+    const me = (await call(client, 'get_public_key')).structuredContent;
+    const { event } = (await call(client, 'sign_event', { kind: 1, content: 'hello' })).structuredContent;
+    assert.equal(event.pubkey, me.pubkey);
+    const { ciphertext } = (await call(client, 'encrypt', { peer: me.npub, plaintext: 'hi' })).structuredContent;
+    const opened = await call(client, 'decrypt', { peer: me.npub, ciphertext });
+    assert.equal(opened.structuredContent.untrusted_plaintext, 'hi');
+  }),
+  step('the limit is reached', async ({ client }) => {
+    assert.equal(await code(client, 'sign_event', { kind: 1, content: 'one more' }), 'refused_by_policy');
+    assert.equal((await call(client, 'session_info')).structuredContent.requests_remaining, 0);
+    await client.close();
+  }),
+  step('a person accepts, and declines', async ({ keep }) => {
+    for (const action of ['accept', 'decline']) {
+      let asked = '';
+      const client = await connect(keep, ['--key', 'main'], async (request) => {
+        asked = request.params.message;
+        return { action, content: {} };
+      });
+      const note = { kind: 1, content: `please ${action}` };
+      if (action === 'accept') {
+        const { event } = (await call(client, 'sign_event', note)).structuredContent;
+        assert.equal(event.content, 'please accept');
+      } else {
+        assert.equal(await code(client, 'sign_event', note), 'refused_by_person');
+      }
+      assert.match(asked, new RegExp(`please ${action}`));
+      await client.close();
+    }
+  }),
+  step('a revoked session is refused in the middle', async ({ keep }) => {
+    const made = await keep.json('agent', 'create', '--name', 'other', '--scope', 'nostr');
+    const client = await connect(keep, ['--session-file', made.token_file]);
+    await call(client, 'sign_event', { kind: 1, content: 'x' });
+    await keep.done('agent', 'revoke', 'other');
+    assert.equal(await code(client, 'sign_event', { kind: 1, content: 'x' }), 'not_connected');
+    await client.close();
+  }),
+]);

@@ -1,0 +1,75 @@
+//! `keep agent create`.
+
+use keep_sdk::agent::{Asks, Preset, SessionInfo, SessionScope};
+use serde::Serialize;
+
+use super::list::describe;
+use super::token;
+use crate::args::agent::{AsksName, Create};
+use crate::ending::Ending;
+use crate::output::View;
+use crate::session::Session;
+use crate::style::Style;
+
+/// Against whom the limits hold. The same for every session, and said each time one is made.
+const HOLDS: [(&str, bool, &str); 4] = [
+    ("an agent that only calls tools", true, "they hold"),
+    (
+        "code that runs as you: a shell, a script",
+        false,
+        "they do not: it can read your files and use the vault as you do",
+    ),
+    ("code that runs as another user, or in a container", true, "they hold"),
+    ("code on another machine, through a bunker", true, "they hold"),
+];
+
+#[derive(Serialize)]
+struct Created<'a> {
+    #[serde(flatten)]
+    session: &'a SessionInfo,
+    token_file: String,
+    holds_against: Vec<Against>,
+}
+
+#[derive(Serialize)]
+struct Against {
+    agent: &'static str,
+    holds: bool,
+}
+
+impl View for Created<'_> {
+    fn human(&self, style: Style) -> String {
+        let mut text = describe(self.session, style);
+        text.push_str(&format!("\n\ntoken       {}\n\nWhat the limits are worth against", self.token_file));
+        for (agent, holds, why) in HOLDS {
+            let mark = if holds { style.tick() } else { style.red("✗") };
+            text.push_str(&format!("\n  {mark} {agent}: {why}"));
+        }
+        text.push_str(
+            "\nHere the vault runs as your own user: what the agent can start must not be a shell.",
+        );
+        text
+    }
+}
+
+pub fn run(session: &Session, arguments: &Create) -> Result<(), Ending> {
+    let scope = super::scope(&arguments.scope)?.unwrap_or_else(|| SessionScope::of(Preset::Public));
+    let asks = match arguments.asks {
+        AsksName::Vault => Asks::Vault,
+        AsksName::Client => Asks::Client,
+    };
+    let keep = session.open()?;
+    let place = token::Place::prepare(keep.home(), arguments.output.as_deref())?;
+    let made = keep.agents().create(&arguments.name, session.key_name(), scope, asks)?;
+    let path = match place.write(&made.session.id, &made.token) {
+        Ok(path) => path,
+        Err(fault) => {
+            // A session whose token nobody has is of no use.
+            keep.agents().revoke(&made.session.name)?;
+            return Err(fault.into());
+        }
+    };
+    let holds_against = HOLDS.into_iter().map(|(agent, holds, _)| Against { agent, holds }).collect();
+    let token_file = path.display().to_string();
+    session.output.show(&Created { session: &made.session, token_file, holds_against })
+}

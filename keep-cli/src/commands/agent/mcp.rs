@@ -1,0 +1,79 @@
+//! `keep agent mcp`.
+
+use std::sync::Arc;
+
+use keep_mcp::{Access, HttpOptions, Server, serve_http, serve_stdio};
+use keep_sdk::{ErrorCode, Fault, SecretText};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::token;
+use crate::args::agent::Mcp;
+use crate::ending::Ending;
+use crate::output::View;
+use crate::session::Session;
+use crate::style::Style;
+
+/// Where it listens, and what clients must show.
+#[derive(Serialize)]
+struct Listening<'a> {
+    url: &'a str,
+    bearer: &'a str,
+}
+
+impl View for Listening<'_> {
+    fn human(&self, _: Style) -> String {
+        format!("{}\nAuthorization: Bearer {}", self.url, self.bearer)
+    }
+}
+
+pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
+    let scope = super::scope(&arguments.scope)?;
+    let token = token::given(arguments.session_file.as_deref())?;
+    let keep = session.open()?;
+    let access = match &token {
+        Some(token) => Access::granted(&keep, token, scope)?,
+        None => {
+            // Found now, so that a name that is wrong is said before a client hears of tools.
+            let key = session.key(&keep)?;
+            Access::unnamed(keep, Some(key.pubkey), scope)
+        }
+    };
+    let (access, relays) = (Arc::new(access), Arc::new(arguments.relay.clone()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new(ErrorCode::Bug, error.to_string()))?;
+    let served = match arguments.http {
+        None => runtime.block_on(serve_stdio(Server::new(access, relays))).map_err(Ending::from),
+        Some(address) => {
+            let options = HttpOptions { address, bearer: bearer()?, origins: arguments.origin.clone() };
+            runtime.block_on(listen(session, access, relays, options))
+        }
+    };
+    // Standard input may be waited for until the client says something more, which it will not.
+    runtime.shutdown_background();
+    served
+}
+
+async fn listen(
+    session: &Session,
+    access: Arc<Access>,
+    relays: Arc<Vec<String>>,
+    options: HttpOptions,
+) -> Result<(), Ending> {
+    let bearer = Zeroizing::new(options.bearer.expose().to_owned());
+    let server = serve_http(access, relays, options).await?;
+    session.output.show(&Listening { url: &server.url(), bearer: &bearer })?;
+    tokio::select! {
+        () = server.run() => Ok(()),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+/// A token for this run.
+fn bearer() -> Result<SecretText, Fault> {
+    let mut random = Zeroizing::new([0; 32]);
+    getrandom::getrandom(&mut *random)
+        .map_err(|_| Fault::new(ErrorCode::Bug, "the system gives no random numbers"))?;
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(SecretText::from(digits))
+}

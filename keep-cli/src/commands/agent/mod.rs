@@ -1,0 +1,50 @@
+//! `keep agent`.
+
+mod create;
+mod list;
+mod mcp;
+mod token;
+
+use keep_sdk::Fault;
+use keep_sdk::agent::{Exceeding, Preset, SessionScope, parse_duration, parse_kinds, parse_rate};
+
+use crate::args::agent::{Agent, Scope, ScopeName};
+use crate::ending::Ending;
+use crate::session::Session;
+
+pub fn run(session: &Session, command: &Agent) -> Result<(), Ending> {
+    match command {
+        Agent::Create(arguments) => create::run(session, arguments),
+        Agent::List => list::list(session),
+        Agent::Show { name } => list::show(session, name),
+        Agent::Revoke { name } => list::revoke(session, name),
+        Agent::Mcp(arguments) => mcp::run(session, arguments),
+    }
+}
+
+/// The scope that the flags say, if they say any.
+fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
+    let says_nothing = flags.scope.is_none()
+        && flags.kinds.is_none()
+        && flags.rates.is_empty()
+        && flags.duration.is_none()
+        && !flags.ask;
+    if says_nothing {
+        return Ok(None);
+    }
+    let mut scope = SessionScope::of(match flags.scope {
+        Some(ScopeName::Public) => Preset::Public,
+        Some(ScopeName::Nostr) | None => Preset::Nostr,
+        Some(ScopeName::Full) => Preset::Full,
+    });
+    scope.kinds = flags.kinds.as_deref().map(parse_kinds).transpose()?;
+    for rate in &flags.rates {
+        parse_rate(rate, &mut scope.rates)?;
+    }
+    scope.duration_secs =
+        flags.duration.as_deref().map(parse_duration).transpose()?.map(|time| time.as_secs());
+    if flags.ask {
+        scope.exceeding = Exceeding::Ask;
+    }
+    Ok(Some(scope))
+}
