@@ -10,7 +10,7 @@ use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host, Wiped, registry};
-use crate::{Agents, Audit, Bitcoin, Bunker, Home, Keys, Secrets, Sign};
+use crate::{Agents, Audit, Bitcoin, Bunker, Frost, Home, Keys, Secrets, Sign};
 
 /// How a vault is made or opened.
 #[derive(Clone)]
@@ -220,6 +220,11 @@ impl Keep {
     /// Bitcoin.
     pub fn bitcoin(&self) -> Bitcoin {
         Bitcoin::new(self.clone())
+    }
+
+    /// Threshold keys.
+    pub fn frost(&self) -> Frost {
+        Frost::new(self.clone())
     }
 
     /// The audit log.

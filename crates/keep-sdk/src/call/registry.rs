@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{agent, audit, bitcoin, bunker, keys, secrets, sign};
+use crate::{agent, audit, bitcoin, bunker, frost, keys, secrets, sign};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,35 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<bitcoin::SetLimits>(),
             CallEntry::of::<audit::List>(),
             CallEntry::of::<audit::Verify>(),
+            CallEntry::of::<frost::Generate>(),
+            CallEntry::of::<frost::Split>(),
+            CallEntry::of::<frost::List>(),
+            CallEntry::of::<frost::Find>(),
+            CallEntry::of::<frost::DeleteShare>(),
+            CallEntry::of::<frost::Confirm>(),
+            CallEntry::of::<frost::ExportShare>(),
+            CallEntry::of::<frost::ExportGroup>(),
+            CallEntry::of::<frost::Import>(),
+            CallEntry::of::<frost::Recover>(),
+            CallEntry::of::<frost::Sign>(),
+            CallEntry::of::<frost::SignEvent>(),
+            CallEntry::of::<frost::SignFile>(),
+            CallEntry::of::<frost::Propose>(),
+            CallEntry::of::<frost::Inspect>(),
+            CallEntry::of::<frost::Join>(),
+            CallEntry::of::<frost::MakePackage>(),
+            CallEntry::of::<frost::Contribute>(),
+            CallEntry::of::<frost::Finish>(),
+            CallEntry::of::<frost::FinishEvent>(),
+            CallEntry::of::<frost::FinishRelease>(),
+            CallEntry::of::<frost::Refresh>(),
+            CallEntry::of::<frost::RefreshStep>(),
+            CallEntry::of::<frost::InspectPlan>(),
+            CallEntry::of::<frost::Repair>(),
+            CallEntry::of::<frost::RepairStep>(),
+            CallEntry::of::<frost::RepairOwn>(),
+            CallEntry::of::<frost::RotateDevice>(),
+            CallEntry::of::<frost::TakeDevices>(),
             CallEntry::of::<bunker::MakeOffer>(),
             CallEntry::of::<bunker::WithdrawOffer>(),
             CallEntry::of::<agent::Create>(),

@@ -1,0 +1,414 @@
+//! Threshold keys: made, split, moved, renewed, repaired, and used to sign.
+
+mod documents;
+mod groups;
+mod lookup;
+mod renew;
+mod session;
+mod shares;
+mod sign;
+mod verify;
+mod views;
+
+use std::collections::BTreeMap;
+
+use keep_types::{Event, EventTemplate, Fault, Name, SecretText};
+
+use crate::Keep;
+
+pub(crate) use groups::{Confirm, DeleteShare, Find, Generate, List, Split};
+pub(crate) use renew::{
+    InspectPlan, Refresh, RefreshStep, Repair, RepairOwn, RepairStep, RotateDevice, TakeDevices,
+};
+pub(crate) use session::{
+    Contribute, Finish, FinishEvent, FinishRelease, Inspect, Join, MakePackage, Propose,
+};
+pub(crate) use shares::{ExportGroup, ExportShare, Import, Recover};
+pub(crate) use sign::{Sign, SignEvent, SignFile};
+
+pub use keep_frost::Suite;
+pub use renew::PlanView;
+pub use session::OwnRelease;
+pub use shares::{PublicGroupView, ShareForm};
+pub use sign::{GroupKey, ToSign};
+pub use verify::{
+    PublicInput, VerifiedView, hash_file, is_legacy_signature, minisign_key_file, verify_file,
+    verify_legacy_file, verify_message,
+};
+pub use views::{
+    DeviceView, GroupView, ImportView, MemberView, ProposalView, RecoveredKey, ReleaseView, RoundView,
+    ShareView, SignatureView, SplitView, StepMessage, StepView,
+};
+
+/// Threshold keys of a vault. A group is meant by its name, its npub or its public key in hexadecimal; without one, it is
+/// the only group there is.
+#[derive(Debug, Clone)]
+pub struct Frost {
+    keep: Keep,
+}
+
+fn owned(group: Option<&str>) -> Option<String> {
+    group.map(str::to_owned)
+}
+
+impl Frost {
+    pub(crate) const fn new(keep: Keep) -> Self {
+        Self { keep }
+    }
+
+    /// Makes a fresh key and shares it out; all shares are in this vault then. Whoever makes it so has known the whole
+    /// key.
+    ///
+    /// # Errors
+    /// When threshold and number of shares do not fit, or the name is taken.
+    pub fn generate(
+        &self,
+        name: Option<Name>,
+        suite: Suite,
+        threshold: u16,
+        shares: u16,
+    ) -> Result<GroupView, Fault> {
+        self.keep.call(Generate { name, suite, threshold, shares })
+    }
+
+    /// Splits a key of the vault. Unless it is kept, the original is deleted once every share was read back and has
+    /// signed.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate); when the key is not there or was split already.
+    pub fn split(
+        &self,
+        key: Option<&str>,
+        name: Option<Name>,
+        threshold: u16,
+        shares: u16,
+        keep_original: bool,
+    ) -> Result<SplitView, Fault> {
+        self.keep.call(Split { key: owned(key), name, threshold, shares, keep_original })
+    }
+
+    /// Every group, by name.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn list(&self) -> Result<Vec<GroupView>, Fault> {
+        self.keep.call(List {})
+    }
+
+    /// The group that is meant.
+    ///
+    /// # Errors
+    /// When there is none, or several and none is named.
+    pub fn find(&self, group: Option<&str>) -> Result<GroupView, Fault> {
+        self.keep.call(Find { selector: owned(group) })
+    }
+
+    /// Deletes a share for good.
+    ///
+    /// # Errors
+    /// When it is not here.
+    pub fn delete_share(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
+        self.keep.call(DeleteShare { group: owned(group), index })
+    }
+
+    /// Says that shares which came from a backup are the group's present ones.
+    ///
+    /// # Errors
+    /// When the vault cannot be written.
+    pub fn confirm(&self, group: Option<&str>) -> Result<GroupView, Fault> {
+        self.keep.call(Confirm { group: owned(group) })
+    }
+
+    /// Hands a share out, sealed under a passphrase of its own. `cost` is a cheaper key derivation for tests: memory in
+    /// KiB, passes, lanes.
+    ///
+    /// # Errors
+    /// When the share is not here, or the record cannot be written.
+    pub fn export_share(
+        &self,
+        group: Option<&str>,
+        index: u16,
+        form: ShareForm,
+        passphrase: &SecretText,
+        cost: Option<(u32, u8, u8)>,
+    ) -> Result<ShareView, Fault> {
+        let passphrase = SecretText::new(passphrase.expose().to_owned());
+        self.keep.call(ExportShare { group: owned(group), index, form, passphrase, cost })
+    }
+
+    /// What is public about a group, for a vault that has none of its shares.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn export_group(&self, group: Option<&str>) -> Result<PublicGroupView, Fault> {
+        self.keep.call(ExportGroup { group: owned(group) })
+    }
+
+    /// Whether a text to be imported needs a passphrase.
+    pub fn needs_passphrase(text: &SecretText) -> bool {
+        Import::needs_passphrase(text)
+    }
+
+    /// Brings shares in: `kshare1…`, its JSON, `bfgroup1…` with `bfshare1…`, key packages, BIP-445 key material; several
+    /// in one text. With `replace`, shares of a later epoch take the place of those that are here.
+    ///
+    /// # Errors
+    /// When a share is damaged, of another group or epoch, or the passphrase is wrong.
+    pub fn import(
+        &self,
+        text: SecretText,
+        passphrase: Option<SecretText>,
+        name: Option<Name>,
+        replace: bool,
+    ) -> Result<ImportView, Fault> {
+        self.keep.call(Import { text, passphrase, name, replace })
+    }
+
+    /// The whole secret key, from the shares that are here. Whoever sees it can sign alone.
+    ///
+    /// # Errors
+    /// When there are too few shares, or the record cannot be written.
+    pub fn recover(&self, group: Option<&str>) -> Result<RecoveredKey, Fault> {
+        self.keep.call(Recover { group: owned(group) })
+    }
+
+    /// Signs with shares that are here: those of `signers`, or as many as are needed.
+    ///
+    /// # Errors
+    /// When there are too few, the group may not sign, or the record cannot be written.
+    pub fn sign(
+        &self,
+        group: Option<&str>,
+        what: ToSign,
+        key: GroupKey,
+        signers: Vec<u16>,
+    ) -> Result<SignatureView, Fault> {
+        self.keep.call(Sign { group: owned(group), what, key, signers })
+    }
+
+    /// Signs a Nostr event (NIP-01) in the group's name.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    pub fn sign_event(&self, group: Option<&str>, template: EventTemplate) -> Result<Event, Fault> {
+        Ok(self.keep.call(SignEvent { group: owned(group), template })?.0)
+    }
+
+    /// Signs a file by its BLAKE2b-512 (see [`hash_file`]), in the format of minisign.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign); when a comment is too long or not printable.
+    pub fn sign_file(
+        &self,
+        group: Option<&str>,
+        release: OwnRelease,
+        comment: Option<String>,
+    ) -> Result<ReleaseView, Fault> {
+        let OwnRelease { digest, trusted_comment } = release;
+        self.keep.call(SignFile { group: owned(group), digest, trusted_comment, comment })
+    }
+
+    /// Proposes to sign together with others; the first message is the proposal, the others commitments.
+    ///
+    /// # Errors
+    /// When this vault has no share, or the group has no roster.
+    pub fn propose(
+        &self,
+        group: Option<&str>,
+        what: ToSign,
+        key: GroupKey,
+        signers: Vec<u16>,
+    ) -> Result<RoundView, Fault> {
+        self.keep.call(Propose { group: owned(group), what, key, signers })
+    }
+
+    /// Reads a proposal without committing to anything.
+    ///
+    /// # Errors
+    /// When it is damaged, not of a member's device, or about another group or epoch.
+    pub fn inspect(&self, group: Option<&str>, proposal: &str) -> Result<ProposalView, Fault> {
+        self.keep.call(Inspect { group: owned(group), proposal: proposal.to_owned() })
+    }
+
+    /// Commits to a proposal. The nonces wait in the memory of the process that holds the vault.
+    ///
+    /// # Errors
+    /// As [`inspect`](Self::inspect); for a release, when it is not about one's own file and comment.
+    pub fn join(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        release: Option<OwnRelease>,
+        signers: Vec<u16>,
+    ) -> Result<RoundView, Fault> {
+        self.keep.call(Join { group: owned(group), proposal: proposal.to_owned(), release, signers })
+    }
+
+    /// Fixes the signers, once enough have committed.
+    ///
+    /// # Errors
+    /// When a commitment is not its member's, or of another session.
+    pub fn package(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        commitments: &[String],
+    ) -> Result<RoundView, Fault> {
+        let (proposal, commitments) = (proposal.to_owned(), commitments.to_vec());
+        self.keep.call(MakePackage { group: owned(group), proposal, commitments })
+    }
+
+    /// Round 2: the signature shares of the shares that are here. `own` are this side's own commitments.
+    ///
+    /// # Errors
+    /// When the nonces are gone or were used, the package is of another session, or the record cannot be written.
+    pub fn contribute(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<RoundView, Fault> {
+        let (proposal, package, own) = (proposal.to_owned(), package.to_owned(), own.to_vec());
+        self.keep.call(Contribute { group: owned(group), proposal, package, own })
+    }
+
+    /// Makes the signature of all signature shares.
+    ///
+    /// # Errors
+    /// When shares are missing or wrong; the members that sent wrong ones are named.
+    pub fn finish(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        commitments: &[String],
+        shares: &[String],
+    ) -> Result<SignatureView, Fault> {
+        self.keep.call(to_finish(group, proposal, commitments, shares))
+    }
+
+    /// As [`finish`](Self::finish), for an event.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_event(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        commitments: &[String],
+        shares: &[String],
+    ) -> Result<Event, Fault> {
+        let finish = to_finish(group, proposal, commitments, shares);
+        Ok(self.keep.call(FinishEvent { finish })?.0)
+    }
+
+    /// Puts the two signatures of a release together.
+    ///
+    /// # Errors
+    /// When one does not verify.
+    pub fn finish_release(
+        &self,
+        group: Option<&str>,
+        release: OwnRelease,
+        comment: Option<String>,
+        signature: String,
+        global: String,
+    ) -> Result<ReleaseView, Fault> {
+        self.keep.call(FinishRelease { group: owned(group), release, comment, signature, global })
+    }
+
+    /// Renews all shares at once, where all that are kept are here.
+    ///
+    /// # Errors
+    /// When a kept share is elsewhere, or fewer than the threshold are kept.
+    pub fn refresh(&self, group: Option<&str>, drop: Vec<u16>) -> Result<GroupView, Fault> {
+        self.keep.call(Refresh { group: owned(group), drop })
+    }
+
+    /// A step of a renewal among vaults: takes what has come, gives what is to be sent. With `begin` it may start one.
+    ///
+    /// # Errors
+    /// When a message is wrong; whoever sent it is named.
+    pub fn refresh_step(
+        &self,
+        group: Option<&str>,
+        begin: bool,
+        drop: Vec<u16>,
+        messages: Vec<String>,
+    ) -> Result<StepView, Fault> {
+        self.keep.call(RefreshStep { group: owned(group), begin, drop, messages })
+    }
+
+    /// What a plan among the messages of a renewal or repair asks for.
+    ///
+    /// # Errors
+    /// When it is damaged or not of a member.
+    pub fn inspect_plan(&self, group: Option<&str>, messages: Vec<String>) -> Result<PlanView, Fault> {
+        self.keep.call(InspectPlan { group: owned(group), messages })
+    }
+
+    /// Makes a lost share again from those that are here.
+    ///
+    /// # Errors
+    /// When there are too few, or the share is here.
+    pub fn repair(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
+        self.keep.call(Repair { group: owned(group), index })
+    }
+
+    /// A step of a repair among vaults, on the side that helps.
+    ///
+    /// # Errors
+    /// When a message is wrong; whoever sent it is named.
+    pub fn repair_step(
+        &self,
+        group: Option<&str>,
+        index: u16,
+        messages: Vec<String>,
+    ) -> Result<StepView, Fault> {
+        self.keep.call(RepairStep { group: owned(group), index, messages })
+    }
+
+    /// A step of a repair among vaults, on the side that has lost its share.
+    ///
+    /// # Errors
+    /// As [`repair_step`](Self::repair_step); when the share that comes out is not the lost one.
+    pub fn repair_own(
+        &self,
+        group: Option<&str>,
+        index: u16,
+        helpers: Vec<u16>,
+        messages: Vec<String>,
+    ) -> Result<StepView, Fault> {
+        self.keep.call(RepairOwn { group: owned(group), index, helpers, messages })
+    }
+
+    /// Gives a member whose share is here a new device key.
+    ///
+    /// # Errors
+    /// When the share is not here.
+    pub fn rotate_device(&self, group: Option<&str>, index: u16) -> Result<DeviceView, Fault> {
+        self.keep.call(RotateDevice { group: owned(group), index })
+    }
+
+    /// Takes new device keys of other members: from signed notices, or on the owner's word.
+    ///
+    /// # Errors
+    /// When a notice is not signed with the member's old key.
+    pub fn take_devices(
+        &self,
+        group: Option<&str>,
+        notices: Vec<String>,
+        trusted: BTreeMap<u16, String>,
+    ) -> Result<GroupView, Fault> {
+        self.keep.call(TakeDevices { group: owned(group), notices, trusted })
+    }
+}
+
+fn to_finish(group: Option<&str>, proposal: &str, commitments: &[String], shares: &[String]) -> Finish {
+    Finish {
+        group: owned(group),
+        proposal: proposal.to_owned(),
+        commitments: commitments.to_vec(),
+        shares: shares.to_vec(),
+    }
+}

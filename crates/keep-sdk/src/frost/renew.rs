@@ -1,0 +1,308 @@
+//! Renewal and repair of shares, here or among vaults, and the device keys that the members know each other by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keep_frost::repair::RepairPlan;
+use keep_frost::wire::{Envelope, Kind};
+use keep_frost::{DevicePublic, FrostError, Index};
+use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, GroupUse, Intent};
+use keep_vault::GroupRecord;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::lookup::{group, index};
+use super::views::{DeviceView, GroupView, StepMessage, StepView};
+use crate::call::{Call, Class, Host};
+use crate::keys::bug;
+
+/// The members that keep a share when these are dropped.
+fn kept(record: &GroupRecord, dropped: &[u16]) -> Result<Vec<u16>, Fault> {
+    for number in dropped {
+        record.group.member(index(*number)?)?;
+    }
+    Ok(record.group.indices().map(Index::get).filter(|number| !dropped.contains(number)).collect())
+}
+
+/// Renews the shares that are here, all at once: same key, next epoch.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Refresh {
+    pub group: Option<String>,
+    pub drop: Vec<u16>,
+}
+
+impl Call for Refresh {
+    const NAME: &'static str = "frost.refresh";
+    const CLASS: Class = Class::Manage;
+    type Reply = GroupView;
+
+    fn run(self, host: &Host) -> Result<GroupView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        let keep = kept(&record, &self.drop)?;
+        let elsewhere: Vec<String> = keep
+            .iter()
+            .filter(|number| !record.shares.iter().any(|held| held.get() == **number))
+            .map(ToString::to_string)
+            .collect();
+        if !elsewhere.is_empty() {
+            return Err(Fault::new(
+                ErrorCode::InvalidInput,
+                format!("the shares of members {} are not in this vault", elsewhere.join(", ")),
+            )
+            .with_hint("renew them together with --exchange DIR, or leave these members out with --drop"));
+        }
+        host.answer(record.id, Intent::Group(Box::new(GroupUse::Refresh { keep })))?;
+        Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
+    }
+}
+
+/// A step of a renewal among vaults. With `begin` this side may make the plan.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RefreshStep {
+    pub group: Option<String>,
+    pub begin: bool,
+    pub drop: Vec<u16>,
+    pub messages: Vec<String>,
+}
+
+impl Call for RefreshStep {
+    const NAME: &'static str = "frost.refresh_step";
+    const CLASS: Class = Class::Manage;
+    type Reply = StepView;
+
+    fn run(self, host: &Host) -> Result<StepView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        let keep = if self.begin { Some(kept(&record, &self.drop)?) } else { None };
+        let messages = bytes(&self.messages)?;
+        let step = GroupUse::RefreshStep { keep, messages };
+        ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?)
+    }
+}
+
+/// What a plan among the messages asks for, before anybody takes part in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InspectPlan {
+    pub group: Option<String>,
+    pub messages: Vec<String>,
+}
+
+/// A plan that came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanView {
+    /// The group's name here.
+    pub group: String,
+    /// `refresh` or `repair`; none if there is no plan among the messages.
+    pub kind: Option<String>,
+    /// Who made it.
+    pub from: Option<u16>,
+    /// Of a refresh, the members that keep a share; of a repair, those that help.
+    pub members: Vec<u16>,
+    /// Whose share is made again.
+    pub lost: Option<u16>,
+    /// Of a repair, the device key that will get the share, in hexadecimal.
+    pub device: Option<String>,
+    /// Whether the group's roster has this device for that member.
+    pub device_known: bool,
+}
+
+impl Call for InspectPlan {
+    const NAME: &'static str = "frost.inspect_plan";
+    const CLASS: Class = Class::Use;
+    type Reply = PlanView;
+
+    fn run(self, host: &Host) -> Result<PlanView, Fault> {
+        let record = group(host, self.group.as_deref())?;
+        let mut view = PlanView {
+            group: record.name.to_string(),
+            kind: None,
+            from: None,
+            members: Vec::new(),
+            lost: None,
+            device: None,
+            device_known: false,
+        };
+        for text in &self.messages {
+            let envelope = Envelope::parse(text)?;
+            match envelope.kind() {
+                Kind::Plan => {
+                    let device = record.group.device(envelope.from())?;
+                    let plan: keep_frost::ceremony::Plan =
+                        envelope.read(Kind::Plan, envelope.session(), &device)?;
+                    view.kind = Some("refresh".to_owned());
+                    view.from = Some(envelope.from().get());
+                    view.members = plan.members().keys().map(|index| index.get()).collect();
+                }
+                Kind::RepairPlan => {
+                    let plan = RepairPlan::read(&envelope)?;
+                    plan.check(&record.group)?;
+                    view.kind = Some("repair".to_owned());
+                    view.from = Some(envelope.from().get());
+                    view.members = plan.helpers().keys().map(|index| index.get()).collect();
+                    view.lost = Some(plan.lost().get());
+                    view.device = Some(plan.device().to_string());
+                    view.device_known = record.group.device(plan.lost()) == Ok(plan.device());
+                }
+                _ => {}
+            }
+        }
+        Ok(view)
+    }
+}
+
+/// Makes a lost share again from those that are here.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Repair {
+    pub group: Option<String>,
+    pub index: u16,
+}
+
+impl Call for Repair {
+    const NAME: &'static str = "frost.repair";
+    const CLASS: Class = Class::Manage;
+    type Reply = GroupView;
+
+    fn run(self, host: &Host) -> Result<GroupView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        let repair = GroupUse::Repair { index: self.index };
+        host.answer(record.id, Intent::Group(Box::new(repair)))?;
+        Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
+    }
+}
+
+/// A step of a repair among vaults, on the side that helps.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RepairStep {
+    pub group: Option<String>,
+    pub index: u16,
+    pub messages: Vec<String>,
+}
+
+impl Call for RepairStep {
+    const NAME: &'static str = "frost.repair_step";
+    const CLASS: Class = Class::Manage;
+    type Reply = StepView;
+
+    fn run(self, host: &Host) -> Result<StepView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        let step = GroupUse::RepairStep { index: self.index, messages: bytes(&self.messages)? };
+        ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?)
+    }
+}
+
+/// A step of a repair among vaults, on the side that has lost its share. Without helpers, the first threshold of the
+/// other members.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RepairOwn {
+    pub group: Option<String>,
+    pub index: u16,
+    pub helpers: Vec<u16>,
+    pub messages: Vec<String>,
+}
+
+impl Call for RepairOwn {
+    const NAME: &'static str = "frost.repair_own";
+    const CLASS: Class = Class::Manage;
+    type Reply = StepView;
+
+    fn run(self, host: &Host) -> Result<StepView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        let lost = index(self.index)?;
+        let helpers: BTreeSet<Index> = if self.helpers.is_empty() {
+            let others = record.group.indices().filter(|index| *index != lost);
+            others.take(usize::from(record.group.threshold())).collect()
+        } else {
+            self.helpers.iter().map(|number| index(*number)).collect::<Result<_, _>>()?
+        };
+        let step = host.vault().repair_own(record.id, lost, &helpers, &bytes(&self.messages)?)?;
+        view(step)
+    }
+}
+
+/// Gives a member whose share is here a new device key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RotateDevice {
+    pub group: Option<String>,
+    pub index: u16,
+}
+
+impl Call for RotateDevice {
+    const NAME: &'static str = "frost.rotate_device";
+    const CLASS: Class = Class::Manage;
+    type Reply = DeviceView;
+
+    fn run(self, host: &Host) -> Result<DeviceView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        let (device, notice) = host.vault().rotate_device(record.id, index(self.index)?)?;
+        Ok(DeviceView {
+            group: record.name.to_string(),
+            index: self.index,
+            device: device.to_string(),
+            notice: notice.map(|envelope| envelope.to_text()).transpose()?,
+        })
+    }
+}
+
+/// Takes new device keys of other members: from messages that their old keys signed, or on the owner's word.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TakeDevices {
+    pub group: Option<String>,
+    pub notices: Vec<String>,
+    pub trusted: BTreeMap<u16, String>,
+}
+
+impl Call for TakeDevices {
+    const NAME: &'static str = "frost.take_devices";
+    const CLASS: Class = Class::Manage;
+    type Reply = GroupView;
+
+    fn run(self, host: &Host) -> Result<GroupView, Fault> {
+        host.check_intact()?;
+        let record = group(host, self.group.as_deref())?;
+        for notice in &self.notices {
+            host.vault().accept_device(record.id, &Envelope::parse(notice)?)?;
+        }
+        let mut devices = BTreeMap::new();
+        for (number, text) in &self.trusted {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(text, &mut bytes)
+                .map_err(|_| Fault::new(ErrorCode::InvalidInput, "a device key has 64 hex digits"))?;
+            devices.insert(index(*number)?, DevicePublic::from_bytes(bytes));
+        }
+        if !devices.is_empty() {
+            host.vault().trust_devices(record.id, devices)?;
+        }
+        Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
+    }
+}
+
+fn bytes(texts: &[String]) -> Result<Vec<Vec<u8>>, FrostError> {
+    texts.iter().map(|text| Envelope::parse(text)?.to_bytes()).collect()
+}
+
+fn ceremony(answer: Answer) -> Result<StepView, Fault> {
+    match answer {
+        Answer::Ceremony(step) => view(step),
+        _ => Err(bug("a step gave something else than messages")),
+    }
+}
+
+fn view(step: CeremonyStep) -> Result<StepView, Fault> {
+    let mut messages = Vec::with_capacity(step.messages.len());
+    let mut session = None;
+    for bytes in &step.messages {
+        let envelope = Envelope::from_bytes(bytes)?;
+        let id = envelope.session().to_string();
+        let mut name = format!("{}-{}-{}", &id[..8], envelope.kind().as_str(), envelope.from());
+        if let Some(to) = envelope.to() {
+            name.push_str(&format!("-{to}"));
+        }
+        session = Some(id);
+        messages.push(StepMessage { name, text: envelope.to_text()? });
+    }
+    Ok(StepView { session, messages, waiting_for: step.waiting_for, done: step.done })
+}
