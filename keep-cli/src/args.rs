@@ -8,6 +8,8 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use keep_sdk::Builtin;
 
+use crate::frost_args::{Frost, SignFile, VerifyFile};
+
 /// Keeps your Nostr keys on this machine, and signs with them: here, and for the applications that you allow.
 #[derive(Debug, Parser)]
 #[command(name = "keep", version, disable_help_subcommand = true, max_term_width = 100)]
@@ -86,6 +88,13 @@ pub enum Command {
     Delete(Delete),
     /// Sign a Nostr event and print it
     SignEvent(SignEvent),
+    /// Threshold keys (FROST): make, share out, sign, renew, repair
+    #[command(subcommand)]
+    Frost(Frost),
+    /// Sign a file with a threshold key, as minisign does
+    Sign(SignFile),
+    /// Verify a file's signature, of a threshold key or of minisign
+    Verify(VerifyFile),
     /// Run a bunker (NIP-46): sign for applications until you stop it
     ///
     /// Prints a bunker:// address whose secret works once. In a terminal you are asked about what the policy does not
@@ -190,6 +199,11 @@ pub struct Delete {
 
 #[derive(Debug, Args)]
 pub struct SignEvent {
+    /// Sign with this group instead of a key: its name, npub or public key in hex
+    #[arg(long, value_name = "GROUP", conflicts_with = "key")]
+    pub group: Option<String>,
+    #[command(flatten)]
+    pub together: crate::frost_args::Together,
     /// The event's kind
     #[arg(long, required_unless_present = "file", conflicts_with = "file")]
     pub kind: Option<u16>,
@@ -305,6 +319,28 @@ mod tests {
             "keep sign-event --kind 1 --content hello",
             "keep --json serve --headless --relay wss://relay.example",
             "keep quickstart --check",
+            "keep sign-event --group family --kind 1 --content hello",
+            "keep frost generate --threshold 2 --shares 3",
+            "keep frost generate -t 2 -s 3 --name G --ed25519 --pubkey-out F",
+            "keep frost split --key main -t 2 -s 3",
+            "keep frost split --key main -t 2 -s 3 --keep-original",
+            "keep frost list",
+            "keep frost show --group G",
+            "keep frost delete-share --group G --share 3",
+            "keep frost export --share 1 --group npub1xyz",
+            "keep frost export --share 1 --group npub1xyz --format json --qr",
+            "keep frost import",
+            "keep frost sign --group npub1xyz --message aabb",
+            "keep frost sign --group G --message hello --interactive",
+            "keep frost sign --group G --interactive --exchange DIR",
+            "keep frost verify --group G --message aabb --signature ccdd",
+            "keep frost refresh",
+            "keep frost refresh --group G --exchange DIR --drop 3",
+            "keep frost repair --group G --share 3",
+            "keep frost recover --group G",
+            "keep sign FILE --group G -t comment",
+            "keep sign FILE --group G -t comment -c untrusted -o F",
+            "keep verify FILE SIG --group F",
             "keep quickstart --ephemeral",
             "keep --hidden init",
             "keep --hidden list",
@@ -353,6 +389,30 @@ mod tests {
             "kdf_memory_kib",
             "kdf_iterations",
             "kdf_lanes",
+            "group",
+            "threshold",
+            "shares",
+            "share",
+            "pubkey_out",
+            "format",
+            "output",
+            "files",
+            "message",
+            "message_hex",
+            "message_text",
+            "message_file",
+            "path",
+            "tweak",
+            "exchange",
+            "signers",
+            "signature",
+            "drop",
+            "helpers",
+            "rotate",
+            "accept",
+            "trust",
+            "trusted_comment",
+            "comment",
         ];
         let mut commands = vec![Arguments::command()];
         while let Some(command) = commands.pop() {

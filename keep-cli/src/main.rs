@@ -5,15 +5,18 @@ mod approver;
 mod args;
 mod commands;
 mod ending;
+mod frost_args;
 mod key_view;
 mod logging;
 mod output;
+mod progress;
 mod prompt;
 mod qr;
 mod secrets;
 mod session;
 mod style;
 mod terminal;
+mod ur_frames;
 mod usage;
 mod watch;
 

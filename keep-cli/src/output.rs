@@ -62,6 +62,21 @@ impl Output {
         print(&to_json(value)?)
     }
 
+    /// Prints a line of the result for whoever reads it as text.
+    pub fn line(&self, text: &str) -> Result<(), Ending> {
+        print(text)
+    }
+
+    /// Whether a person sees what is printed.
+    pub fn stdout_is_terminal(&self) -> bool {
+        io::IsTerminal::is_terminal(&io::stdout())
+    }
+
+    /// Whether anybody wants to hear more than the result.
+    pub const fn talks(&self) -> bool {
+        !self.json && !self.quiet
+    }
+
     /// Says something beside the result. Programs and `--quiet` do not want to hear it.
     pub fn talk(&self, text: &str) {
         if !self.json && !self.quiet {

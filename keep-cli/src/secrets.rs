@@ -69,6 +69,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The passphrase of an exported share.
+    pub const fn share(file: Option<&'a Path>) -> Self {
+        Self { what: "the share's passphrase", ..Self::ncryptsec(file) }
+    }
+
     /// The passphrase from the file or the environment, if it comes from there.
     pub fn given(&self) -> Result<Option<SecretText>, Fault> {
         let given = match self.file {
@@ -160,6 +165,7 @@ impl<'a> Source<'a> {
         match self.variable {
             "KEEP_PASSWORD" => "the vault",
             "KEEP_HIDDEN_PASSWORD" => "the hidden vault",
+            _ if self.what == "the share's passphrase" => "the share",
             _ => "the ncryptsec",
         }
     }

@@ -4,6 +4,7 @@ mod agent;
 mod audit;
 mod delete;
 mod export;
+mod frost;
 mod generate;
 mod help;
 mod import;
@@ -28,6 +29,9 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::List(arguments) => list::run(session, &arguments),
         Command::Delete(arguments) => delete::run(session, &arguments),
         Command::SignEvent(arguments) => sign_event::run(session, arguments),
+        Command::Frost(command) => frost::run(session, command),
+        Command::Sign(arguments) => frost::sign_file(session, &arguments),
+        Command::Verify(arguments) => frost::verify_file(session, &arguments),
         Command::Serve(arguments) => serve::run(session, &arguments),
         Command::Agent(command) => agent::run(session, &command),
         Command::Audit(arguments) => audit::run(session, &arguments),

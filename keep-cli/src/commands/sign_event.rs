@@ -20,16 +20,20 @@ const MAX_TEMPLATE: u64 = 8 << 20;
 pub fn run(session: &Session, arguments: args::SignEvent) -> Result<(), Ending> {
     let relays = relays(&arguments.relay)?;
     let publish = arguments.publish;
-    let template = template(arguments)?;
-    let keep = session.open()?;
-    let key = session.key(&keep)?;
-    let event = keep.sign().event(&key, template)?;
-    drop(keep);
+    let event = match arguments.group.clone() {
+        Some(group) => super::frost::sign_event(session, &group, arguments)?,
+        None => {
+            let template = template(arguments)?;
+            let keep = session.open()?;
+            let key = session.key(&keep)?;
+            keep.sign().event(&key, template)?
+        }
+    };
     session.output.value(&event)?;
     if publish { send(session, &event, &relays) } else { Ok(()) }
 }
 
-fn template(arguments: args::SignEvent) -> Result<EventTemplate, Fault> {
+pub fn template(arguments: args::SignEvent) -> Result<EventTemplate, Fault> {
     if let Some(file) = &arguments.file {
         return from_json(&read(file)?);
     }

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lookup::{group, index};
-use super::views::{DeviceView, GroupView, StepMessage, StepView};
+use super::views::{DeviceView, GroupView, StepView};
 use crate::call::{Call, Class, Host};
 use crate::keys::bug;
 
@@ -296,13 +296,8 @@ fn view(step: CeremonyStep) -> Result<StepView, Fault> {
     let mut session = None;
     for bytes in &step.messages {
         let envelope = Envelope::from_bytes(bytes)?;
-        let id = envelope.session().to_string();
-        let mut name = format!("{}-{}-{}", &id[..8], envelope.kind().as_str(), envelope.from());
-        if let Some(to) = envelope.to() {
-            name.push_str(&format!("-{to}"));
-        }
-        session = Some(id);
-        messages.push(StepMessage { name, text: envelope.to_text()? });
+        session = Some(envelope.session().to_string());
+        messages.push(super::session::named(&envelope)?);
     }
     Ok(StepView { session, messages, waiting_for: step.waiting_for, done: step.done })
 }

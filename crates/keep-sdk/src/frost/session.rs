@@ -14,10 +14,20 @@ use serde::{Deserialize, Serialize};
 
 use super::lookup::group;
 use super::sign::{GroupKey, ToSign, event, finished, signers, view};
-use super::views::{ProposalView, ReleaseView, RoundView, SignatureView};
+use super::views::{ProposalView, ReleaseView, RoundView, SignatureView, StepMessage};
 use crate::call::{Call, Class, Host};
 use crate::keys::bug;
 use crate::views::SignedEvent;
+
+/// A message with a name for its file.
+pub(super) fn named(envelope: &Envelope) -> Result<StepMessage, Fault> {
+    let session = envelope.session().to_string();
+    let mut name = format!("{}-{}-{}", &session[..8], envelope.kind().as_str(), envelope.from());
+    if let Some(to) = envelope.to() {
+        name.push_str(&format!("-{to}"));
+    }
+    Ok(StepMessage { name, text: envelope.to_text()? })
+}
 
 /// A proposal that was read: by whose device it is signed, of which group, about what.
 struct Read {
@@ -82,7 +92,7 @@ impl Call for Propose {
         let proposal = Proposal::new(&record.group, spec, message, &mut OsRng)?;
         let envelope = Envelope::sign(Kind::Proposal, proposal.session()?, from, &device, &proposal)?;
         let mut round = commit(host, &record, proposal, &here)?;
-        round.messages.insert(0, envelope.to_text()?);
+        round.messages.insert(0, named(&envelope)?);
         Ok(round)
     }
 }
@@ -171,7 +181,7 @@ fn commit(
     for (index, commitment) in &opened.commitments {
         let device = host.vault().device_key(record.id, *index)?;
         let envelope = Envelope::sign(Kind::Commitment, opened.session, *index, &device, commitment)?;
-        messages.push(envelope.to_text()?);
+        messages.push(named(&envelope)?);
     }
     let missing = record.group.threshold().saturating_sub(u16::try_from(here.len()).unwrap_or(u16::MAX));
     Ok(RoundView { session: opened.session.to_string(), messages, missing })
@@ -203,7 +213,7 @@ impl Call for MakePackage {
         let device = host.vault().device_key(read.record.id, from)?;
         let package = coordinator.package()?.clone();
         let envelope = Envelope::sign(Kind::Package, coordinator.session(), from, &device, &package)?;
-        Ok(RoundView { session, messages: vec![envelope.to_text()?], missing: 0 })
+        Ok(RoundView { session, messages: vec![named(&envelope)?], missing: 0 })
     }
 }
 
@@ -268,7 +278,7 @@ impl Call for Contribute {
             let index = super::lookup::index(number)?;
             let device = host.vault().device_key(record.id, index)?;
             let partial = Partial { session, share };
-            messages.push(Envelope::sign(Kind::Partial, session, index, &device, &partial)?.to_text()?);
+            messages.push(named(&Envelope::sign(Kind::Partial, session, index, &device, &partial)?)?);
         }
         Ok(RoundView { session: session.to_string(), messages, missing: 0 })
     }

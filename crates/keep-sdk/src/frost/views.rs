@@ -149,8 +149,8 @@ pub struct ProposalView {
 pub struct RoundView {
     /// The session, in hexadecimal.
     pub session: String,
-    /// The messages: `keepfrost1:…`.
-    pub messages: Vec<String>,
+    /// The messages.
+    pub messages: Vec<StepMessage>,
     /// How many commitments of other members are still needed before the package can be made.
     pub missing: u16,
 }

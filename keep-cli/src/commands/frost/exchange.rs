@@ -1,0 +1,177 @@
+//! How messages go between co-signers: pasted, or as files in a directory.
+
+use std::collections::BTreeSet;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use keep_sdk::frost::StepMessage;
+use keep_sdk::{ErrorCode, Fault};
+use serde::Serialize;
+
+use super::files::{read_text, write};
+use crate::ending::Ending;
+use crate::session::Session;
+
+/// How long the other side may take. Nonces do not live longer.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How often a directory is looked at.
+const POLL: Duration = Duration::from_millis(150);
+/// The longest message, in bytes.
+const MAX: usize = 8 << 20;
+/// How names of message files end.
+const SUFFIX: &str = ".keepfrost";
+
+/// Where messages come from and go to.
+pub struct Exchange<'s> {
+    session: &'s Session,
+    directory: Option<PathBuf>,
+    /// Messages that were taken, by name or text.
+    seen: BTreeSet<String>,
+}
+
+/// A message as programs see it.
+#[derive(Serialize)]
+struct Sent<'a> {
+    round: &'a str,
+    name: &'a str,
+    text: &'a str,
+}
+
+impl<'s> Exchange<'s> {
+    pub fn new(session: &'s Session, directory: Option<&Path>) -> Result<Self, Fault> {
+        if let Some(directory) = directory {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                Fault::new(ErrorCode::Storage, format!("cannot use {}: {error}", directory.display()))
+            })?;
+        }
+        Ok(Self { session, directory: directory.map(Path::to_owned), seen: BTreeSet::new() })
+    }
+
+    /// Gives messages to the others.
+    pub fn send(&mut self, round: &str, messages: &[StepMessage]) -> Result<(), Ending> {
+        let output = &self.session.output;
+        for message in messages {
+            self.seen.insert(message.name.clone());
+            self.seen.insert(message.text.clone());
+            if let Some(directory) = &self.directory {
+                let file = directory.join(format!("{}{SUFFIX}", message.name));
+                write(&file, &format!("{}\n", message.text), true)?;
+                output.talk(&format!("{} {round}: {}", output.talk_style().tick(), file.display()));
+                continue;
+            }
+            if output.is_json() {
+                output.value(&Sent { round, name: &message.name, text: &message.text })?;
+            } else {
+                output.talk(&format!("Give this {round} to the others:"));
+                output.line(&message.text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for messages of this kind; `session` is the beginning of its id, once it is known. At least one is new.
+    pub fn receive(&mut self, kind: &str, session: Option<&str>) -> Result<Vec<String>, Ending> {
+        match self.directory.clone() {
+            Some(directory) => self.poll(&directory, kind, session),
+            None => self.paste(kind),
+        }
+    }
+
+    fn paste(&mut self, kind: &str) -> Result<Vec<String>, Ending> {
+        let output = &self.session.output;
+        output.talk(&format!("Paste the {kind}, or the name of the file with it:"));
+        let stdin = std::io::stdin();
+        loop {
+            let mut line = String::new();
+            let read = std::io::Read::take(stdin.lock(), MAX as u64).read_line(&mut line);
+            if read.is_ok_and(|read| read == 0) || line.len() >= MAX {
+                return Err(Fault::new(ErrorCode::InvalidInput, format!("no {kind} came"))
+                    .with_hint("the session is over; start it again")
+                    .into());
+            }
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let text = if line.starts_with("keepfrost1:") || line.starts_with('{') {
+                line.to_owned()
+            } else {
+                read_text(Path::new(line))?.trim().to_owned()
+            };
+            if self.seen.insert(text.clone()) {
+                return Ok(vec![text]);
+            }
+        }
+    }
+
+    fn poll(&mut self, directory: &Path, kind: &str, session: Option<&str>) -> Result<Vec<String>, Ending> {
+        self.session.output.talk(&format!("Waiting for the {kind} in {} …", directory.display()));
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let mut texts = Vec::new();
+            for (name, text) in messages(directory)? {
+                let (id, rest) = name.split_once('-').unwrap_or_default();
+                let about = session.is_none_or(|session| session.starts_with(id));
+                if about && rest.starts_with(&format!("{kind}-")) && !self.seen.contains(&name) {
+                    self.seen.insert(name);
+                    texts.push(text);
+                }
+            }
+            if !texts.is_empty() {
+                return Ok(texts);
+            }
+            if Instant::now() > end {
+                let message = format!("no {kind} came within ten minutes");
+                return Err(Fault::new(ErrorCode::TimedOut, message)
+                    .with_hint("the session is over; start it again")
+                    .into());
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Removes the files of a session that is over.
+    pub fn clean(&self, session: &str) {
+        let Some(directory) = &self.directory else { return };
+        let prefix = session.get(..8).unwrap_or(session);
+        for (name, _) in messages(directory).unwrap_or_default() {
+            if name.starts_with(prefix) {
+                // What stays disturbs nobody: sessions are known by their ids.
+                let _ = std::fs::remove_file(directory.join(format!("{name}{SUFFIX}")));
+            }
+        }
+    }
+}
+
+/// The message files in a directory: name without its end, and text.
+pub fn messages(directory: &Path) -> Result<Vec<(String, String)>, Fault> {
+    let failed = |error: std::io::Error| {
+        Fault::new(ErrorCode::Storage, format!("cannot read {}: {error}", directory.display()))
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(name) = name.strip_suffix(SUFFIX).filter(|name| !name.starts_with('.')) else { continue };
+        match read_text(&path) {
+            Ok(text) => found.push((name.to_owned(), text.trim().to_owned())),
+            // Its session is over, and somebody has cleaned up meanwhile.
+            Err(fault) if fault.code() == ErrorCode::NotFound => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Writes messages of a ceremony into the directory; those that are there already stay as they are.
+pub fn leave(directory: &Path, sent: &[StepMessage]) -> Result<(), Fault> {
+    for message in sent {
+        let file = directory.join(format!("{}{SUFFIX}", message.name));
+        if !file.exists() {
+            write(&file, &format!("{}\n", message.text), true)?;
+        }
+    }
+    Ok(())
+}

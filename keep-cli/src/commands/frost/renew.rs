@@ -1,0 +1,194 @@
+//! `keep frost refresh`, `repair` and `device`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use keep_sdk::frost::{Frost, GroupView, StepView};
+use keep_sdk::{ErrorCode, Fault};
+use serde::Serialize;
+
+use super::exchange::{leave, messages};
+use super::files::{agree, read_text};
+use super::view::OneGroup;
+use crate::ending::Ending;
+use crate::frost_args as args;
+use crate::output::View;
+use crate::session::Session;
+use crate::style::Style;
+
+/// Where a ceremony among vaults stands.
+#[derive(Serialize)]
+struct Standing<'a> {
+    done: bool,
+    waiting_for: &'a [u16],
+    group: GroupView,
+    #[serde(skip)]
+    what: &'static str,
+}
+
+impl View for Standing<'_> {
+    fn human(&self, style: Style) -> String {
+        if self.done {
+            return format!("{} {} is done here: epoch {}", style.tick(), self.what, self.group.epoch);
+        }
+        let waiting: Vec<String> = self.waiting_for.iter().map(ToString::to_string).collect();
+        format!(
+            "{} waits for members {}. Run this again when their messages are there.",
+            self.what,
+            waiting.join(", ")
+        )
+    }
+}
+
+pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Ending> {
+    let keep = session.open()?;
+    let frost = keep.frost();
+    let group = frost.find(arguments.group.group.as_deref())?;
+    let Some(directory) = &arguments.exchange.exchange else {
+        let question = format!(
+            "The shares of {} that are here are replaced by new ones; exported copies of the old ones are of no use \
+             beside them. Go on?",
+            group.name
+        );
+        agree(arguments.exchange.yes, &question, "nothing was renewed")?;
+        let group = frost.refresh(Some(&group.pubkey), arguments.drop.clone())?;
+        session.output.show(&OneGroup(&group))?;
+        warn_of_old(session, &group);
+        return Ok(());
+    };
+    prepare(directory)?;
+    let came = come(directory)?;
+    let this = Some(group.pubkey.as_str());
+    let plan = frost.inspect_plan(this, came.clone())?;
+    let members: Vec<String> = plan.members.iter().map(ToString::to_string).collect();
+    let question = match plan.from {
+        Some(from) => format!(
+            "Member {from} proposes to renew the shares of {}; members {} keep one. Take part?",
+            group.name,
+            members.join(", ")
+        ),
+        None => format!("Propose to renew the shares of {}?", group.name),
+    };
+    agree(arguments.exchange.yes, &question, "nothing was renewed")?;
+    let begin = plan.from.is_none();
+    let step = frost.refresh_step(this, begin || !arguments.drop.is_empty(), arguments.drop.clone(), came)?;
+    finish(session, &frost, &group, directory, &step, "the refresh")?;
+    if step.done {
+        warn_of_old(session, &frost.find(this)?);
+    }
+    Ok(())
+}
+
+fn warn_of_old(session: &Session, group: &GroupView) {
+    session.output.talk(&format!(
+        "Delete every copy of the old shares, backups too: {} of them together still sign.",
+        group.threshold
+    ));
+}
+
+pub fn repair(session: &Session, arguments: &args::Repair) -> Result<(), Ending> {
+    let keep = session.open()?;
+    let frost = keep.frost();
+    let group = frost.find(arguments.group.group.as_deref())?;
+    let this = Some(group.pubkey.as_str());
+    let Some(directory) = &arguments.exchange.exchange else {
+        let question = format!("Make the share of member {} of {} again?", arguments.share, group.name);
+        agree(arguments.exchange.yes, &question, "nothing was repaired")?;
+        return session.output.show(&OneGroup(&frost.repair(this, arguments.share)?));
+    };
+    prepare(directory)?;
+    let came = come(directory)?;
+    if arguments.mine {
+        let step = frost.repair_own(this, arguments.share, arguments.helpers.clone(), came)?;
+        return finish(session, &frost, &group, directory, &step, "the repair");
+    }
+    let plan = frost.inspect_plan(this, came.clone())?;
+    let Some(device) = &plan.device else {
+        return Err(Fault::new(ErrorCode::NotFound, "nobody has asked for help with a repair here")
+            .with_hint("the member that lost its share runs this with --mine first")
+            .into());
+    };
+    let known = if plan.device_known {
+        "which is its device by the roster"
+    } else {
+        "which is NOT its device by the roster: ask the member whether this is its new one"
+    };
+    let question = format!(
+        "Help to make the share of member {} of {} again, for the device {device}, {known}. Whoever has that device \
+         gets a share. Help?",
+        arguments.share, group.name
+    );
+    agree(arguments.exchange.yes, &question, "nothing was repaired")?;
+    let step = frost.repair_step(this, arguments.share, came)?;
+    finish(session, &frost, &group, directory, &step, "the repair")
+}
+
+fn prepare(directory: &Path) -> Result<(), Fault> {
+    std::fs::create_dir_all(directory).map_err(|error| {
+        Fault::new(ErrorCode::Storage, format!("cannot use {}: {error}", directory.display()))
+    })
+}
+
+fn come(directory: &Path) -> Result<Vec<String>, Fault> {
+    Ok(messages(directory)?.into_iter().map(|(_, text)| text).collect())
+}
+
+fn finish(
+    session: &Session,
+    frost: &Frost,
+    group: &GroupView,
+    directory: &Path,
+    step: &StepView,
+    what: &'static str,
+) -> Result<(), Ending> {
+    leave(directory, &step.messages)?;
+    let group = frost.find(Some(&group.pubkey))?;
+    session.output.show(&Standing { done: step.done, waiting_for: &step.waiting_for, group, what })
+}
+
+/// A new device key, with its notice.
+#[derive(Serialize)]
+struct Rotated {
+    index: u16,
+    device: String,
+    notice: Option<String>,
+}
+
+impl View for Rotated {
+    fn human(&self, _: Style) -> String {
+        self.notice.clone().unwrap_or_else(|| self.device.clone())
+    }
+}
+
+pub fn device(session: &Session, arguments: &args::Device) -> Result<(), Ending> {
+    let mut trusted = BTreeMap::new();
+    for text in &arguments.trust {
+        let bad = || {
+            Fault::new(ErrorCode::Usage, "a device key is given as INDEX=HEX")
+                .with_hint("for example --trust 2=ab12…")
+        };
+        let (index, key) = text.split_once('=').ok_or_else(bad)?;
+        trusted.insert(index.parse::<u16>().map_err(|_| bad())?, key.to_owned());
+    }
+    let notices = match &arguments.accept {
+        Some(file) => {
+            read_text(file)?.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+        }
+        None => Vec::new(),
+    };
+    let keep = session.open()?;
+    let frost = keep.frost();
+    let group = arguments.group.group.as_deref();
+    if let Some(index) = arguments.rotate {
+        let rotated = frost.rotate_device(group, index)?;
+        session
+            .output
+            .talk("Give this to the other members, who take it with `keep frost device --accept FILE`:");
+        return session.output.show(&Rotated { index, device: rotated.device, notice: rotated.notice });
+    }
+    if notices.is_empty() && trusted.is_empty() {
+        return session.output.show(&super::view::WholeGroup(&frost.find(group)?));
+    }
+    let group = frost.take_devices(group, notices, trusted)?;
+    session.output.show(&super::view::WholeGroup(&group))
+}
