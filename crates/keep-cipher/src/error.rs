@@ -54,6 +54,15 @@ pub enum CipherError {
     /// The passphrase does not open the `ncryptsec`, or the `ncryptsec` was changed.
     #[error("the passphrase does not open this ncryptsec")]
     Passphrase,
+    /// Not an age file, or damaged.
+    #[error("not an age file, or damaged: {0}")]
+    Age(&'static str),
+    /// What was given does not open the age file.
+    #[error("this does not open the file")]
+    AgeLocked,
+    /// Neither `age1…` nor `AGE-SECRET-KEY-1…`.
+    #[error("not an age key")]
+    AgeKey,
     /// The secret key is zero or not below the order of the curve.
     #[error("the secret key is not a valid scalar")]
     SecretKey,
@@ -77,7 +86,9 @@ impl From<CipherError> for Fault {
             CipherError::Ncryptsec | CipherError::LogN { .. } | CipherError::SecretKey => {
                 ErrorCode::InvalidKey
             }
-            CipherError::Passphrase => ErrorCode::WrongPassphrase,
+            CipherError::AgeKey => ErrorCode::InvalidKey,
+            CipherError::Age(_) => ErrorCode::InvalidPayload,
+            CipherError::Passphrase | CipherError::AgeLocked => ErrorCode::WrongPassphrase,
             CipherError::Random => ErrorCode::Bug,
         };
         Self::new(code, error.to_string())

@@ -1,6 +1,7 @@
 //! Encryption of Nostr payloads.
 //!
 //! - [`nip44`]: version 2 (ChaCha20 and HMAC-SHA256 under a conversation key), with the extended lengths of 2026-06-28.
+//! - [`age`]: files that a stock `age` opens, for backups.
 //! - [`nip04`]: the old AES-CBC form, unauthenticated, for clients that still speak it.
 //! - [`nip49`]: secret keys encrypted under a passphrase (`ncryptsec1…`).
 //! - [`sealed`]: XChaCha20-Poly1305 for what Keep seals for itself in bulk.
@@ -27,6 +28,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod age;
 mod error;
 mod key;
 pub mod nip04;

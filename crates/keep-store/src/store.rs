@@ -94,4 +94,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The error of `work`, or that of the store; in both cases nothing was changed.
     fn write(&self, work: WriteWork<'_>) -> Result<(), StoreError>;
+
+    /// Wipes what replaced rows have left behind where they lay, as far as that is in the store's hands. Slow: everything is
+    /// written anew.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or is in use; nothing is lost then.
+    fn wipe_leftovers(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -27,6 +27,21 @@ pub enum VaultError {
     /// The key derivation is cheaper than the standard.
     #[error("this vault's key derivation is weaker than the standard ({0}); it was made for tests")]
     WeakKdf(String),
+    /// All places for ways to unlock are taken.
+    #[error("the vault has room for {0} ways to unlock, and all are taken")]
+    NoRoom(usize),
+    /// No such way to unlock.
+    #[error("there is no way to unlock \"{0}\"")]
+    NoSuchStanza(String),
+    /// The last way to unlock must stay.
+    #[error("this is the only way to unlock the vault; without it nobody could open it again")]
+    LastStanza,
+    /// Which passphrase is meant is not clear.
+    #[error("the vault has several passphrases, and was not opened with one of them")]
+    WhichPassphrase,
+    /// The header was changed by another process between looking and doing.
+    #[error("the ways to unlock were changed meanwhile")]
+    HeaderChanged,
     /// Made by a newer version.
     #[error("the vault has format {0}; this version of Keep knows format 1")]
     TooNew(u64),
@@ -128,6 +143,24 @@ impl From<VaultError> for Fault {
                 return Self::new(ErrorCode::AlreadyExists, message).with_hint(
                     "a hidden vault needs a passphrase of its own; with it, every command opens it",
                 );
+            }
+            VaultError::NoRoom(_) => {
+                return Self::new(ErrorCode::InvalidInput, message)
+                    .with_hint("remove one first: keep vault stanza list");
+            }
+            VaultError::NoSuchStanza(_) => {
+                return Self::new(ErrorCode::NotFound, message).with_hint("see `keep vault stanza list`");
+            }
+            VaultError::LastStanza => {
+                return Self::new(ErrorCode::InvalidInput, message)
+                    .with_hint("add another one first: keep vault stanza add");
+            }
+            VaultError::WhichPassphrase => {
+                return Self::new(ErrorCode::Usage, message)
+                    .with_hint("name it with --stanza; see `keep vault stanza list`");
+            }
+            VaultError::HeaderChanged => {
+                return Self::new(ErrorCode::StorageBusy, message).with_hint("start the command again");
             }
             VaultError::WrongPassphrase => ErrorCode::WrongPassphrase,
             VaultError::Header(_)

@@ -98,6 +98,23 @@ pub(crate) struct LogMark {
 /// The tally of the log's segments. No collection has this number.
 pub(crate) const SEGMENTS: u8 = 0x80 | Collection::Audit as u8;
 
+/// Subkeys that outlive their data key.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct Carried(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 64]);
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl std::fmt::Debug for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Carried(…)")
+    }
+}
+
 /// The head.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -117,6 +134,10 @@ pub(crate) struct Head {
     /// Absent in vaults whose log has no segments yet.
     #[n(6)]
     pub log: Option<LogMark>,
+    /// The name key and the answer key of the first data key (64 bytes), which outlive it: by the one records are found, by
+    /// the other a repeated request gets the same answer. Absent while the data key is the first.
+    #[n(7)]
+    pub carried: Option<Carried>,
 }
 
 impl Head {
@@ -128,6 +149,7 @@ impl Head {
             max_time: Timestamp::ZERO,
             audit: Chain::start(),
             tallies: Vec::new(),
+            carried: None,
             log: None,
         }
     }

@@ -2,19 +2,54 @@
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
-use keep_types::{SecretKey32, VaultId};
+use keep_types::{Name, SecretKey32, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::kdf::Keks;
 use crate::{KdfParams, VaultError, effort};
 
 const FORMAT: u64 = 1;
 const MAX_STANZAS: usize = 8;
 const CHECK_LEN: usize = 8;
 
-/// The stanza type of Argon2id over a passphrase. Types that this version does not know are carried along and not tried.
-const PASSPHRASE: u8 = 1;
+/// How a stanza is opened. Types that this version does not know are carried along and not tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StanzaKind {
+    /// Argon2id over a passphrase.
+    Passphrase,
+    /// A recovery code of 24 words.
+    Recovery,
+}
+
+impl StanzaKind {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Passphrase => 1,
+            Self::Recovery => 2,
+        }
+    }
+
+    const fn of(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Passphrase),
+            2 => Some(Self::Recovery),
+            _ => None,
+        }
+    }
+
+    /// The word for views.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passphrase => "passphrase",
+            Self::Recovery => "recovery_code",
+        }
+    }
+}
+
+/// What names a stanza as long as it is in the header: the beginning of its nonce.
+pub type StanzaId = [u8; 4];
 
 /// One way to unlock: the data key, wrapped.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -26,6 +61,24 @@ pub struct Stanza {
     nonce: [u8; 24],
     #[cbor(n(2), with = "minicbor::bytes")]
     wrapped: Vec<u8>,
+    /// What its owner calls it. In clear.
+    #[n(3)]
+    pub label: Option<Name>,
+    /// Since when it is there.
+    #[n(4)]
+    pub created_at: Option<Timestamp>,
+}
+
+impl Stanza {
+    /// What names it.
+    pub fn id(&self) -> StanzaId {
+        [self.nonce[0], self.nonce[1], self.nonce[2], self.nonce[3]]
+    }
+
+    /// How it is opened, if this version knows.
+    pub const fn kind(&self) -> Option<StanzaKind> {
+        StanzaKind::of(self.kind)
+    }
 }
 
 /// The header of a vault.
@@ -43,8 +96,9 @@ pub struct Header {
     /// What a passphrase costs.
     #[n(3)]
     pub kdf: KdfParams,
+    /// The ways to unlock.
     #[n(4)]
-    stanzas: Vec<Stanza>,
+    pub stanzas: Vec<Stanza>,
 }
 
 impl Header {
@@ -53,45 +107,76 @@ impl Header {
         Self { format: FORMAT, vault, epoch: 1, kdf, stanzas: Vec::new() }
     }
 
-    /// Adds a passphrase stanza: the data key wrapped under `kek`.
+    /// Adds a stanza: the data key wrapped under `kek`.
     ///
     /// # Errors
     /// When there are 8 stanzas already, or the operating system gives no random bytes.
-    pub fn wrap(&mut self, kek: &SecretKey32, data_key: &SecretKey32) -> Result<(), VaultError> {
+    pub fn wrap(
+        &mut self,
+        kind: StanzaKind,
+        kek: &SecretKey32,
+        data_key: &SecretKey32,
+        label: Option<Name>,
+        now: Timestamp,
+    ) -> Result<StanzaId, VaultError> {
         if self.stanzas.len() >= MAX_STANZAS {
-            return Err(VaultError::Header(format!("it has room for {MAX_STANZAS} ways to unlock")));
+            return Err(VaultError::NoRoom(MAX_STANZAS));
         }
         let mut nonce = [0; 24];
         getrandom::getrandom(&mut nonce)?;
-        let aad = self.stanza_aad(PASSPHRASE);
+        let kind = kind.number();
+        let aad = self.stanza_aad(kind);
         let payload = Payload { msg: data_key.expose(), aad: &aad };
         let wrapped = cipher(kek)
             .encrypt(XNonce::from_slice(&nonce), payload)
             .map_err(|_| VaultError::Header("the data key cannot be wrapped".into()))?;
-        self.stanzas.push(Stanza { kind: PASSPHRASE, nonce, wrapped });
-        Ok(())
+        let stanza = Stanza { kind, nonce, wrapped, label, created_at: Some(now) };
+        let id = stanza.id();
+        self.stanzas.push(stanza);
+        Ok(id)
     }
 
-    /// Tries every stanza with `kek`, without stopping at the first that opens. Where there are fewer than a header can
-    /// have, or some of another type, empty ones are tried in their place: every attempt is the same work.
+    /// Tries all eight positions, whatever is in them, without stopping at the first that opens. Gives the data key and the
+    /// stanza that it was in.
     ///
     /// # Errors
     /// [`VaultError::WrongPassphrase`] when none opens.
-    pub fn unwrap_key(&self, kek: &SecretKey32) -> Result<SecretKey32, VaultError> {
+    pub(crate) fn unwrap_key(&self, keks: &Keks) -> Result<(SecretKey32, StanzaId), VaultError> {
+        let empty = Stanza {
+            kind: StanzaKind::Passphrase.number(),
+            nonce: [0; 24],
+            wrapped: vec![0; 48],
+            label: None,
+            created_at: None,
+        };
         let mut found = None;
-        let empty = Stanza { kind: PASSPHRASE, nonce: [0; 24], wrapped: vec![0; 48] };
-        let real = self.stanzas.iter().filter(|stanza| stanza.kind == PASSPHRASE);
-        for stanza in real.chain(std::iter::repeat(&empty)).take(MAX_STANZAS) {
-            let aad = self.stanza_aad(stanza.kind);
-            let payload = Payload { msg: &stanza.wrapped, aad: &aad };
-            effort::opened();
-            if let Ok(plain) = cipher(kek).decrypt(XNonce::from_slice(&stanza.nonce), payload) {
-                let plain = Zeroizing::new(plain);
-                found =
-                    <[u8; 32]>::try_from(plain.as_slice()).ok().map(|mut key| SecretKey32::take(&mut key));
-            }
+        for position in 0..MAX_STANZAS {
+            let stanza = self.stanzas.get(position);
+            let opened = self.open_stanza(stanza.unwrap_or(&empty), keks);
+            found = found.or(stanza.and_then(|stanza| Some((opened?, stanza.id()))));
         }
         found.ok_or(VaultError::WrongPassphrase)
+    }
+
+    /// The data key in one stanza.
+    fn open_stanza(&self, stanza: &Stanza, keks: &Keks) -> Option<SecretKey32> {
+        let kek = match stanza.kind() {
+            // One of a type that this version does not know does not open, after the same work.
+            Some(StanzaKind::Passphrase) | None => &keks.passphrase,
+            Some(StanzaKind::Recovery) => &keks.recovery,
+        };
+        let aad = self.stanza_aad(stanza.kind);
+        let payload = Payload { msg: &stanza.wrapped, aad: &aad };
+        effort::opened();
+        let plain = cipher(kek).decrypt(XNonce::from_slice(&stanza.nonce), payload).ok()?;
+        let plain = Zeroizing::new(plain);
+        stanza.kind()?;
+        <[u8; 32]>::try_from(plain.as_slice()).ok().map(|mut key| SecretKey32::take(&mut key))
+    }
+
+    /// The stanzas that a text opens.
+    pub(crate) fn opened_by(&self, keks: &Keks) -> Vec<&Stanza> {
+        self.stanzas.iter().filter(|stanza| self.open_stanza(stanza, keks).is_some()).collect()
     }
 
     /// The bytes as stored.
@@ -200,16 +285,38 @@ mod tests {
 
     fn header() -> Header {
         let mut header = Header::new(VaultId::from_bytes([1; 16]), KdfParams::standard([2; 32]));
-        header.wrap(&key(3), &key(4)).unwrap();
+        add(&mut header, StanzaKind::Passphrase, 3).unwrap();
         header
+    }
+
+    fn add(header: &mut Header, kind: StanzaKind, kek: u8) -> Result<StanzaId, VaultError> {
+        header.wrap(kind, &key(kek), &key(4), None, Timestamp::ZERO)
+    }
+
+    fn keks(passphrase: u8, recovery: u8) -> Keks {
+        Keks { passphrase: key(passphrase), recovery: key(recovery) }
+    }
+
+    #[test]
+    fn each_way_opens_by_its_own_key_and_there_is_room_for_eight() {
+        let mut header = header();
+        let code = add(&mut header, StanzaKind::Recovery, 9).unwrap();
+        assert_eq!(header.unwrap_key(&keks(8, 9)).unwrap().1, code);
+        // A passphrase does not open a recovery code, nor the other way round.
+        assert_eq!(header.unwrap_key(&keks(9, 3)).unwrap_err(), VaultError::WrongPassphrase);
+        for kek in 10..16 {
+            add(&mut header, StanzaKind::Passphrase, kek).unwrap();
+        }
+        assert_eq!(header.unwrap_key(&keks(15, 0)).unwrap().0.expose(), &[4; 32]);
+        assert_eq!(add(&mut header, StanzaKind::Passphrase, 16).unwrap_err(), VaultError::NoRoom(8));
     }
 
     #[test]
     fn wraps_and_unwraps_and_round_trips() {
         let stored = header().to_bytes().unwrap();
         let read = Header::from_bytes(&stored).unwrap();
-        assert_eq!(read.unwrap_key(&key(3)).unwrap().expose(), &[4; 32]);
-        assert_eq!(read.unwrap_key(&key(5)).unwrap_err(), VaultError::WrongPassphrase);
+        assert_eq!(read.unwrap_key(&keks(3, 0)).unwrap().0.expose(), &[4; 32]);
+        assert_eq!(read.unwrap_key(&keks(5, 0)).unwrap_err(), VaultError::WrongPassphrase);
     }
 
     #[test]
@@ -231,7 +338,7 @@ mod tests {
         for at in (0..stored.len()).step_by(5) {
             let mut bad = stored.clone();
             bad[at] ^= 0x40;
-            assert_eq!(Header::repair(&bad).unwrap().unwrap_key(&key(3)).unwrap().expose(), &[4; 32]);
+            assert_eq!(Header::repair(&bad).unwrap().unwrap_key(&keks(3, 0)).unwrap().0.expose(), &[4; 32]);
         }
         let mut bad = stored.clone();
         (bad[7], bad[90]) = (!bad[7], !bad[90]);
@@ -248,7 +355,7 @@ mod tests {
     fn changed_costs_do_not_unwrap() {
         let mut header = header();
         header.kdf.iterations += 1;
-        assert_eq!(header.unwrap_key(&key(3)).unwrap_err(), VaultError::WrongPassphrase);
+        assert_eq!(header.unwrap_key(&keks(3, 0)).unwrap_err(), VaultError::WrongPassphrase);
     }
 
     #[test]

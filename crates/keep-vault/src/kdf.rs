@@ -2,13 +2,13 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use hkdf::Hkdf;
-use keep_types::{SecretKey32, SecretText};
+use keep_types::{SecretBytes, SecretKey32, SecretText};
 use minicbor::{Decode, Encode};
 use sha2::Sha256;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{VaultError, effort};
+use crate::{VaultError, effort, recovery};
 
 /// What one guess of the passphrase costs, and the salt.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -101,7 +101,7 @@ impl KdfParams {
         blocks.iter_mut().for_each(Zeroize::zeroize);
         outcome.map_err(absurd)?;
         effort::derived();
-        Ok(Derived { output, salt: self.salt })
+        Ok(Derived { output, salt: self.salt, code: recovery::parse(passphrase) })
     }
 }
 
@@ -109,9 +109,23 @@ impl KdfParams {
 pub struct Derived {
     output: Zeroizing<[u8; 64]>,
     salt: [u8; 32],
+    /// What the text stands for if it is a recovery code.
+    code: Option<SecretBytes>,
+}
+
+/// The keys that one text may unwrap stanzas with: one for each type, whatever the text is.
+pub(crate) struct Keks {
+    pub passphrase: SecretKey32,
+    pub recovery: SecretKey32,
 }
 
 impl Derived {
+    /// What the text may unwrap stanzas with.
+    pub(crate) fn keks(&self) -> Keks {
+        let code: &[u8] = self.code.as_ref().map_or(&*self.output, SecretBytes::expose);
+        Keks { passphrase: self.outer_kek(), recovery: recovery::kek(code, &self.salt) }
+    }
+
     /// The key that wraps the data key of the vault.
     pub fn outer_kek(&self) -> SecretKey32 {
         self.kek(b"keep v1 outer kek")

@@ -218,7 +218,7 @@ impl Vault {
         let keys = self.shared.keys()?;
         let index = name_index::<R>(&keys, name);
         let mut found = None;
-        self.store.read(&mut |tx| {
+        self.read(&mut |tx| {
             found = tx.find(R::COLLECTION.number(), &index)?;
             Ok(())
         })?;
@@ -248,7 +248,7 @@ impl Vault {
         named: Collection,
     ) -> Result<Option<KeyRecord>, VaultError> {
         let mut found = None;
-        self.store.read(&mut |tx| {
+        self.read(&mut |tx| {
             if let Some(row) = tx.find(named.number(), index)? {
                 found = tx.get(Collection::Keys.number(), &row.id)?;
             }

@@ -66,8 +66,8 @@ impl Rescue {
         let mut outcome = Err(VaultError::Header("nothing is left of it".into()));
         for header in headers(files, &values) {
             let derived = header.kdf.derive(passphrase, environment.weak_kdf)?;
-            match header.unwrap_key(&derived.outer_kek()) {
-                Ok(data_key) => return Self::read(&header, &data_key, &rows),
+            match header.unwrap_key(&derived.keks()) {
+                Ok((data_key, _)) => return Self::read(&header, &data_key, &rows),
                 Err(error) => outcome = Err(error),
             }
         }

@@ -283,7 +283,7 @@ impl Vault {
         kind: SecretKind,
     ) -> Result<Option<SecretRecord>, VaultError> {
         let mut row = None;
-        self.store.read(&mut |tx| {
+        self.read(&mut |tx| {
             row = tx.get(Collection::Secrets.number(), place)?;
             Ok(())
         })?;

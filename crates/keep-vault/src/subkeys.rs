@@ -9,6 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::VaultError;
+use crate::head::Carried;
 
 pub(crate) type HmacSha256 = Hmac<Sha256>;
 
@@ -57,6 +58,23 @@ impl Subkeys {
 
     pub fn as_bytes(&self) -> &[u8; SUBKEYS_LEN] {
         &self.bytes
+    }
+
+    /// The keys that outlive the data key.
+    pub fn carried(&self) -> Carried {
+        let mut carried = Carried([0; 64]);
+        carried.0[..32].copy_from_slice(self.key(NAME));
+        carried.0[32..].copy_from_slice(self.key(ANSWER));
+        carried
+    }
+
+    /// With the keys of an earlier data key in the places of those that outlive it.
+    #[must_use]
+    pub fn with_carried(self, carried: &Carried) -> Self {
+        let mut bytes = self.bytes;
+        bytes[NAME * 32..][..32].copy_from_slice(&carried.0[..32]);
+        bytes[ANSWER * 32..][..32].copy_from_slice(&carried.0[32..]);
+        Self::from_bytes(bytes)
     }
 
     fn key(&self, index: usize) -> &[u8] {

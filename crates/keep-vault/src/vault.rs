@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use keep_audit::{Action, Draft, Outcome};
-use keep_store::{Scan, Store, StoreError, Writer};
+use keep_store::{ReadWork, Scan, Store, StoreError, WriteTx, Writer};
 use keep_types::{
     Clock, Collection, Fault, JobId, Origin, Record, RecordId, Revision, SecretKey32, SecretText, Timestamp,
     VaultId,
@@ -18,7 +18,7 @@ use keep_types::{
 use crate::batch::{Batch, Change, Changes};
 use crate::cache::Cache;
 use crate::head::Head;
-use crate::header::Header;
+use crate::header::{Header, StanzaId, StanzaKind};
 use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
@@ -45,6 +45,10 @@ pub(crate) struct Shared {
     keys: Shielded<SUBKEYS_LEN>,
     /// One of them, which every signature needs and no other.
     answer: Shielded<32>,
+    /// The data key itself, for adding ways to unlock.
+    data_key: Shielded<32>,
+    /// The stanza that the vault was opened with.
+    opened_by: StanzaId,
     /// The highest revision that this process has seen.
     seen: AtomicU64,
     /// The latest time that this process has seen in the vault, Unix seconds.
@@ -76,6 +80,22 @@ impl Shared {
     /// The subkeys in clear, for one operation.
     pub fn keys(&self) -> Result<Subkeys, VaultError> {
         Ok(Subkeys::from_bytes(self.shield.open(&self.keys)?))
+    }
+
+    /// The data key in clear, for one operation.
+    pub fn data_key(&self) -> Result<SecretKey32, VaultError> {
+        let mut bytes = self.shield.open(&self.data_key)?;
+        Ok(SecretKey32::take(&mut bytes))
+    }
+
+    /// Whether the vault was opened with this stanza.
+    pub fn is_opened_by(&self, stanza: StanzaId) -> bool {
+        self.opened_by == stanza
+    }
+
+    /// Whether nothing was found or noticed.
+    pub fn report_is_intact(&self) -> bool {
+        self.report().is_intact()
     }
 
     /// The key of what answers are derived from, in clear, for one operation.
@@ -248,12 +268,13 @@ impl Vault {
         let mut raw = [0; 32];
         getrandom::getrandom(&mut raw)?;
         let data_key = SecretKey32::take(&mut raw);
-        header.wrap(&derived.outer_kek(), &data_key)?;
+        let now = environment.clock.now();
+        let kek = derived.outer_kek();
+        let opened_by = header.wrap(StanzaKind::Passphrase, &kek, &data_key, None, now)?;
         let header_bytes = header.to_bytes()?;
         let head = Head::new(header.epoch, Header::hash(&header_bytes));
         let keys = Subkeys::derive(&data_key, header.vault, header.epoch);
         let identity = Identity { vault: header.vault, epoch: header.epoch };
-        let now = environment.clock.now();
         let audit_key = new_audit_key()?.to_cbor()?;
         // One transaction: a vault without the record of its making is never seen.
         store.write(&mut |tx| {
@@ -280,10 +301,10 @@ impl Vault {
             };
             batch.flush().map(drop).map_err(into_store_error)
         })?;
-        Self::with_keys(store, &header, &keys, environment)
+        Self::with_keys(store, &header, &keys, (&data_key, opened_by), environment)
     }
 
-    /// Opens a vault with a passphrase. Runs Argon2id once, then checks every row that anything is decided by, and the end
+    /// Opens a vault with a passphrase or a recovery code. Runs Argon2id once, then checks every row that anything is decided by, and the end
     /// of the log, against the sealed sums.
     ///
     /// # Errors
@@ -306,27 +327,29 @@ impl Vault {
         derived: &Derived,
         environment: &Environment,
     ) -> Result<Self, VaultError> {
-        Self::open_unwrapped(store, header, &header.unwrap_key(&derived.outer_kek())?, environment)
+        Self::open_unwrapped(store, header, &header.unwrap_key(&derived.keks())?, environment)
     }
 
     /// As [`open`](Self::open), with the data key.
     pub(crate) fn open_unwrapped(
         store: Arc<dyn Store>,
         header: &Header,
-        data_key: &SecretKey32,
+        (data_key, opened_by): &(SecretKey32, StanzaId),
         environment: &Environment,
     ) -> Result<Self, VaultError> {
-        let keys = Subkeys::derive(data_key, header.vault, header.epoch);
-        Self::with_keys(store, header, &keys, environment)
+        let keys = open_subkeys(&*store, header, data_key)?;
+        Self::with_keys(store, header, &keys, (data_key, *opened_by), environment)
     }
 
     fn with_keys(
         store: Arc<dyn Store>,
         header: &Header,
         keys: &Subkeys,
+        (data_key, opened_by): (&SecretKey32, StanzaId),
         environment: &Environment,
     ) -> Result<Self, VaultError> {
         let shield = Shield::new()?;
+        let sealed_data_key = shield.seal(data_key.expose())?;
         let sealed_keys = shield.seal(keys.as_bytes())?;
         let sealed_answer_key = shield.seal(keys.answer_key().as_bytes())?;
         let shared = Arc::new(Shared {
@@ -335,6 +358,8 @@ impl Vault {
             shield,
             keys: sealed_keys,
             answer: sealed_answer_key,
+            data_key: sealed_data_key,
+            opened_by,
             seen: AtomicU64::new(0),
             latest: AtomicU64::new(0),
             opened: (environment.clock.now(), stopwatch()),
@@ -386,6 +411,33 @@ impl Vault {
         self.shared.time().max(latest)
     }
 
+    /// Reads a consistent view, unless another process gave the vault a new data key, under which nothing would open here.
+    pub(crate) fn read(&self, work: ReadWork<'_>) -> Result<(), VaultError> {
+        self.store.read(&mut |tx| {
+            let header = tx.header()?.and_then(|bytes| Header::from_bytes(&bytes).ok());
+            if header.is_some_and(|header| header.epoch != self.shared.identity.epoch) {
+                return Err(into_store_error(VaultError::Rekeyed));
+            }
+            work(tx)
+        })?;
+        Ok(())
+    }
+
+    /// Writes to the store itself, for what is more than records. The error stays what it was.
+    pub(crate) fn write_whole(
+        &self,
+        work: &mut dyn FnMut(&mut dyn WriteTx) -> Result<(), VaultError>,
+    ) -> Result<(), VaultError> {
+        let mut failed = None;
+        let outcome = self.store.write(&mut |tx| {
+            work(tx).map_err(|error| {
+                failed = Some(error.clone());
+                into_store_error(error)
+            })
+        });
+        outcome.map_err(|error| failed.unwrap_or_else(|| error.into()))
+    }
+
     /// Hands a job to the write path. It runs inside the store's exclusive lock together with those that wait with it,
     /// and must do nothing slow: no network, no prompt, no signing.
     pub fn submit<T: Send + 'static>(
@@ -431,7 +483,7 @@ impl Vault {
         let keys = self.shared.keys()?;
         let identity = self.shared.identity;
         let scan = Scan { collection: Some(R::COLLECTION.number()), ..scan };
-        self.store.read(&mut |tx| {
+        self.read(&mut |tx| {
             tx.scan(scan, &mut |row| {
                 let id = row.id;
                 let record = open_row(&keys, identity.vault, identity.epoch, &row)
@@ -455,6 +507,22 @@ impl Vault {
         })?;
         Ok(found)
     }
+}
+
+/// The subkeys of the vault's data key, with those of an earlier one where they outlive it.
+fn open_subkeys(store: &dyn Store, header: &Header, data_key: &SecretKey32) -> Result<Subkeys, VaultError> {
+    let keys = Subkeys::derive(data_key, header.vault, header.epoch);
+    let mut sealed = None;
+    store.read(&mut |tx| {
+        sealed = tx.head()?;
+        Ok(())
+    })?;
+    // A head that does not open is told by the check that follows.
+    let head = sealed.and_then(|sealed| Head::open(&keys, header.vault, header.epoch, &sealed).ok());
+    Ok(match head.and_then(|head| head.carried.clone()) {
+        Some(carried) => keys.with_carried(&carried),
+        None => keys,
+    })
 }
 
 /// The header of the vault in `store`.

@@ -221,6 +221,18 @@ impl Store for SqliteStore {
         self.checkpointer.note(logged);
         Ok(())
     }
+
+    fn wipe_leftovers(&self) -> Result<(), StoreError> {
+        let _turn = self.turnstile.enter(self.options.wait)?;
+        let writer = self.writer();
+        let fault = |e| translate(&self.path, &e);
+        writer.conn.execute_batch("VACUUM").map_err(fault)?;
+        // The log holds the old pages as well. A reader in the middle of its view keeps it from being cut.
+        let busy: i64 =
+            writer.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(fault)?;
+        writer.logged.store(0, Ordering::Relaxed);
+        if busy == 0 { Ok(()) } else { Err(StoreError::Busy("another process reads the vault".into())) }
+    }
 }
 
 impl Writing {

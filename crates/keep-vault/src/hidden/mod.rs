@@ -88,7 +88,7 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, VaultError> {
         let header = read_header(&*store)?;
-        header.unwrap_key(&header.kdf.derive(outer, environment.weak_kdf)?.outer_kek())?;
+        header.unwrap_key(&header.kdf.derive(outer, environment.weak_kdf)?.keks())?;
         let derived = header.kdf.derive(passphrase, environment.weak_kdf)?;
         let reserve = ReserveFile::open(directory)?;
         reserve.lock()?;
@@ -127,7 +127,7 @@ struct Attempt {
 
 impl Attempt {
     fn new(directory: &Path, header: &Header, derived: &Derived) -> Self {
-        let outer = header.unwrap_key(&derived.outer_kek()).ok();
+        let outer = header.unwrap_key(&derived.keks()).ok();
         let reserve = ReserveFile::open(directory).and_then(|mut file| {
             let bytes = file.read().map_err(reserve::failed)?;
             Ok((file, bytes))
