@@ -39,6 +39,9 @@ pub enum VaultError {
     /// Which passphrase is meant is not clear.
     #[error("the vault has several passphrases, and was not opened with one of them")]
     WhichPassphrase,
+    /// The reserve is opened by one passphrase.
+    #[error("a hidden vault has one passphrase, and no other way in")]
+    HiddenHasOne,
     /// The header was changed by another process between looking and doing.
     #[error("the ways to unlock were changed meanwhile")]
     HeaderChanged,
@@ -154,6 +157,10 @@ impl From<VaultError> for Fault {
             VaultError::LastStanza => {
                 return Self::new(ErrorCode::InvalidInput, message)
                     .with_hint("add another one first: keep vault stanza add");
+            }
+            VaultError::HiddenHasOne => {
+                return Self::new(ErrorCode::InvalidInput, message)
+                    .with_hint("change it with `keep rotate-password`, or make a backup");
             }
             VaultError::WhichPassphrase => {
                 return Self::new(ErrorCode::Usage, message)

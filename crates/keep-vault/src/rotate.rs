@@ -37,8 +37,8 @@ impl std::fmt::Debug for RotationPlan {
 /// What was done.
 #[derive(Debug)]
 pub struct Rotated {
-    /// The new recovery code: 24 words, shown this once.
-    pub recovery_code: SecretText,
+    /// The new recovery code: 24 words, shown this once. A hidden vault has none.
+    pub recovery_code: Option<SecretText>,
     /// How many records were sealed anew.
     pub records: u64,
     /// Why the old bytes could not be wiped from the file, if they could not.
@@ -100,11 +100,13 @@ impl Vault {
         let data_key = SecretKey32::take(&mut raw);
         let mut records = 0;
         self.write_whole(&mut |tx| {
-            let rotation = Rotation { vault: self, plan: &plan, data_key: &data_key, code: entropy.expose() };
+            let code = self.reserve.is_none().then_some(entropy.expose());
+            let rotation = Rotation { vault: self, plan: &plan, data_key: &data_key, code };
             records = rotation.run(tx, progress)?;
             Ok(())
         })?;
         let not_wiped = self.store.wipe_leftovers().err().map(|error| error.to_string());
+        let recovery_code = self.reserve.is_none().then_some(recovery_code);
         Ok(Rotated { recovery_code, records, not_wiped })
     }
 }
@@ -113,7 +115,7 @@ struct Rotation<'a> {
     vault: &'a Vault,
     plan: &'a RotationPlan,
     data_key: &'a SecretKey32,
-    code: &'a [u8],
+    code: Option<&'a [u8]>,
 }
 
 impl Rotation<'_> {
@@ -178,8 +180,10 @@ impl Rotation<'_> {
                 header.wrap(kind, kek, self.data_key, stanza.label.clone(), since)?;
             }
         }
-        let kek = recovery::kek(self.code, &header.kdf.salt);
-        header.wrap(StanzaKind::Recovery, &kek, self.data_key, None, now)?;
+        if let Some(code) = self.code {
+            let kek = recovery::kek(code, &header.kdf.salt);
+            header.wrap(StanzaKind::Recovery, &kek, self.data_key, None, now)?;
+        }
         Ok(header)
     }
 }

@@ -8,6 +8,7 @@ use keep_types::{Name, Origin, SecretKey32, SecretText, Timestamp};
 use crate::batch::{Batch, Changes};
 use crate::cache::Cache;
 use crate::header::{Header, Stanza, StanzaId};
+use crate::kdf::Derived;
 use crate::vault::read_header;
 use crate::{Vault, VaultError, WeakKdf, recovery};
 
@@ -47,7 +48,8 @@ impl Vault {
         passphrase: &SecretText,
         label: Option<Name>,
     ) -> Result<StanzaInfo, VaultError> {
-        let kek = self.passphrase_kek(passphrase)?;
+        self.refuse_hidden()?;
+        let kek = self.derive(passphrase)?.outer_kek();
         self.change_header("passphrase added", |header, data_key, now| {
             header.wrap(StanzaKind::Passphrase, &kek, data_key, label.clone(), now)
         })
@@ -58,6 +60,7 @@ impl Vault {
     /// # Errors
     /// As [`add_passphrase`](Self::add_passphrase).
     pub fn add_recovery_code(&self, label: Option<Name>) -> Result<(StanzaInfo, SecretText), VaultError> {
+        self.refuse_hidden()?;
         let (entropy, words) = recovery::generate()?;
         let kek = recovery::kek(entropy.expose(), &read_header(&*self.store)?.kdf.salt);
         let info = self.change_header("recovery code added", |header, data_key, now| {
@@ -90,12 +93,25 @@ impl Vault {
     /// # Errors
     /// [`VaultError::WhichPassphrase`], [`VaultError::NoSuchStanza`]; when the store cannot be written.
     pub fn change_passphrase(&self, new: &SecretText, id: Option<&str>) -> Result<StanzaInfo, VaultError> {
-        let kek = self.passphrase_kek(new)?;
-        self.change_header("passphrase replaced", |header, data_key, now| {
+        let derived = self.derive(new)?;
+        let kek = derived.outer_kek();
+        if let Some(reserve) = &self.reserve {
+            reserve.prepare(&derived.reserve_kek())?;
+        }
+        let changed = self.change_header("passphrase replaced", |header, data_key, now| {
             let at = self.passphrase_meant(header, id)?;
             let label = at.and_then(|at| header.stanzas.remove(at).label);
             header.wrap(StanzaKind::Passphrase, &kek, data_key, label, now)
-        })
+        });
+        if let (Some(reserve), Err(_)) = (&self.reserve, &changed) {
+            reserve.cancel();
+        }
+        changed
+    }
+
+    /// The slots of the reserve are opened by one passphrase.
+    fn refuse_hidden(&self) -> Result<(), VaultError> {
+        if self.reserve.is_some() { Err(VaultError::HiddenHasOne) } else { Ok(()) }
     }
 
     /// The place of the passphrase to be replaced; `None` if there is none yet.
@@ -118,9 +134,9 @@ impl Vault {
         }
     }
 
-    /// The key that a passphrase wraps with, by the vault's own cost, which was accepted when the vault was opened.
-    fn passphrase_kek(&self, passphrase: &SecretText) -> Result<SecretKey32, VaultError> {
-        Ok(read_header(&*self.store)?.kdf.derive(passphrase, WeakKdf::Allow)?.outer_kek())
+    /// What a passphrase comes to by the vault's own cost, which was accepted when the vault was opened.
+    fn derive(&self, passphrase: &SecretText) -> Result<Derived, VaultError> {
+        read_header(&*self.store)?.kdf.derive(passphrase, WeakKdf::Allow)
     }
 
     /// Changes the header, with the head that binds it and an entry in the log, in one transaction. Gives the stanza that

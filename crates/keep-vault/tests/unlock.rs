@@ -87,21 +87,22 @@ fn a_new_data_key_keeps_what_was_presented_and_everything_in_the_vault() {
     assert_eq!((plan.keeps.len(), plan.drops.len()), (1, 2));
     let mut heard = Vec::new();
     let rotated = vault.rotate_data_key(plan, &mut |done, of| heard.push((done, of))).unwrap();
+    let code = rotated.recovery_code.unwrap();
     assert_eq!(heard.last(), Some(&(rotated.records, rotated.records)));
     assert_eq!(rotated.not_wiped, None);
 
     // Everybody who had the vault open notices, whether they read or write.
     for stale in [&vault, &other] {
-        let code = |error: VaultError| keep_types::Fault::from(error).code();
-        assert_eq!(code(stale.keys().unwrap_err()), keep_types::ErrorCode::Locked);
-        assert_eq!(code(stale.key_by_name("main").unwrap_err()), keep_types::ErrorCode::Locked);
+        let code_of = |error: VaultError| keep_types::Fault::from(error).code();
+        assert_eq!(code_of(stale.keys().unwrap_err()), keep_types::ErrorCode::Locked);
+        assert_eq!(code_of(stale.key_by_name("main").unwrap_err()), keep_types::ErrorCode::Locked);
         let name = Name::new("late").unwrap();
-        assert_eq!(code(stale.generate_key(name).unwrap_err()), keep_types::ErrorCode::Locked);
+        assert_eq!(code_of(stale.generate_key(name).unwrap_err()), keep_types::ErrorCode::Locked);
     }
     for dropped in ["laptop words", old_words.expose()] {
         assert_eq!(open_with(&store, dropped).unwrap_err(), VaultError::WrongPassphrase);
     }
-    for way in ["correct horse", rotated.recovery_code.expose()] {
+    for way in ["correct horse", code.expose()] {
         let again = open_with(&store, way).unwrap();
         assert!(again.verify().unwrap().is_intact());
         again.verify_audit().unwrap();
@@ -112,7 +113,7 @@ fn a_new_data_key_keeps_what_was_presented_and_everything_in_the_vault() {
     }
     // And again, from the second data key to the third.
     let again = open(Arc::clone(&store)).unwrap();
-    let plan = again.plan_rotation(&[passphrase(), text(rotated.recovery_code.expose())]).unwrap();
+    let plan = again.plan_rotation(&[passphrase(), text(code.expose())]).unwrap();
     assert!(plan.drops.is_empty());
     again.rotate_data_key(plan, &mut |_, _| ()).unwrap();
     let third = open(Arc::clone(&store)).unwrap();

@@ -116,5 +116,5 @@ pub fn decrypt(unlock: &Unlock<'_>, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, C
 }
 
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), CipherError> {
-    Ok(getrandom::getrandom(bytes)?)
+    getrandom::getrandom(bytes).map_err(|_| CipherError::Random)
 }

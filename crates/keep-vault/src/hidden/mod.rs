@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keep_store::Store;
 use keep_types::{SecretKey32, SecretText};
 
-use crate::header::Header;
+use crate::header::{Header, StanzaId};
 use crate::kdf::Derived;
 use crate::presence::{Attended, Presence};
 use crate::reserve::{self, Layout, Medium, ReserveFile};
@@ -120,7 +120,7 @@ impl Vault {
 /// What one passphrase opens.
 struct Attempt {
     /// The outer vault's data key.
-    outer: Option<SecretKey32>,
+    outer: Option<(SecretKey32, StanzaId)>,
     /// The reserve, if a slot of it opens.
     hidden: Option<ReserveFile>,
 }

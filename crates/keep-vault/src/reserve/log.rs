@@ -248,7 +248,6 @@ impl ChangeLog for ReserveLog {
     }
 }
 
-#[expect(dead_code, reason = "for the change of a passphrase")]
 impl Rekey {
     /// The next commit is kept under `kek`, and nothing under the key before it. [`cancel`](Self::cancel) if there is none.
     pub fn prepare(&self, kek: &SecretKey32) -> Result<(), VaultError> {
