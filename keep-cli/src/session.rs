@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::secrets::Source;
 
 /// How often a mistyped passphrase may be typed again.
-const TRIES: usize = 3;
+const TRIES: u32 = 3;
 
 /// The flags of every command, and where its output goes.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Session {
         Keep::expect_vault(&home)?;
         let source = self.password();
         let keep = match source.given()? {
-            Some(password) => self.unlock(home, &password)?,
+            Some(password) => self.unlock(home, &password, 0)?,
             None => self.ask_and_unlock(home, source)?,
         };
         self.report_damage(&keep);
@@ -105,15 +105,15 @@ impl Session {
         Ok(Rescue::open(&home, &password, &self.options(None))?)
     }
 
-    fn unlock(&self, home: Home, password: &SecretText) -> Result<Keep, Fault> {
-        Keep::open(home, password, &self.options(None))
+    fn unlock(&self, home: Home, password: &SecretText, failed: u32) -> Result<Keep, Fault> {
+        Keep::open(home, password, &self.options(None).failed_attempts(failed))
     }
 
     fn ask_and_unlock(&self, home: Home, source: Source<'_>) -> Result<Keep, Ending> {
         let mut terminal = source.terminal()?;
-        for _ in 1..TRIES {
+        for failed in 0..TRIES - 1 {
             let password = terminal.ask_hidden(&source.question())?;
-            match self.unlock(home.clone(), &password) {
+            match self.unlock(home.clone(), &password, failed) {
                 Err(fault) if fault.code() == ErrorCode::WrongPassphrase => {
                     self.output.talk("That passphrase does not open the vault. Try again.");
                 }
@@ -121,7 +121,7 @@ impl Session {
             }
         }
         let password = terminal.ask_hidden(&source.question())?;
-        Ok(self.unlock(home, &password)?)
+        Ok(self.unlock(home, &password, TRIES - 1)?)
     }
 
     fn report_damage(&self, keep: &Keep) {

@@ -32,6 +32,11 @@ impl Batch {
         &self.0
     }
 
+    /// Entries that have their numbers already.
+    pub const fn of_entries(entries: Vec<Entry>) -> Self {
+        Self(entries)
+    }
+
     /// The entries, taken out.
     pub fn into_entries(self) -> Vec<Entry> {
         self.0

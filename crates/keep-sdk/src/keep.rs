@@ -1,7 +1,7 @@
 //! An unlocked vault and what can be done with it.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keep_signer::Approver;
@@ -10,6 +10,7 @@ use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host, Wiped, registry};
+use crate::high_water::HighWater;
 use crate::{Agents, Audit, Bitcoin, Bunker, Frost, Home, Keys, Secrets, Sign};
 
 /// How a vault is made or opened.
@@ -19,11 +20,20 @@ pub struct Options {
     allow_weak_kdf: bool,
     cost: KdfCost,
     only: Option<Which>,
+    state: Option<PathBuf>,
+    failed: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), allow_weak_kdf: false, cost: KdfCost::Standard, only: None }
+        Self {
+            clock: Arc::new(SystemClock),
+            allow_weak_kdf: false,
+            cost: KdfCost::Standard,
+            only: None,
+            state: HighWater::directory(),
+            failed: 0,
+        }
     }
 }
 
@@ -54,6 +64,24 @@ impl Options {
     pub const fn hidden(mut self) -> Self {
         self.only = Some(Which::Hidden);
         self
+    }
+
+    /// Where this machine notes the highest revision of the vault, to tell one that was put back; `None` for nowhere.
+    #[must_use]
+    pub fn state_directory(mut self, directory: Option<PathBuf>) -> Self {
+        self.state = directory;
+        self
+    }
+
+    /// How many passphrases were tried before that did not open the vault: they are recorded when one does.
+    #[must_use]
+    pub const fn failed_attempts(mut self, failed: u32) -> Self {
+        self.failed = failed;
+        self
+    }
+
+    fn high_water(&self, vault: &Vault) -> Option<HighWater> {
+        self.state.as_deref().map(|directory| HighWater::new(directory, vault.id()))
     }
 
     pub(crate) fn environment(&self) -> Environment {
@@ -87,7 +115,9 @@ impl Keep {
             let _ = home.clear_leftovers();
         }
         drop(guard);
-        Ok(Self { host: Arc::new(Host::new(made?, home)) })
+        let vault = made?;
+        let high_water = options.high_water(&vault);
+        Ok(Self { host: Arc::new(Host::new(vault, home, high_water)) })
     }
 
     /// Makes a hidden vault in the reserve beside the vault in `home`, whose passphrase is `outer`, and opens it.
@@ -108,11 +138,14 @@ impl Keep {
         let store = open_store(&home)?;
         let vault = Vault::create_hidden(store, home.path(), outer, passphrase, &options.environment())
             .map_err(|e| rescuable(e.into()))?;
-        Ok(Self { host: Arc::new(Host::new(vault, home)) })
+        // Nothing outside of the directory may know of it.
+        Ok(Self { host: Arc::new(Host::new(vault, home, None)) })
     }
 
     /// Opens the vault in `home` with its passphrase: the one that everybody sees, or the hidden one. The passphrase
-    /// decides, and whichever it is, the same work is done.
+    /// decides, and whichever it is, the same work is done. The unlocking is recorded in the vault that opens; where it cannot be
+    /// (a full disk, a vault that was tampered with), the vault opens all the same: nothing has left it yet, and what leaves
+    /// needs its own record.
     ///
     /// # Errors
     /// [`ErrorCode::NoVault`], [`ErrorCode::WrongPassphrase`], [`ErrorCode::Integrity`] (see [`Rescue`](crate::Rescue)) and the
@@ -120,11 +153,16 @@ impl Keep {
     pub fn open(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
         let store = open_store(&home)?;
         let opened = Vault::open_either(store, home.path(), passphrase, options.only, &options.environment());
-        let vault = opened.map_err(|e| rescuable(e.into()))?.vault;
+        let opened = opened.map_err(|e| rescuable(e.into()))?;
+        let (vault, which) = (opened.vault, opened.which);
         if !vault.memory_is_locked() {
             tracing::warn!("the system does not let Keep lock its memory; keys may be swapped to disk");
         }
-        Ok(Self { host: Arc::new(Host::new(vault, home)) })
+        // Nothing outside of the directory may know of a hidden vault.
+        let high_water = if which == Which::Outer { options.high_water(&vault) } else { None };
+        let host = Host::new(vault, home, high_water);
+        host.opened(options.failed);
+        Ok(Self { host: Arc::new(host) })
     }
 
     /// Whether there is a vault in `home`.

@@ -37,6 +37,7 @@ pub mod bitcoin;
 mod bunker;
 pub mod call;
 pub mod frost;
+mod high_water;
 mod home;
 mod keep;
 mod keys;
@@ -49,7 +50,10 @@ mod sign;
 mod views;
 
 pub use agent::{Agent, Agents};
-pub use audit::Audit;
+pub use audit::{
+    AnchorView, Audit, AuditCountView, AuditExportView, AuditFileReport, AuditFilter, AuditStatsView,
+    FingerprintView, RetentionView, RollbackView, SignerView, parse_when, verify_audit_file,
+};
 pub use bitcoin::Bitcoin;
 pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use frost::Frost;

@@ -108,6 +108,8 @@ impl AuditEntryView {
 pub struct AuditReport {
     /// How many entries the log has.
     pub entries: u64,
+    /// The number of the first entry that is still there.
+    pub first: u64,
     /// The hash of the last one, in hexadecimal.
     pub head: String,
     /// The time of the last one, RFC 3339.
@@ -116,6 +118,10 @@ pub struct AuditReport {
     pub revision: u64,
     /// How many records the vault has.
     pub records: u64,
+    /// What tells this vault from every other; absent in one of an older version.
+    pub fingerprint: Option<String>,
+    /// The anchor that the vault was compared with.
+    pub anchor: Option<crate::AnchorView>,
 }
 
 /// An offer of a bunker: the first line of `keep --json serve`.

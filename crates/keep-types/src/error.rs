@@ -118,6 +118,8 @@ error_codes! {
     Integrity = "integrity", Storage, exit 7, "restore a backup, or export the keys that still open";
     /// The vault was made by a newer version.
     FormatTooNew = "format_too_new", Storage, exit 7, "use a newer version of Keep";
+    /// It is consistent with itself, and nobody said whose it should be.
+    SignerUnknown = "signer_unknown", Caller, exit 8, "pass --signer with the vault's fingerprint; `keep init` and `keep vault info` show it";
     /// Something that must not happen.
     Bug = "bug", Bug, exit 70, "please report this, with the steps that led here";
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Usage};
-use keep_store::{NameIndex, Scan};
+use keep_store::{NameIndex, Row, Scan};
 use keep_types::{
     Collection, EndpointId, ErrorCode, Fault, KeyId, Name, Origin, PublicKey, Record, RecordId, SecretKey32,
     Timestamp,
@@ -229,6 +229,19 @@ impl Vault {
         Ok(Some(R::from_cbor(&plain)?))
     }
 
+    /// The key with this identifier.
+    ///
+    /// # Errors
+    /// As [`key_by_name`](Self::key_by_name).
+    pub fn key_by_id(&self, id: KeyId) -> Result<Option<KeyRecord>, VaultError> {
+        let mut found = None;
+        self.store.read(&mut |tx| {
+            found = tx.get(Collection::Keys.number(), &key_place(id))?;
+            Ok(())
+        })?;
+        found.map(|row| self.open_key(&self.shared.keys()?, &row)).transpose()
+    }
+
     /// The key with this x-only public key (32 bytes).
     ///
     /// # Errors
@@ -254,13 +267,16 @@ impl Vault {
             }
             Ok(())
         })?;
-        let Some(row) = found else { return Ok(None) };
+        found.map(|row| self.open_key(keys, &row)).transpose()
+    }
+
+    fn open_key(&self, keys: &Subkeys, row: &Row) -> Result<KeyRecord, VaultError> {
         let identity = self.shared.identity;
-        let plain = open_row(keys, identity.vault, identity.epoch, &row).map_err(|_| VaultError::Record {
+        let plain = open_row(keys, identity.vault, identity.epoch, row).map_err(|_| VaultError::Record {
             collection: "keys",
             reason: "it was changed or is damaged".into(),
         })?;
-        Ok(Some(KeyRecord::from_cbor(&plain)?))
+        Ok(KeyRecord::from_cbor(&plain)?)
     }
 
     /// Makes the secret of a new bunker endpoint and gives its public key. Called from the job that writes the endpoint's

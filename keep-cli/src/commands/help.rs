@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::style::Style;
 
 /// The exit codes, as they are documented everywhere.
-const EXIT_CODES: [(u8, &str); 9] = [
+const EXIT_CODES: [(u8, &str); 10] = [
     (0, "done"),
     (1, "refused, by policy or by a person"),
     (2, "not a valid command line"),
@@ -22,6 +22,7 @@ const EXIT_CODES: [(u8, &str); 9] = [
     (5, "bad input: a file, a key, an event, an address"),
     (6, "network, relay or other device"),
     (7, "storage or integrity"),
+    (8, "consistent with itself, but signed by nobody knows whom"),
     (70, "a bug; please report it"),
 ];
 

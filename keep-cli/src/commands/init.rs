@@ -14,11 +14,14 @@ use crate::terminal::Terminal;
 #[derive(Serialize)]
 struct Made {
     home: String,
+    /// What tells this vault from every other.
+    fingerprint: String,
 }
 
 impl View for Made {
     fn human(&self, style: Style) -> String {
-        format!("{} a vault in {}", style.tick(), style.bold(&self.home))
+        let fingerprint = style.dim(&format!("fingerprint {}", self.fingerprint));
+        format!("{} a vault in {}\n  {fingerprint}", style.tick(), style.bold(&self.home))
     }
 }
 
@@ -48,7 +51,9 @@ pub fn run(session: &Session, arguments: &Init) -> Result<(), Ending> {
     Keep::expect_none(&home)?;
     let passphrase = session.password().get_new(session.yes_safe())?;
     let keep = Keep::create(home, &passphrase, &session.options(Some(&arguments.kdf)))?;
-    session.output.show(&Made { home: keep.home().path().display().to_string() })?;
+    let home = keep.home().path().display().to_string();
+    let fingerprint = keep.audit().fingerprint()?.fingerprint;
+    session.output.show(&Made { home, fingerprint })?;
     session.output.talk(
         "There is no way in without the passphrase: write it down where only you find it.\n\
          Next: keep generate --name main",

@@ -88,7 +88,7 @@ fn read(file: &Path) -> Result<String, Fault> {
 }
 
 /// Sends the event. One relay that takes it is enough.
-fn send(session: &Session, event: &Event, relays: &[RelayUrl]) -> Result<(), Ending> {
+pub fn send(session: &Session, event: &Event, relays: &[RelayUrl]) -> Result<(), Ending> {
     let runtime = super::serve::runtime()?;
     let reports = runtime.block_on(keep_sdk::publish(event, relays, PoolOptions::default()))?;
     let style = session.output.talk_style();

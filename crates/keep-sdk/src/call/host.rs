@@ -13,7 +13,8 @@ use keep_vault::{IntegrityReport, Vault, VaultError};
 use tokio::runtime::Runtime;
 
 use super::Call;
-use crate::Home;
+use crate::high_water::HighWater;
+use crate::{Home, RollbackView};
 
 /// An unlocked vault with its owner's signer, its place, its clock, and what this process keeps beside it.
 ///
@@ -28,6 +29,7 @@ struct Shared {
     vault: Arc<Vault>,
     owner: Arc<Signer>,
     home: Home,
+    high_water: Option<HighWater>,
     states: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     runtime: OnceLock<Runtime>,
 }
@@ -39,11 +41,12 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    pub(crate) fn new(vault: Vault, home: Home) -> Self {
+    pub(crate) fn new(vault: Vault, home: Home, high_water: Option<HighWater>) -> Self {
         let vault = Arc::new(vault);
         let owner = Arc::new(Signer::new(Arc::clone(&vault), Arc::new(Headless)));
         let (states, runtime) = (Mutex::default(), OnceLock::new());
-        Self { shared: Arc::new(Shared { vault, owner, home, states, runtime }), session: None }
+        let shared = Shared { vault, owner, home, high_water, states, runtime };
+        Self { shared: Arc::new(shared), session: None }
     }
 
     /// The same vault, for the agent that has this token.
@@ -70,6 +73,51 @@ impl Host {
         }
         let message = format!("the session of an agent cannot ask for {}", C::NAME);
         Err(Fault::new(ErrorCode::RefusedByPolicy, message).with_hint("only the owner can do this"))
+    }
+
+    /// Records the unlocking, and sounds the alarm if the vault is older than it was.
+    pub(crate) fn opened(&self, failed: u32) {
+        let revision = self.vault().revision().get();
+        if let Some(seen) = self.noted_revision().filter(|seen| *seen > revision) {
+            self.vault().alarm(put_back(revision, seen));
+        }
+        if !self.vault().integrity().is_intact() {
+            return;
+        }
+        if let Err(error) = self.vault().record_unlock(Origin::Cli, failed) {
+            tracing::warn!(%error, "the unlocking could not be recorded");
+        }
+        self.note_revision();
+    }
+
+    fn noted_revision(&self) -> Option<u64> {
+        self.shared.high_water.as_ref().and_then(|mark| mark.read(self.vault()))
+    }
+
+    /// Notes the vault's revision outside of it. Call it now and then in a process that runs long; it is also done at the end.
+    pub fn note_revision(&self) {
+        self.shared.note_revision();
+    }
+
+    /// Goes on with a vault that is older than it was on this machine.
+    pub(crate) fn accept_rollback(&self) -> Result<RollbackView, Fault> {
+        let revision = self.vault().revision().get();
+        let (Some(mark), Some(seen)) = (&self.shared.high_water, self.noted_revision()) else {
+            return Err(not_put_back());
+        };
+        let expected = put_back(revision, seen);
+        let mut problems = self.vault().verify()?.problems;
+        problems.extend(self.vault().integrity().problems);
+        if !problems.contains(&expected) {
+            return Err(not_put_back());
+        }
+        problems.retain(|problem| *problem != expected);
+        if !problems.is_empty() {
+            return Err(VaultError::Tampered(problems.join("; ")).into());
+        }
+        self.vault().record_rollback_accepted(format!("revision {revision} after {seen}"))?;
+        mark.lower(self.vault());
+        Ok(RollbackView { revision, seen })
     }
 
     /// The unlocked vault.
@@ -160,8 +208,31 @@ impl Host {
     }
 }
 
+/// What the alarm says, with the way out.
+fn put_back(revision: u64, seen: u64) -> String {
+    format!(
+        "this vault is at revision {revision}, but revision {seen} was in use on this machine: an older copy was put in its \
+         place, or the file keep.db-wal is missing. Put the newer files back, or go on from here with `keep audit \
+         accept-rollback`"
+    )
+}
+
+fn not_put_back() -> Fault {
+    Fault::new(ErrorCode::InvalidInput, "this vault is not older than it was on this machine")
+        .with_hint("there is nothing to accept")
+}
+
+impl Shared {
+    fn note_revision(&self) {
+        if let Some(mark) = &self.high_water {
+            mark.raise(&self.vault);
+        }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.note_revision();
         // The last clone may be dropped inside a runtime, where waiting for another one's end is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -54,6 +54,8 @@ impl Place {
             }
         };
         let clock = steps.clock();
+        // A vault that is thrown away leaves nothing behind.
+        let create = if self.is_thrown_away() { create.state_directory(None) } else { create };
         let keep = Keep::create(home, &passphrase, &create)?;
         let how = if self.is_thrown_away() { "thrown away at the end" } else { "new" };
         clock.done("vault", &format!("{}, {how}", keep.home().path().display()));

@@ -1,9 +1,9 @@
-//! `keep audit`.
+//! `keep audit list`.
 
-use keep_sdk::{AuditEntryView, AuditReport};
+use keep_sdk::{AuditEntryView, AuditFilter, Clock, Fault, SystemClock, parse_when};
 use serde::Serialize;
 
-use crate::args::Audit;
+use crate::args::AuditList;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -50,32 +50,20 @@ fn head(text: &str) -> String {
     text.get(..8).map_or_else(|| text.to_owned(), |head| format!("{head}…"))
 }
 
-#[derive(Serialize)]
-struct Verified {
-    intact: bool,
-    #[serde(flatten)]
-    report: AuditReport,
-}
-
-impl View for Verified {
-    fn human(&self, style: Style) -> String {
-        let report = &self.report;
-        let last = report.last.as_deref().map(|last| format!(", the last of {last}")).unwrap_or_default();
-        format!(
-            "{tick} {} entries{last}: the chain is whole\n{tick} {} records at revision {}: as they were written\n  {}",
-            report.entries,
-            report.records,
-            report.revision,
-            style.dim(&format!("head {}", report.head)),
-            tick = style.tick(),
-        )
-    }
-}
-
-pub fn run(session: &Session, arguments: &Audit) -> Result<(), Ending> {
-    let audit = session.open()?.audit();
-    match arguments {
-        Audit::List { limit } => session.output.show(&Entries { entries: audit.list(*limit)? }),
-        Audit::Verify => session.output.show(&Verified { intact: true, report: audit.verify()? }),
-    }
+pub fn run(session: &Session, arguments: &AuditList) -> Result<(), Ending> {
+    let now = SystemClock.now();
+    let when = |text: &Option<String>| -> Result<Option<u64>, Fault> {
+        text.as_deref().map(|text| parse_when(text, now).map(|time| time.as_secs())).transpose()
+    };
+    let filter = AuditFilter {
+        keys: session.key_name().map(str::to_owned).into_iter().collect(),
+        origins: arguments.origin.clone(),
+        clients: arguments.client.clone(),
+        decisions: arguments.decision.clone(),
+        actions: arguments.action.clone(),
+        since: when(&arguments.since)?,
+        until: when(&arguments.until)?,
+    };
+    let entries = session.open()?.audit().search(filter, arguments.limit)?;
+    session.output.show(&Entries { entries })
 }
