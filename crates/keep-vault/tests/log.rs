@@ -232,3 +232,106 @@ fn checkpoints_say_where_the_log_stands() {
     event.verify().unwrap();
     assert!(vault.keys().unwrap().iter().all(|key| key.nostr_key() != event.pubkey));
 }
+
+/// Enough for several commits of a prune, and too much for an opening that reads it all.
+#[test]
+fn a_long_log_is_opened_and_listed_by_its_end_and_pruned_in_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keep.db");
+    let clock = FakeClock::at(Timestamp::from_secs(BEGIN));
+    let environment = Environment::new(clock.clone()).allow_weak_kdf();
+    let store = Arc::new(SqliteStore::create(&path).unwrap());
+    let vault = Vault::create(store, &passphrase(), [7; 32], CHEAP, &environment).unwrap();
+    let entries = if std::env::var_os("KEEP_SOAK").is_some() { 10_000_000 } else { 72_000 };
+    for n in 0..entries / 2000 {
+        clock.set(Timestamp::from_secs(BEGIN + n));
+        write(&vault, 2000);
+    }
+    drop(vault);
+    let reopen = || Vault::open(Arc::new(SqliteStore::open(&path).unwrap()), &passphrase(), &environment).unwrap();
+    let vault = reopen();
+    assert!(vault.integrity().is_intact());
+    let page = vault.audit_page(&Filter::default(), None, 50).unwrap();
+    assert_eq!((page.len(), page[0].seq), (50, entries + 1));
+    let cutoff = Timestamp::from_secs(BEGIN + entries / 2000 - 1);
+    let mut steps = Vec::new();
+    vault.prune(cutoff, Origin::Cli, &mut |done| steps.push(done)).unwrap();
+    assert!(steps.len() > 1 && steps.is_sorted(), "{steps:?}");
+    let stats = vault.audit_stats().unwrap();
+    assert_eq!(stats.entries, 2000 + steps.len() as u64);
+    assert_whole(&vault, stats.entries as usize);
+    drop(vault);
+    assert_whole(&reopen(), stats.entries as usize);
+}
+
+/// Each of them is a prune or a segment that somebody without the key made up.
+#[test]
+fn segments_and_checkpoints_that_were_tampered_with_are_found() {
+    let store = MemoryStore::new();
+    let clock = FakeClock::at(Timestamp::from_secs(BEGIN));
+    let environment = Environment::new(clock.clone()).allow_weak_kdf();
+    let vault = Vault::create(Arc::new(store.another_handle()), &passphrase(), [7; 32], CHEAP, &environment).unwrap();
+    for second in 0..5 {
+        clock.set(Timestamp::from_secs(BEGIN + second));
+        write(&vault, 1000);
+    }
+    vault.prune(Timestamp::from_secs(BEGIN + 1), Origin::Cli, &mut |_| {}).unwrap();
+    drop(vault);
+    let mut rows = Vec::new();
+    store
+        .read(&mut |tx| {
+            tx.scan(Scan::everything(), &mut |row| {
+                rows.push(row);
+                ControlFlow::Continue(())
+            })
+        })
+        .unwrap();
+    let of = |collection: Collection| rows.iter().filter(move |row| row.collection == collection.number());
+    let segments: Vec<_> = of(Collection::Audit).take(3).cloned().collect();
+    assert!(segments.iter().all(|row| row.sealed.len() > 20_000), "these are segments");
+    let found = || {
+        let vault = Vault::open(Arc::new(store.another_handle()), &passphrase(), &environment).unwrap();
+        let deciding = vault.integrity().is_intact();
+        (deciding, vault.verify().unwrap().is_intact(), vault.verify_audit().map_err(|e| e.to_string()))
+    };
+    assert!(matches!(found(), (true, true, Ok(_))));
+    let tampered = |name: &str, change: &dyn Fn(&mut dyn keep_store::WriteTx)| {
+        store.write(&mut |tx| { change(tx); Ok(()) }).unwrap();
+        let (_, rows_intact, chain) = found();
+        assert!(!rows_intact && chain.is_err(), "{name}");
+        store
+            .write(&mut |tx| {
+                for row in &rows {
+                    tx.delete(row.collection, &row.id)?;
+                }
+                rows.iter().try_for_each(|row| tx.put(row))
+            })
+            .unwrap();
+        assert!(matches!(found(), (true, true, Ok(_))), "{name} put right");
+        chain.unwrap_err()
+    };
+    let cut = tampered("removed", &|tx| drop(tx.delete(segments[1].collection, &segments[1].id)));
+    assert!(cut.contains("entries were removed"), "{cut}");
+    tampered("flipped", &|tx| {
+        let mut row = segments[0].clone();
+        row.sealed[9_000] ^= 1;
+        tx.put(&row).unwrap();
+    });
+    tampered("swapped", &|tx| {
+        let (mut one, mut two) = (segments[0].clone(), segments[1].clone());
+        std::mem::swap(&mut one.sealed, &mut two.sealed);
+        tx.put(&one).unwrap();
+        tx.put(&two).unwrap();
+    });
+    let last = of(Collection::Audit).last().unwrap().clone();
+    let cut = tampered("cut", &|tx| drop(tx.delete(last.collection, &last.id)));
+    assert!(cut.contains("tail was cut"), "{cut}");
+    for checkpoint in of(Collection::Checkpoints) {
+        store.write(&mut |tx| { tx.delete(checkpoint.collection, &checkpoint.id)?; Ok(()) }).unwrap();
+        assert!(!found().0, "found at opening already");
+        store.write(&mut |tx| tx.put(checkpoint)).unwrap();
+    }
+    let pruned = of(Collection::Checkpoints).find(|row| row.id.as_bytes().starts_with(b"keep log pruned")).unwrap();
+    let missing = tampered("unsigned", &|tx| drop(tx.delete(pruned.collection, &pruned.id)));
+    assert!(missing.contains("checkpoint that stands for removed entries is missing"), "{missing}");
+}

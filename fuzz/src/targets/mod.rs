@@ -1,5 +1,6 @@
 //! The table of targets. A new one is a line here, a function in the file of its crate, and seeds in `seeds/`.
 
+mod audit;
 mod cipher;
 mod net;
 mod nip46;
@@ -46,6 +47,8 @@ targets! {
     relay_event => net::relay_event,
     relay_filter => net::relay_filter,
     relay_url => net::relay_url,
+    audit_export => audit::audit_export,
+    audit_batch => audit::audit_batch,
     vault_header => vault::vault_header,
     vault_record => vault::vault_record,
 }
