@@ -80,7 +80,8 @@ fn log(place: &Place) -> Result<Vec<Row>> {
 /// Opens as a command does; the vault in it was made by this topic, so it opens.
 fn open(path: &Path) {
     let environment = Environment::new(SystemClock).allow_weak_kdf();
-    let opened = SqliteStore::open(path).map(|store| Vault::open(Arc::new(store), &passphrase(), &environment));
+    let opened =
+        SqliteStore::open(path).map(|store| Vault::open(Arc::new(store), &passphrase(), &environment));
     black_box(opened.is_ok_and(|vault| vault.is_ok()));
 }
 

@@ -117,8 +117,9 @@ impl History {
                 images += 1;
                 let dir = directory();
                 replay.image(tear).write_to(dir.path()).unwrap();
-                self.check(dir.path(), replay.position())
-                    .unwrap_or_else(|e| panic!("at {} of {}, {tear:?}: {e}", replay.position(), self.log.ops().len()));
+                self.check(dir.path(), replay.position()).unwrap_or_else(|e| {
+                    panic!("at {} of {}, {tear:?}: {e}", replay.position(), self.log.ops().len())
+                });
             }
         }
         images
@@ -129,7 +130,8 @@ impl History {
         let options = SqliteOptions::default().examine_place(false);
         let store = SqliteStore::open_with(dir.join("keep.db"), options).map_err(|e| e.to_string())?;
         let clock = FakeClock::at(Timestamp::from_secs(BEGIN + 9000));
-        let vault = Vault::open(Arc::new(store), &passphrase(), &environment(&clock)).map_err(|e| e.to_string())?;
+        let vault =
+            Vault::open(Arc::new(store), &passphrase(), &environment(&clock)).map_err(|e| e.to_string())?;
         let at_open = vault.integrity().problems;
         let found = vault.verify().map_err(|e| e.to_string())?.problems;
         if !at_open.is_empty() || !found.is_empty() {
@@ -148,7 +150,8 @@ impl History {
         // It goes on, and what was due is done.
         write(&vault, 1);
         vault.verify_audit().map_err(|e| e.to_string())?;
-        let counted = vault.audit_stats().map_err(|e| e.to_string())?.counts.iter().map(|c| c.entries).sum::<u64>();
+        let counted =
+            vault.audit_stats().map_err(|e| e.to_string())?.counts.iter().map(|c| c.entries).sum::<u64>();
         if counted == summary.entries + 1 { Ok(()) } else { Err(format!("{counted} entries are counted")) }
     }
 }

@@ -248,7 +248,8 @@ fn a_long_log_is_opened_and_listed_by_its_end_and_pruned_in_pieces() {
         write(&vault, 2000);
     }
     drop(vault);
-    let reopen = || Vault::open(Arc::new(SqliteStore::open(&path).unwrap()), &passphrase(), &environment).unwrap();
+    let reopen =
+        || Vault::open(Arc::new(SqliteStore::open(&path).unwrap()), &passphrase(), &environment).unwrap();
     let vault = reopen();
     assert!(vault.integrity().is_intact());
     let page = vault.audit_page(&Filter::default(), None, 50).unwrap();
@@ -270,7 +271,8 @@ fn segments_and_checkpoints_that_were_tampered_with_are_found() {
     let store = MemoryStore::new();
     let clock = FakeClock::at(Timestamp::from_secs(BEGIN));
     let environment = Environment::new(clock.clone()).allow_weak_kdf();
-    let vault = Vault::create(Arc::new(store.another_handle()), &passphrase(), [7; 32], CHEAP, &environment).unwrap();
+    let vault =
+        Vault::create(Arc::new(store.another_handle()), &passphrase(), [7; 32], CHEAP, &environment).unwrap();
     for second in 0..5 {
         clock.set(Timestamp::from_secs(BEGIN + second));
         write(&vault, 1000);
@@ -296,7 +298,12 @@ fn segments_and_checkpoints_that_were_tampered_with_are_found() {
     };
     assert!(matches!(found(), (true, true, Ok(_))));
     let tampered = |name: &str, change: &dyn Fn(&mut dyn keep_store::WriteTx)| {
-        store.write(&mut |tx| { change(tx); Ok(()) }).unwrap();
+        store
+            .write(&mut |tx| {
+                change(tx);
+                Ok(())
+            })
+            .unwrap();
         let (_, rows_intact, chain) = found();
         assert!(!rows_intact && chain.is_err(), "{name}");
         store
@@ -327,11 +334,17 @@ fn segments_and_checkpoints_that_were_tampered_with_are_found() {
     let cut = tampered("cut", &|tx| drop(tx.delete(last.collection, &last.id)));
     assert!(cut.contains("tail was cut"), "{cut}");
     for checkpoint in of(Collection::Checkpoints) {
-        store.write(&mut |tx| { tx.delete(checkpoint.collection, &checkpoint.id)?; Ok(()) }).unwrap();
+        store
+            .write(&mut |tx| {
+                tx.delete(checkpoint.collection, &checkpoint.id)?;
+                Ok(())
+            })
+            .unwrap();
         assert!(!found().0, "found at opening already");
         store.write(&mut |tx| tx.put(checkpoint)).unwrap();
     }
-    let pruned = of(Collection::Checkpoints).find(|row| row.id.as_bytes().starts_with(b"keep log pruned")).unwrap();
+    let pruned =
+        of(Collection::Checkpoints).find(|row| row.id.as_bytes().starts_with(b"keep log pruned")).unwrap();
     let missing = tampered("unsigned", &|tx| drop(tx.delete(pruned.collection, &pruned.id)));
     assert!(missing.contains("checkpoint that stands for removed entries is missing"), "{missing}");
 }

@@ -47,7 +47,8 @@ fn write(vault: &Vault, entries: usize) -> u64 {
 fn process_that_works() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
     let vault = open(&directory);
-    let mut told = std::fs::OpenOptions::new().append(true).create(true).open(directory.join("told")).unwrap();
+    let mut told =
+        std::fs::OpenOptions::new().append(true).create(true).open(directory.join("told")).unwrap();
     for n in 1_usize.. {
         let last = write(&vault, 37 * (n % 11));
         told.write_all(format!("{last}\n").as_bytes()).unwrap();
