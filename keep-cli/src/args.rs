@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use keep_sdk::Builtin;
 
 use crate::frost_args::{Frost, SignFile, VerifyFile};
+use crate::lifetime::Lifetime;
 
 /// Keeps your Nostr keys on this machine, and signs with them: here, and for the applications that you allow.
 #[derive(Debug, Parser)]
@@ -71,6 +72,18 @@ pub enum Command {
     /// the vault comes from --password-file or KEEP_PASSWORD, that of the hidden one from --hidden-password-file or
     /// KEEP_HIDDEN_PASSWORD, or you are asked.
     Init(Init),
+    /// Unlock the vault for the commands that follow
+    ///
+    /// A process in the background holds it unlocked: until the time is over, the machine sleeps, or `keep lock`. What
+    /// hands out or deletes keys, or changes what others may do, wants the passphrase again all the same.
+    Unlock(Unlock),
+    /// Lock the vault that `keep unlock` or `keep serve` holds unlocked
+    Lock,
+    /// Whether the vault is unlocked, by which process, and for how long
+    Status,
+    /// The process that `keep unlock` starts
+    #[command(hide = true)]
+    DaemonProcess,
     /// Make a new key
     Generate(Named),
     /// Take in a key that you have: nsec1…, 64 hex digits, or ncryptsec1…
@@ -128,6 +141,16 @@ pub struct Init {
     pub yes: bool,
     #[command(flatten)]
     pub kdf: Kdf,
+}
+
+#[derive(Debug, Args)]
+pub struct Unlock {
+    /// For how long: 15m, 8h, 2d, so many seconds, or forever
+    #[arg(long = "for", value_name = "TIME")]
+    pub lifetime: Option<Lifetime>,
+    /// Ask a person about each use of a key; without one at hand it is refused
+    #[arg(long)]
+    pub confirm: bool,
 }
 
 /// A cheaper key derivation, for tests.
@@ -244,6 +267,9 @@ pub struct Serve {
     /// Ask nobody: refuse at once what the policy does not cover
     #[arg(long)]
     pub headless: bool,
+    /// Also ask about what other `keep` commands do with keys while it serves
+    #[arg(long, conflicts_with = "headless")]
+    pub confirm: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -395,6 +421,10 @@ mod tests {
     fn lines_that_must_work_as_written_do() {
         for line in [
             "keep init",
+            "keep unlock",
+            "keep unlock --for 15m --confirm",
+            "keep lock",
+            "keep status",
             "keep generate --name main",
             "keep list",
             "keep import --name n",
@@ -519,6 +549,7 @@ mod tests {
             "trust",
             "trusted_comment",
             "comment",
+            "lifetime",
         ];
         let mut commands = vec![Arguments::command()];
         while let Some(command) = commands.pop() {

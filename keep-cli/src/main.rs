@@ -7,6 +7,7 @@ mod commands;
 mod ending;
 mod frost_args;
 mod key_view;
+mod lifetime;
 mod logging;
 mod output;
 mod progress;
@@ -31,6 +32,8 @@ const BUG: u8 = 70;
 
 fn main() -> ExitCode {
     report_panics();
+    // Where the system does not agree, `keep doctor` says so.
+    let _ = keep_sdk::daemon::harden();
     let arguments = match usage::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -1,5 +1,9 @@
 //! What every command starts from: the flags, the vault's place, the unlocked vault.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keep_sdk::daemon::{Connection, Elevate};
 use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, Rescue, SecretText};
 
 use crate::args::{Global, Kdf};
@@ -56,7 +60,7 @@ impl Session {
     /// How vaults are made and opened. Cheap key derivations are for tests: a release build wants to be told.
     pub fn options(&self, kdf: Option<&Kdf>) -> Options {
         let mut options = Options::default();
-        if cfg!(debug_assertions) || self.global.allow_weak_kdf {
+        if self.allows_weak_kdf() {
             options = options.allow_weak_kdf();
         }
         if self.is_hidden() {
@@ -72,17 +76,67 @@ impl Session {
         }
     }
 
-    /// Opens the vault.
+    /// Whether a key derivation made for tests is accepted.
+    pub const fn allows_weak_kdf(&self) -> bool {
+        cfg!(debug_assertions) || self.global.allow_weak_kdf
+    }
+
+    /// Opens the vault: that of the process that holds it unlocked, else here.
     pub fn open(&self) -> Result<Keep, Ending> {
         let home = Home::from_environment()?;
         Keep::expect_vault(&home)?;
-        let source = self.password();
-        let keep = match source.given()? {
-            Some(password) => self.unlock(home, &password, 0)?,
-            None => self.ask_and_unlock(home, source)?,
+        let keep = match self.connect(&home) {
+            // The hidden vault, and no other, where that was asked for.
+            Some(connection) if !self.is_hidden() || connection.is_hidden() => Keep::connected(connection),
+            Some(_) | None => self.unlock(&home)?,
         };
         self.report_damage(&keep);
         Ok(keep)
+    }
+
+    /// Opens the vault in this process, which is to be the one that holds it for others.
+    pub fn open_here(&self) -> Result<Keep, Ending> {
+        let home = Home::from_environment()?;
+        Keep::expect_vault(&home)?;
+        if let Some(connection) = self.connect(&home) {
+            let message = format!("process {} holds this vault unlocked already", connection.pid());
+            let hint = "end that first, with `keep lock`";
+            return Err(Fault::new(ErrorCode::StorageBusy, message).with_hint(hint).into());
+        }
+        let keep = self.unlock(&home)?;
+        self.report_damage(&keep);
+        Ok(keep)
+    }
+
+    fn unlock(&self, home: &Home) -> Result<Keep, Ending> {
+        let mut failed = 0;
+        self.with_password(&mut |password| {
+            let opened = Keep::open(home.clone(), password, &self.options(None).failed_attempts(failed));
+            failed += 1;
+            opened
+        })
+    }
+
+    /// The process that holds the vault unlocked. One that cannot be trusted is left alone, and named.
+    fn connect(&self, home: &Home) -> Option<Connection> {
+        Connection::find(home, Some(self.elevation())).unwrap_or_else(|fault| {
+            self.output.warn(fault.code(), fault.message(), fault.hint());
+            None
+        })
+    }
+
+    /// Who says the passphrase when an unlocked vault wants it again.
+    pub fn elevation(&self) -> Arc<dyn Elevate> {
+        let (file, hidden) = (self.global.password_file.clone(), self.is_hidden());
+        Arc::new(Elevation { file, hidden, output: self.output })
+    }
+
+    /// Does something with the vault's passphrase. One that was typed wrong may be typed again.
+    pub fn with_password<T>(
+        &self,
+        attempt: &mut dyn FnMut(&SecretText) -> Result<T, Fault>,
+    ) -> Result<T, Ending> {
+        with_password(self.password(), &self.output, attempt)
     }
 
     /// Searches the files of a vault that is too damaged to be opened.
@@ -105,25 +159,6 @@ impl Session {
         Ok(Rescue::open(&home, &password, &self.options(None))?)
     }
 
-    fn unlock(&self, home: Home, password: &SecretText, failed: u32) -> Result<Keep, Fault> {
-        Keep::open(home, password, &self.options(None).failed_attempts(failed))
-    }
-
-    fn ask_and_unlock(&self, home: Home, source: Source<'_>) -> Result<Keep, Ending> {
-        let mut terminal = source.terminal()?;
-        for failed in 0..TRIES - 1 {
-            let password = terminal.ask_hidden(&source.question())?;
-            match self.unlock(home.clone(), &password, failed) {
-                Err(fault) if fault.code() == ErrorCode::WrongPassphrase => {
-                    self.output.talk("That passphrase does not open the vault. Try again.");
-                }
-                outcome => return Ok(outcome?),
-            }
-        }
-        let password = terminal.ask_hidden(&source.question())?;
-        Ok(self.unlock(home, &password, TRIES - 1)?)
-    }
-
     fn report_damage(&self, keep: &Keep) {
         if !keep.integrity().is_intact() {
             let found = keep.integrity().problems.join("; ");
@@ -142,6 +177,52 @@ impl Session {
     /// What `--key` says.
     pub fn key_name(&self) -> Option<&str> {
         self.global.key.as_deref()
+    }
+}
+
+fn with_password<T>(
+    source: Source<'_>,
+    output: &Output,
+    attempt: &mut dyn FnMut(&SecretText) -> Result<T, Fault>,
+) -> Result<T, Ending> {
+    if let Some(password) = source.given()? {
+        return Ok(attempt(&password)?);
+    }
+    let mut terminal = source.terminal()?;
+    for _ in 1..TRIES {
+        let password = terminal.ask_hidden(&source.question())?;
+        match attempt(&password) {
+            Err(fault) if fault.code() == ErrorCode::WrongPassphrase => {
+                output.talk("That passphrase does not open the vault. Try again.");
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+    let password = terminal.ask_hidden(&source.question())?;
+    Ok(attempt(&password)?)
+}
+
+/// Says the passphrase again, from where it came the first time.
+struct Elevation {
+    file: Option<PathBuf>,
+    hidden: bool,
+    output: Output,
+}
+
+impl Elevate for Elevation {
+    fn elevate(&self, attempt: &mut dyn FnMut(&SecretText) -> Result<(), Fault>) -> Result<(), Fault> {
+        let file = self.file.as_deref();
+        let source = if self.hidden { Source::hidden(file) } else { Source::vault(file) };
+        if source.given()?.is_none() {
+            self.output.talk("The vault is unlocked; for this it wants its passphrase again.");
+        }
+        with_password(source, &self.output, attempt).map_err(|ending| match ending {
+            Ending::Fault(fault) => fault,
+            Ending::Interrupted | Ending::Closed => {
+                Fault::new(ErrorCode::RefusedByPerson, "nothing was done")
+                    .with_hint("give the passphrase when you are asked for it")
+            }
+        })
     }
 }
 

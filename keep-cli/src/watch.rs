@@ -1,6 +1,7 @@
 //! Watching a bunker that serves: what happens is told, questions are asked, and it stops cleanly.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
@@ -8,6 +9,7 @@ use keep_sdk::{
 };
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::approver::Desk;
 use crate::ending::Ending;
@@ -24,6 +26,8 @@ pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    /// Rung when somebody locks the vault.
+    locked: Arc<Notify>,
 }
 
 impl Signals {
@@ -37,7 +41,13 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            locked: Arc::default(),
         })
+    }
+
+    /// A bell that counts as a signal.
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.locked)
     }
 
     /// Waits for one.
@@ -46,6 +56,7 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv() => {}
+            () = self.locked.notified() => {}
         }
     }
 }

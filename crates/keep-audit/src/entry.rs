@@ -118,6 +118,12 @@ words! {
         SignMessage = 42, "sign_message";
         /// The owner changed the limits on spending.
         SpendLimitsChanged = 43, "spend_limits_changed";
+        /// A process unlocked the vault and holds it for others.
+        SessionOpened = 60, "session_opened";
+        /// That process locked it again.
+        SessionEnded = 61, "session_ended";
+        /// The passphrase was given once more, for managing the vault over a connection.
+        ManageOpened = 62, "manage_opened";
         /// The oldest entries were removed; a signed checkpoint stands where they ended.
         LogPruned = 70, "log_pruned";
         /// The log was handed out, with a signed head.
@@ -299,6 +305,9 @@ mod tests {
             (2, "unlocked"),
             (6, "export"),
             (8, "sign_event"),
+            (60, "session_opened"),
+            (61, "session_ended"),
+            (62, "manage_opened"),
             (70, "log_pruned"),
             (71, "log_exported"),
             (72, "anchor_made"),

@@ -147,6 +147,13 @@ pub struct Prompt {
     pub because: String,
 }
 
+impl Prompt {
+    /// What a person is shown who wants to confirm what a program of the owner asks for.
+    pub fn of_owner(request: &Request) -> Self {
+        prompt(request, "", "uses over the socket are to be confirmed".to_owned())
+    }
+}
+
 /// The longest text that a person is shown of one field, in characters; the rest is cut with `…`.
 const MAX_SHOWN: usize = 10_000;
 

@@ -10,6 +10,8 @@ use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host, Wiped, registry};
+#[cfg(unix)]
+use crate::daemon::Connection;
 use crate::high_water::HighWater;
 use crate::{Agents, Audit, Bitcoin, Bunker, Frost, Home, Keys, Secrets, Sign};
 
@@ -91,10 +93,19 @@ impl Options {
     }
 }
 
-/// An unlocked vault in this process. Cheap to clone; the vault is locked when the last clone is dropped.
+/// An unlocked vault, in this process or in the daemon that holds it. Cheap to clone; a vault in this process is locked
+/// when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Keep {
-    host: Arc<Host>,
+    reach: Reach,
+}
+
+/// Where the vault is unlocked.
+#[derive(Debug, Clone)]
+enum Reach {
+    Here(Arc<Host>),
+    #[cfg(unix)]
+    There(Arc<Connection>),
 }
 
 impl Keep {
@@ -117,7 +128,7 @@ impl Keep {
         drop(guard);
         let vault = made?;
         let high_water = options.high_water(&vault);
-        Ok(Self { host: Arc::new(Host::new(vault, home, high_water)) })
+        Ok(Self::here(vault, home, options, high_water))
     }
 
     /// Makes a hidden vault in the reserve beside the vault in `home`, whose passphrase is `outer`, and opens it.
@@ -139,7 +150,7 @@ impl Keep {
         let vault = Vault::create_hidden(store, home.path(), outer, passphrase, &options.environment())
             .map_err(|e| rescuable(e.into()))?;
         // Nothing outside of the directory may know of it.
-        Ok(Self { host: Arc::new(Host::new(vault, home, None)) })
+        Ok(Self::here(vault, home, options, None))
     }
 
     /// Opens the vault in `home` with its passphrase: the one that everybody sees, or the hidden one. The passphrase
@@ -160,9 +171,9 @@ impl Keep {
         }
         // Nothing outside of the directory may know of a hidden vault.
         let high_water = if which == Which::Outer { options.high_water(&vault) } else { None };
-        let host = Host::new(vault, home, high_water);
-        host.opened(options.failed);
-        Ok(Self { host: Arc::new(host) })
+        let keep = Self::here(vault, home, options, high_water);
+        keep.host()?.opened(options.failed);
+        Ok(keep)
     }
 
     /// Whether there is a vault in `home`.
@@ -187,13 +198,29 @@ impl Keep {
         if holds_vault(home)? { Err(exists(home)) } else { Ok(()) }
     }
 
-    /// Makes a call: here, where the vault is.
+    fn here(vault: Vault, home: Home, options: &Options, high_water: Option<HighWater>) -> Self {
+        Self { reach: Reach::Here(Arc::new(Host::new(vault, home, options.environment(), high_water))) }
+    }
+
+    /// The vault of the daemon at the other end.
+    #[cfg(unix)]
+    pub fn connected(connection: Connection) -> Self {
+        Self { reach: Reach::There(Arc::new(connection)) }
+    }
+
+    /// Makes a call, where the vault is unlocked.
     ///
     /// # Errors
     /// What the call says.
     pub fn call<C: Call>(&self, call: C) -> Result<C::Reply, Fault> {
-        self.host.check_open::<C>()?;
-        call.run(&self.host)
+        match &self.reach {
+            Reach::Here(host) => {
+                host.check_open::<C>()?;
+                call.run(host)
+            }
+            #[cfg(unix)]
+            Reach::There(connection) => connection.call(&call),
+        }
     }
 
     /// Makes a call by its name, with JSON parameters and a JSON reply.
@@ -203,7 +230,12 @@ impl Keep {
     pub fn call_by_name(&self, name: &str, parameters: &str) -> Result<Wiped, Fault> {
         let entry = registry().iter().find(|entry| entry.name == name);
         let unknown = || Fault::new(ErrorCode::Usage, "there is no such call");
-        entry.ok_or_else(unknown)?.run(&self.host, parameters)
+        let entry = entry.ok_or_else(unknown)?;
+        match &self.reach {
+            Reach::Here(host) => entry.run(host, parameters),
+            #[cfg(unix)]
+            Reach::There(connection) => connection.call_by_name(entry, parameters),
+        }
     }
 
     /// The same vault, for the agent that has this token: bound by its session, whatever it asks.
@@ -211,7 +243,11 @@ impl Keep {
     /// # Errors
     /// [`ErrorCode::NotConnected`] when no session has this token.
     pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
-        Ok(Self { host: Arc::new(self.host.for_session(token)?) })
+        match &self.reach {
+            Reach::Here(host) => Ok(Self { reach: Reach::Here(Arc::new(host.for_session(token)?)) }),
+            #[cfg(unix)]
+            Reach::There(connection) => Ok(Self::connected(connection.for_session(token)?)),
+        }
     }
 
     /// Makes, lists and revokes the sessions of agents.
@@ -222,22 +258,37 @@ impl Keep {
     /// The unlocked vault itself, for what cannot be a call.
     ///
     /// # Errors
-    /// When the vault is held by another process.
+    /// [`ErrorCode::StorageBusy`] when the vault is held by another process.
     pub(crate) fn host(&self) -> Result<&Arc<Host>, Fault> {
-        if self.host.session().is_some() {
-            return Err(Fault::new(ErrorCode::RefusedByPolicy, "the session of an agent cannot do this"));
+        match &self.reach {
+            Reach::Here(host) if host.session().is_some() => {
+                Err(Fault::new(ErrorCode::RefusedByPolicy, "the session of an agent cannot do this"))
+            }
+            Reach::Here(host) => Ok(host),
+            #[cfg(unix)]
+            Reach::There(connection) => {
+                let message = format!("process {} holds this vault unlocked", connection.pid());
+                Err(Fault::new(ErrorCode::StorageBusy, message).with_hint("`keep lock` ends it"))
+            }
         }
-        Ok(&self.host)
     }
 
     /// Where the vault is.
     pub fn home(&self) -> &Home {
-        self.host.home()
+        match &self.reach {
+            Reach::Here(host) => host.home(),
+            #[cfg(unix)]
+            Reach::There(connection) => connection.home(),
+        }
     }
 
-    /// What the check at opening found. With problems, keys can be listed and exported, and nothing is signed.
+    /// What the latest check found. With problems, keys can be listed and exported, and nothing is signed.
     pub fn integrity(&self) -> IntegrityReport {
-        self.host.integrity()
+        match &self.reach {
+            Reach::Here(host) => host.integrity(),
+            #[cfg(unix)]
+            Reach::There(connection) => connection.integrity(),
+        }
     }
 
     /// The keys of the vault.

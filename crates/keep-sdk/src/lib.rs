@@ -36,6 +36,8 @@ mod audit;
 pub mod bitcoin;
 mod bunker;
 pub mod call;
+#[cfg(unix)]
+pub mod daemon;
 pub mod frost;
 mod high_water;
 mod home;
@@ -66,7 +68,9 @@ pub use rescue::Rescue;
 pub use secret_input::SecretInput;
 pub use secrets::{SecretItemView, SecretValue, Secrets};
 pub use sign::Sign;
-pub use views::{AuditEntryView, AuditReport, BunkerView, Done, KeyView, PublishView, SignedEvent};
+pub use views::{
+    AuditEntryView, AuditReport, BunkerView, DaemonStatus, Done, KeyView, PublishView, SignedEvent,
+};
 
 pub use keep_net::{
     EmbeddedRelay, InboxLimits, NetError, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState,

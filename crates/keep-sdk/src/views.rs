@@ -189,3 +189,24 @@ struct EventFields {
     /// The signature (BIP-340) in hexadecimal.
     sig: String,
 }
+
+/// Whether a process holds the vault unlocked for others, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DaemonStatus {
+    /// Whether one does.
+    pub unlocked: bool,
+    /// The process.
+    pub pid: Option<u32>,
+    /// Since when, RFC 3339.
+    pub since: Option<String>,
+    /// When it locks by itself, RFC 3339.
+    pub locks_at: Option<String>,
+    /// How long that is from now, in seconds.
+    pub locks_in_seconds: Option<u64>,
+    /// Whether a person is asked about each use of a secret.
+    pub confirm: bool,
+    /// Whether a bunker serves in the same process.
+    pub serving: bool,
+    /// How many processes are connected, the asking one included.
+    pub connections: usize,
+}

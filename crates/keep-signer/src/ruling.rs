@@ -72,7 +72,7 @@ pub(crate) fn rule(
         return Err(VaultError::NoSuchKey);
     }
     match request.origin {
-        Origin::Cli => rule_owner(tx, request),
+        Origin::Cli => rule_owner(tx, request, coming),
         Origin::Agent { session } => crate::session_ruling::rule_session(tx, request, session, coming),
         Origin::Nip46 { client, endpoint } => {
             let Some(case) = open_case(tx, request, repeat, client, endpoint)? else {
@@ -145,13 +145,26 @@ impl Nonces {
     }
 }
 
-fn rule_owner(tx: &mut Tx<'_, '_>, request: Request) -> Result<Ruling, VaultError> {
-    let entry = draft(&request, Outcome::Allowed);
+fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<Ruling, VaultError> {
+    let (basis, outcome) = match coming {
+        Coming::First | Coming::Again => (Basis::Fresh, Outcome::Allowed),
+        Coming::Approved => (Basis::Approved, Outcome::Approved),
+        Coming::Declined => {
+            tx.audit(draft(&request, Outcome::Declined));
+            return Ok(Ruling::Refused(Fault::new(ErrorCode::RefusedByPerson, "it was declined")));
+        }
+        Coming::Unanswered => {
+            tx.audit(draft(&request, Outcome::Unanswered));
+            let message = "it is to be confirmed, and nobody could be asked";
+            return Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)));
+        }
+    };
+    let entry = draft(&request, outcome);
     let nonces = Nonces::of(&request);
     let (now, job) = (tx.now(), tx.job());
     let mut purse = Purse::open(tx, &request)?;
     let within = purse.as_mut().map(Purse::for_judging);
-    match judge_within(request, job, Standing::Owner, within, Basis::Fresh, now) {
+    match judge_within(request, job, Standing::Owner, within, basis, now) {
         Verdict::Allow(permit) => {
             nonces.burn(tx)?;
             note_use(tx, &permit)?;

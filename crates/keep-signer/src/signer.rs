@@ -205,6 +205,35 @@ impl Signer {
         })
     }
 
+    /// As [`handle_blocking`](Self::handle_blocking), once a person has said yes. Waits for the person; not to be called
+    /// inside an asynchronous runtime.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RefusedByPerson`], [`ErrorCode::ApprovalUnavailable`]; else as [`handle_blocking`](Self::handle_blocking).
+    pub fn handle_confirmed(&self, request: Request, approver: &dyn Approver) -> Result<Answer, SignerError> {
+        self.check_intact(&request)?;
+        let decision = if approver.available() {
+            let (reply, decision) = Reply::new();
+            approver.ask(Prompt::of_owner(&request), reply);
+            decision.blocking_recv().unwrap_or(Decision::Unavailable)
+        } else {
+            Decision::Unavailable
+        };
+        self.handle_owner(request, decision.into())
+    }
+
+    fn handle_owner(&self, request: Request, coming: Coming) -> Result<Answer, SignerError> {
+        let (ruling, recording) = self.judge(request, None, coming).wait_decided()?;
+        match ruling {
+            Ruling::Allowed(permit) => self.sign_blocking(permit, recording),
+            Ruling::Asks(..) | Ruling::InProgress => Err(SignerError::InProgress),
+            Ruling::Refused(fault) => {
+                recording.wait()?;
+                Err(SignerError::Refused(fault))
+            }
+        }
+    }
+
     /// A damaged vault still gives its keys up to the owner, and signs nothing: what is missing may be a refusal.
     fn check_intact(&self, request: &Request) -> Result<(), SignerError> {
         let report = self.vault.integrity();

@@ -23,6 +23,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod again;
 mod batch;
 mod cache;
 mod checkpoint;

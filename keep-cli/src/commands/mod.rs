@@ -14,6 +14,7 @@ mod list;
 mod quickstart;
 mod serve;
 mod sign_event;
+mod unlock;
 
 use crate::args::Command;
 use crate::ending::Ending;
@@ -23,6 +24,10 @@ use crate::session::Session;
 pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
     match command {
         Command::Init(arguments) => init::run(session, &arguments),
+        Command::Unlock(arguments) => unlock::unlock(session, &arguments),
+        Command::Lock => unlock::lock(session),
+        Command::Status => unlock::status(session),
+        Command::DaemonProcess => unlock::process(),
         Command::Generate(arguments) => generate::run(session, &arguments),
         Command::Import(arguments) => import::run(session, &arguments),
         Command::Export(arguments) => export::run(session, &arguments),

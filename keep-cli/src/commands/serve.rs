@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use keep_sdk::daemon::{Daemon, DaemonOptions};
 use keep_sdk::{
-    Approver, Builtin, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Limits, Offer, RelayUrl,
+    Approver, Builtin, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, Limits, Offer, RelayUrl,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -35,7 +36,7 @@ impl View for Address<'_> {
 pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     let relays = relays(&arguments.relay)?;
     let output = &session.output;
-    let keep = session.open()?;
+    let keep = session.open_here()?;
     let key = session.key(&keep)?;
     let runtime = runtime()?;
     let signals = {
@@ -43,13 +44,14 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
         Signals::new()?
     };
     let (approver, desk) = approver(output, arguments.headless);
+    let daemon = share(&keep, &approver, arguments.confirm, &signals)?;
     let bunker = keep.bunker(approver);
     let policy = Builtin::from(arguments.policy).policy();
     let view = bunker.offer(&key, &Offer { relays, policy, limits: Limits::default() })?;
     let is_asked = desk.is_some();
     output.talk(&format!("{} {}", output.talk_style().bold(&key.name), key.npub));
     output.talk(&format!("policy {}, relays {}", view.policy, view.relays.join(", ")));
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut signals = signals;
         let serving = tokio::select! {
             serving = bunker.serve(&key, BunkerOptions::default()) => serving?,
@@ -63,7 +65,32 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
             "What the policy does not cover is refused.\n"
         });
         Watch::new(output, desk).until_stopped(serving, signals).await
-    })
+    });
+    let farewell = daemon.stop();
+    drop(keep);
+    drop(farewell);
+    outcome
+}
+
+/// Lets other `keep` commands use the vault while it is served. Locking it ends the bunker.
+fn share(
+    keep: &Keep,
+    approver: &Arc<dyn Approver>,
+    confirm: bool,
+    signals: &Signals,
+) -> Result<Daemon, Fault> {
+    let approver = Some(Arc::clone(approver));
+    let daemon =
+        Daemon::start(keep, DaemonOptions { serving: true, confirm, approver, ..DaemonOptions::default() })?;
+    let (ended, bell) = (daemon.ended(), signals.bell());
+    std::thread::Builder::new()
+        .name("lock".to_owned())
+        .spawn(move || {
+            ended.wait();
+            bell.notify_one();
+        })
+        .map_err(|error| Fault::new(ErrorCode::Bug, format!("the system gives no thread: {error}")))?;
+    Ok(daemon)
 }
 
 /// The person at the terminal, or nobody.

@@ -10,6 +10,8 @@
 
 mod audit;
 mod cases;
+mod daemon;
+mod daemon_socket;
 mod damage;
 mod hidden;
 mod json;

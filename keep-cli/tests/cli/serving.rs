@@ -256,3 +256,36 @@ fn an_event_is_published_where_it_is_wanted() {
     assert!(ran.stderr.contains(&format!("ok {} took it", net.url())), "{ran:?}");
     assert!(ran.stderr.contains(&format!("warning: {down}: ")), "{ran:?}");
 }
+
+#[test]
+fn a_bunker_holds_the_vault_for_other_commands_until_it_is_locked() {
+    let (world, net) = (World::with_key(), Net::new());
+    let mut serving = Serving::start(&world, &["--relay", &net.url()]);
+    let first = serving.next();
+    let bare = |arguments: &[&str]| {
+        world.run_with(arguments, "", |command| {
+            command.env_remove("KEEP_PASSWORD");
+        })
+    };
+    let status = bare(&["--json", "status"]).json();
+    assert_eq!(
+        (status["serving"].as_bool(), status["pid"].as_u64()),
+        (Some(true), Some(serving.child.id().into()))
+    );
+    assert!(status["locks_at"].is_null());
+    assert_eq!(bare(&["generate", "--name", "second"]).code, Some(0));
+    assert_eq!(bare(&["delete", "--name", "second", "--yes"]).code, Some(4));
+    assert_eq!(world.run(&["delete", "--name", "second", "--yes"]).code, Some(0));
+    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
+    net.sign(&client, 1, "hello").unwrap();
+    let entries = bare(&["--json", "audit", "list"]).json();
+    let last = entries["entries"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["action"], &last["origin"]), (&"sign_event".into(), &"nip46".into()));
+    // A second bunker would hold the same transport keys.
+    let second = world.run(&["--json", "serve", "--headless", "--relay", &net.url()]);
+    assert_eq!((second.code, &second.error()["error"]["code"]), (Some(7), &"storage_busy".into()));
+
+    assert_eq!(bare(&["lock"]).code, Some(0));
+    assert_eq!(bare(&["list"]).code, Some(4));
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+}

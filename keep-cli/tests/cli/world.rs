@@ -1,6 +1,7 @@
 //! A directory with a vault in it, and `keep` run there.
 
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -43,6 +44,7 @@ impl World {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("tmp")).unwrap();
+        std::fs::DirBuilder::new().mode(0o700).create(directory.path().join("run")).unwrap();
         Self { directory }
     }
 
@@ -77,7 +79,7 @@ impl World {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path()).env("TMPDIR", self.path().join("tmp"));
         command.env("KEEP_HOME", self.path().join("vault")).env("KEEP_PASSWORD", PASSPHRASE);
-        command.env("KEEP_ALLOW_WEAK_KDF", "1");
+        command.env("KEEP_ALLOW_WEAK_KDF", "1").env("XDG_RUNTIME_DIR", self.path().join("run"));
         if let Some(coverage) = std::env::var_os("LLVM_PROFILE_FILE") {
             command.env("LLVM_PROFILE_FILE", coverage);
         }

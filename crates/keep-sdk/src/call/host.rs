@@ -4,12 +4,14 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+#[cfg(unix)]
+use keep_audit::Draft;
 use keep_policy::Prompt;
-use keep_signer::{Decision, Headless, Sessions, Signer, SignerError};
+use keep_signer::{Approver, Decision, Headless, Sessions, Signer, SignerError};
 use keep_types::{
     Answer, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText, SessionId, Timestamp,
 };
-use keep_vault::{IntegrityReport, Vault, VaultError};
+use keep_vault::{Environment, IntegrityReport, Vault, VaultError};
 use tokio::runtime::Runtime;
 
 use super::Call;
@@ -20,9 +22,21 @@ use crate::{Home, RollbackView};
 ///
 /// Front ends see it only as the argument of a call: what reaches secrets is not public. It is the owner's, or, made with
 /// [`for_session`](Self::for_session), that of an agent's session, for which only the calls run that are open to sessions.
+#[derive(Clone)]
 pub struct Host {
     shared: Arc<Shared>,
-    session: Option<SessionId>,
+    caller: Caller,
+}
+
+/// Who makes calls.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// The owner, in this process or over a socket.
+    Owner,
+    /// The owner's user, as far as the program can tell; a person confirms each use of a secret.
+    Confirmed(Arc<dyn Approver>),
+    /// An agent with a session of its own.
+    Session(SessionId),
 }
 
 struct Shared {
@@ -30,6 +44,9 @@ struct Shared {
     owner: Arc<Signer>,
     home: Home,
     high_water: Option<HighWater>,
+    environment: Environment,
+    /// One derivation at a time: each takes a lot of memory.
+    deriving: Mutex<()>,
     states: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     runtime: OnceLock<Runtime>,
 }
@@ -41,12 +58,30 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    pub(crate) fn new(vault: Vault, home: Home, high_water: Option<HighWater>) -> Self {
+    pub(crate) fn new(
+        vault: Vault,
+        home: Home,
+        environment: Environment,
+        high_water: Option<HighWater>,
+    ) -> Self {
         let vault = Arc::new(vault);
         let owner = Arc::new(Signer::new(Arc::clone(&vault), Arc::new(Headless)));
-        let (states, runtime) = (Mutex::default(), OnceLock::new());
-        let shared = Shared { vault, owner, home, high_water, states, runtime };
-        Self { shared: Arc::new(shared), session: None }
+        let shared = Shared {
+            vault,
+            owner,
+            home,
+            high_water,
+            environment,
+            deriving: Mutex::default(),
+            states: Mutex::default(),
+            runtime: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared), caller: Caller::Owner }
+    }
+
+    /// The same vault for somebody else.
+    pub(crate) fn for_caller(&self, caller: Caller) -> Self {
+        Self { shared: Arc::clone(&self.shared), caller }
     }
 
     /// The same vault, for the agent that has this token.
@@ -55,12 +90,15 @@ impl Host {
     /// [`ErrorCode::NotConnected`] when no session has it.
     pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
         let session = Sessions::new(Arc::clone(self.vault())).authenticate(token)?;
-        Ok(Self { shared: Arc::clone(&self.shared), session: Some(session.id) })
+        Ok(self.for_caller(Caller::Session(session.id)))
     }
 
     /// The session that asks; `None` for the owner.
     pub const fn session(&self) -> Option<SessionId> {
-        self.session
+        match self.caller {
+            Caller::Session(session) => Some(session),
+            Caller::Owner | Caller::Confirmed(_) => None,
+        }
     }
 
     /// Whether the asker may make this call at all. A session may make those that are open to sessions, and no other.
@@ -68,7 +106,7 @@ impl Host {
     /// # Errors
     /// [`ErrorCode::RefusedByPolicy`] when not.
     pub fn check_open<C: Call>(&self) -> Result<(), Fault> {
-        if self.session.is_none() || C::OPEN_TO_SESSIONS {
+        if self.session().is_none() || C::OPEN_TO_SESSIONS {
             return Ok(());
         }
         let message = format!("the session of an agent cannot ask for {}", C::NAME);
@@ -152,16 +190,48 @@ impl Host {
         Err(VaultError::Tampered(report.problems.join("; ")).into())
     }
 
+    /// Whether this passphrase opens the vault. Costs one derivation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::WrongPassphrase`].
+    #[cfg(unix)]
+    pub(crate) fn check_passphrase(&self, passphrase: &SecretText) -> Result<(), Fault> {
+        let _one_at_a_time = self.shared.deriving.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.vault().check_passphrase(passphrase, self.shared.environment.weak_kdf)?)
+    }
+
+    /// Writes an entry of the audit log that belongs to no other change. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the vault cannot be written.
+    #[cfg(unix)]
+    pub(crate) fn record(&self, entry: Draft) -> Result<(), Fault> {
+        let pending = self.vault().submit(move |tx| {
+            tx.audit(entry);
+            Ok(())
+        });
+        pending.wait()?;
+        Ok(())
+    }
+
     /// Uses a secret in the caller's name, through the pipeline: judged, recorded, then done.
     ///
     /// # Errors
     /// The refusal; when the use fails or its record cannot be written.
     pub(crate) fn answer(&self, key: KeyId, intent: Intent) -> Result<Answer, Fault> {
-        if self.session.is_some() {
-            return Err(Fault::new(ErrorCode::RefusedByPolicy, "only the owner can ask for this"));
+        match &self.caller {
+            Caller::Owner => {
+                let request = self.request(Origin::Cli, key, intent)?;
+                Ok(self.shared.owner.handle_blocking(request)?)
+            }
+            Caller::Confirmed(approver) => {
+                let request = self.request(Origin::Cli, key, intent)?;
+                Ok(self.shared.owner.handle_confirmed(request, &**approver)?)
+            }
+            Caller::Session(_) => {
+                Err(Fault::new(ErrorCode::RefusedByPolicy, "only the owner can ask for this"))
+            }
         }
-        let request = self.request(Origin::Cli, key, intent)?;
-        Ok(self.shared.owner.handle_blocking(request)?)
     }
 
     /// Uses a secret in a session's name. `decide` is asked where policy asks.

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use host::Caller;
 pub use host::Host;
 pub use registry::{CallEntry, registry};
 pub use wire::{FaultView, Wiped, to_wiped_json};

@@ -40,7 +40,7 @@ impl Place {
         let (home, passphrase) = match self {
             Self::Scratch(scratch) => (Home::new(&scratch.0)?, random_passphrase()?),
             Self::Home(home) if Keep::expect_none(home).is_err() => {
-                let keep = session.open()?;
+                let keep = session.open_here()?;
                 // No time: somebody may have typed a passphrase meanwhile.
                 steps.done("vault", &format!("{}, there already", home.path().display()));
                 return Ok(keep);

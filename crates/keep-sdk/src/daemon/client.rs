@@ -1,0 +1,229 @@
+//! The client's side of the socket.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keep_types::{ErrorCode, Fault, SecretText};
+use keep_vault::IntegrityReport;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::frame;
+use super::place::Place;
+use super::protocol::{self, Answered, Extend, Hello, Manage, PROTOCOL, Welcome};
+use crate::call::{Call, CallEntry, Class, Wiped, to_wiped_json};
+use crate::{DaemonStatus, Done, Home};
+
+/// How long a daemon may take to greet.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Somebody who can say the vault's passphrase when a call wants it again.
+pub trait Elevate: Send + Sync {
+    /// Gives passphrases to `attempt` until one is right or there are no more.
+    ///
+    /// # Errors
+    /// The last one's error, or why there is none.
+    fn elevate(&self, attempt: &mut dyn FnMut(&SecretText) -> Result<(), Fault>) -> Result<(), Fault>;
+}
+
+/// A connection to the daemon that holds a vault.
+pub struct Connection {
+    stream: Mutex<UnixStream>,
+    welcome: Welcome,
+    home: Home,
+    elevate: Option<Arc<dyn Elevate>>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Connects to the daemon that holds the vault in `home`; `None` if there is none. `elevate` is asked for the
+    /// passphrase when a call wants it again.
+    ///
+    /// # Errors
+    /// When the socket is not safe, the process there is somebody else's, or the daemon is of another version.
+    pub fn find(home: &Home, elevate: Option<Arc<dyn Elevate>>) -> Result<Option<Self>, Fault> {
+        Self::greet(home, elevate, None)
+    }
+
+    /// Another connection to the same daemon, bound by the session of an agent whose token this is.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when no session has this token; else as [`find`](Self::find).
+    pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
+        let token = SecretText::new(token.expose().to_owned());
+        Self::greet(&self.home, None, Some(token))?
+            .ok_or_else(|| gone(&io::ErrorKind::ConnectionRefused.into()))
+    }
+
+    fn greet(
+        home: &Home,
+        elevate: Option<Arc<dyn Elevate>>,
+        token: Option<SecretText>,
+    ) -> Result<Option<Self>, Fault> {
+        let place = Place::of(home);
+        if !place.look()? {
+            return Ok(None);
+        }
+        let mut stream = match UnixStream::connect(place.socket()) {
+            Ok(stream) => stream,
+            // Nobody listens: what an ended daemon left.
+            Err(error) if is_nobody(&error) => return Ok(None),
+            Err(error) => return Err(gone(&error)),
+        };
+        super::check_peer(&stream)?;
+        let _ = stream.set_read_timeout(Some(HELLO));
+        let hello = to_wiped_json(&Hello { keep: PROTOCOL, token })?;
+        let Some(welcome) = greet(&mut stream, &hello)? else { return Ok(None) };
+        let _ = stream.set_read_timeout(None);
+        Ok(Some(Self { stream: Mutex::new(stream), welcome, home: home.clone(), elevate }))
+    }
+
+    /// Where the vault is.
+    pub const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The daemon's process.
+    pub const fn pid(&self) -> u32 {
+        self.welcome.pid
+    }
+
+    /// Whether the vault is the one in the reserve.
+    pub const fn is_hidden(&self) -> bool {
+        self.welcome.reserve
+    }
+
+    /// What the daemon's latest check of the vault had found when it was connected to.
+    pub fn integrity(&self) -> IntegrityReport {
+        self.welcome.report()
+    }
+
+    /// Makes a call there. Where it wants the passphrase again, whoever can say it is asked.
+    ///
+    /// # Errors
+    /// What the call says; [`ErrorCode::Locked`] when the daemon ended meanwhile.
+    pub fn call<C: Call>(&self, call: &C) -> Result<C::Reply, Fault> {
+        if C::CLASS == Class::Manage {
+            self.open_manage()?;
+        }
+        self.ask(C::NAME, call)
+    }
+
+    /// As [`call`](Self::call), with JSON parameters and a JSON reply.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_by_name(&self, entry: &CallEntry, parameters: &str) -> Result<Wiped, Fault> {
+        if entry.class == Class::Manage {
+            self.open_manage()?;
+        }
+        let parameters: &RawValue = serde_json::from_str(parameters)
+            .map_err(|_| Fault::new(ErrorCode::Usage, "the parameters are no JSON"))?;
+        let reply: Box<RawValue> = self.ask(entry.name, &parameters)?;
+        Ok(Wiped::new(String::from(Box::<str>::from(reply)).into_bytes()))
+    }
+
+    /// How the daemon is.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn status(&self) -> Result<DaemonStatus, Fault> {
+        self.ask(protocol::STATUS, &Done {})
+    }
+
+    /// Locks the vault: returns when the daemon no longer serves it.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn lock(&self) -> Result<(), Fault> {
+        let _: Done = self.ask(protocol::LOCK, &Done {})?;
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        // It closes the connection once nothing runs any more.
+        while let Ok(Some(_)) = frame::read(&mut *stream, frame::MAX_REPLY) {}
+        Ok(())
+    }
+
+    /// Sets when the daemon locks, and whether it asks. Wants the passphrase again.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn extend(&self, lifetime: Option<Duration>, confirm: Option<bool>) -> Result<DaemonStatus, Fault> {
+        self.open_manage()?;
+        self.ask(protocol::EXTEND, &Extend { seconds: lifetime.map(|time| time.as_secs()), confirm })
+    }
+
+    fn open_manage(&self) -> Result<(), Fault> {
+        let Some(elevate) = &self.elevate else {
+            let message = "this needs the vault's passphrase again, although it is unlocked";
+            return Err(Fault::new(ErrorCode::Locked, message));
+        };
+        elevate.elevate(&mut |passphrase| {
+            let passphrase = SecretText::new(passphrase.expose().to_owned());
+            self.ask::<_, Done>(protocol::MANAGE, &Manage { passphrase }).map(drop)
+        })
+    }
+
+    fn ask<A: Serialize, R: DeserializeOwned>(&self, name: &str, parameters: &A) -> Result<R, Fault> {
+        let parameters = to_wiped_json(parameters)?;
+        let answer = {
+            let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+            frame::write(&mut *stream, &protocol::request(name, &parameters)).map_err(|e| gone(&e))?;
+            frame::read(&mut *stream, frame::MAX_REPLY)
+        };
+        let answer = answer
+            .map_err(|error| gone(&error))?
+            .ok_or_else(|| gone(&io::ErrorKind::UnexpectedEof.into()))?;
+        let answer: Answered<'_> = serde_json::from_slice(&answer).map_err(|_| strange())?;
+        match (answer.ok, answer.error) {
+            (Some(reply), None) => serde_json::from_str(reply.get()).map_err(|_| strange()),
+            (_, Some(fault)) => Err(fault.into()),
+            (None, None) => Err(strange()),
+        }
+    }
+}
+
+/// The daemon's greeting; `None` if it ended just now.
+fn greet(stream: &mut UnixStream, hello: &[u8]) -> Result<Option<Welcome>, Fault> {
+    let answered = frame::write(stream, &[hello]).and_then(|()| frame::read(stream, frame::MAX_REPLY));
+    let answer = match answered {
+        Ok(Some(answer)) => answer,
+        Ok(None) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(Fault::new(ErrorCode::TimedOut, "the daemon that holds the vault does not answer")
+                .with_hint("end its process; `keep status` names it"));
+        }
+        Err(_) => return Ok(None),
+    };
+    if let Ok(welcome) = serde_json::from_slice::<Welcome>(&answer) {
+        return if welcome.keep == PROTOCOL { Ok(Some(welcome)) } else { Err(strange()) };
+    }
+    let refused: Answered<'_> = serde_json::from_slice(&answer).map_err(|_| strange())?;
+    match refused.error.map(Fault::from) {
+        // It locks just now: the vault can be opened without it.
+        Some(fault) if fault.code() == ErrorCode::Locked => Ok(None),
+        Some(fault) => Err(fault),
+        None => Err(strange()),
+    }
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}
+
+fn gone(error: &io::Error) -> Fault {
+    Fault::new(ErrorCode::Locked, format!("the daemon that held the vault is gone: {error}"))
+        .with_hint("run the command again; `keep audit list` shows whether it was done")
+}
+
+fn strange() -> Fault {
+    Fault::new(ErrorCode::Peer, "the daemon answered something that this version does not understand")
+        .with_hint("it may be of another version: `keep lock`, then `keep unlock`")
+}

@@ -1,0 +1,143 @@
+//! `keep unlock`, `keep lock`, `keep status`, and the process between them.
+
+use std::process::Command;
+use std::time::Duration;
+
+use keep_sdk::daemon::{self, Connection, Daemon, Orders};
+use keep_sdk::{DaemonStatus, Done, ErrorCode, Fault, Home, Keep, SecretText};
+use serde::Serialize;
+
+use crate::args::Unlock;
+use crate::ending::Ending;
+use crate::lifetime::describe;
+use crate::output::View;
+use crate::session::Session;
+use crate::style::Style;
+use crate::watch::Signals;
+
+/// How long a vault stays unlocked unless something else is said.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct State(DaemonStatus);
+
+impl View for State {
+    fn human(&self, style: Style) -> String {
+        let state = &self.0;
+        if !state.unlocked {
+            return "locked: each command asks for the passphrase".to_owned();
+        }
+        let until = match state.locks_in_seconds {
+            Some(left) => format!("for {}", describe(left)),
+            None if state.serving => "while `keep serve` runs".to_owned(),
+            None => "until `keep lock`".to_owned(),
+        };
+        let asks = if state.confirm { "; each use of a key is asked about" } else { "" };
+        let process = state.pid.map(|pid| format!("process {pid}")).unwrap_or_default();
+        format!("{} unlocked {until}{asks}  {}", style.tick(), style.dim(&process))
+    }
+}
+
+/// `keep unlock`.
+pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
+    let home = Home::from_environment()?;
+    Keep::expect_vault(&home)?;
+    let lifetime = arguments.lifetime.map_or(Some(LIFETIME), |lifetime| lifetime.0);
+    if let Some(connection) = Connection::find(&home, Some(session.elevation()))? {
+        let other = session.is_hidden() && !connection.is_hidden();
+        let confirm = arguments.confirm.then_some(true);
+        match if other { None } else { Some(connection.extend(lifetime, confirm)) } {
+            // Perhaps it opens the other vault of this place: then that one is unlocked instead.
+            Some(Err(fault)) if fault.code() == ErrorCode::WrongPassphrase && session.has_password() => {}
+            Some(outcome) => return session.output.show(&State(outcome?)),
+            None => {}
+        }
+    }
+    let mut failed = 0;
+    let status = session.with_password(&mut |password| {
+        let launched = launch(session, &home, password, lifetime, arguments.confirm, failed);
+        failed += 1;
+        launched
+    })?;
+    session.output.show(&State(status))
+}
+
+fn launch(
+    session: &Session,
+    home: &Home,
+    password: &SecretText,
+    lifetime: Option<Duration>,
+    confirm: bool,
+    failed: u32,
+) -> Result<DaemonStatus, Fault> {
+    let mut program = Command::new(own_program()?);
+    program.arg("daemon-process");
+    let orders = Orders {
+        home: home.path().to_owned(),
+        passphrase: SecretText::new(password.expose().to_owned()),
+        seconds: lifetime.map(|lifetime| lifetime.as_secs()),
+        confirm,
+        allow_weak_kdf: session.allows_weak_kdf(),
+        hidden: session.is_hidden(),
+        failed,
+        runtime_directory: std::env::var_os("XDG_RUNTIME_DIR").map(Into::into),
+    };
+    daemon::launch(program, &orders)
+}
+
+/// This very program, also when another one was installed in its place meanwhile.
+fn own_program() -> Result<std::path::PathBuf, Fault> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe()
+        .map_err(|error| Fault::new(ErrorCode::Bug, format!("this program is not to be found: {error}")))
+}
+
+/// `keep lock`.
+pub fn lock(session: &Session) -> Result<(), Ending> {
+    let home = Home::from_environment()?;
+    Keep::expect_vault(&home)?;
+    match Connection::find(&home, None)? {
+        Some(connection) => {
+            connection.lock()?;
+            session.output.talk("Locked.");
+        }
+        None => session.output.talk("It was locked already."),
+    }
+    if session.output.is_json() { session.output.value(&Done {}) } else { Ok(()) }
+}
+
+/// `keep status`.
+pub fn status(session: &Session) -> Result<(), Ending> {
+    let home = Home::from_environment()?;
+    Keep::expect_vault(&home)?;
+    let status = match Connection::find(&home, None)? {
+        Some(connection) => connection.status()?,
+        None => DaemonStatus::default(),
+    };
+    session.output.show(&State(status))
+}
+
+/// The process in the background.
+pub fn process() -> Result<(), Ending> {
+    Ok(daemon::run_launched(listen_to_signals)?)
+}
+
+/// A signal to end locks the vault, as `keep lock` does.
+fn listen_to_signals(daemon: &Daemon) -> Result<(), Fault> {
+    let trigger = daemon.trigger();
+    let none =
+        |error: std::io::Error| Fault::new(ErrorCode::Bug, format!("cannot listen to signals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(none)?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    let listening = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(signals.received());
+        trigger.lock();
+    });
+    listening.map(drop).map_err(none)
+}
