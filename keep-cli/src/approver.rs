@@ -1,34 +1,17 @@
-//! Asking the person at the terminal, one question at a time. Requests that need no asking go on meanwhile.
+//! Asking the person at the terminal, one question at a time. Requests that need no asking go on meanwhile; what is decided
+//! elsewhere (`keep approve`) goes away by itself.
 
-use std::collections::VecDeque;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use keep_sdk::{Approver, Decision, Prompt, Reply};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use keep_sdk::{Approvals, Attendance, Prompt};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::output::Output;
 use crate::prompt;
 use crate::style::Style;
 use crate::terminal::{Keys, Terminal};
-
-/// Hands questions over to a [`Desk`]. How many may wait is bounded by the bunker itself.
-pub struct AtTerminal(UnboundedSender<Question>);
-
-/// A request that waits for the person.
-pub struct Question {
-    prompt: Prompt,
-    reply: Reply,
-}
-
-impl Approver for AtTerminal {
-    fn available(&self) -> bool {
-        !self.0.is_closed()
-    }
-
-    fn ask(&self, prompt: Prompt, reply: Reply) {
-        // If the desk has closed, the reply is dropped with the question: nobody could be asked.
-        let _ = self.0.send(Question { prompt, reply });
-    }
-}
 
 /// What the person did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,30 +35,41 @@ impl From<u8> for Pressed {
 
 /// Where questions are shown and answered.
 pub struct Desk {
-    questions: UnboundedReceiver<Question>,
+    queue: Arc<Approvals>,
+    _attendance: Attendance,
+    changes: watch::Receiver<u64>,
     presses: UnboundedReceiver<Pressed>,
-    waiting: VecDeque<Question>,
-    /// Whether the first one that waits is on the screen.
-    shown: bool,
+    /// The one that is on the screen.
+    shown: Option<String>,
+    /// Those that this person approved, and that wait for another one.
+    voted: HashSet<String>,
     keys: Keys,
     style: Style,
 }
 
-/// An approver and its desk, if there is a person at a terminal.
-pub fn at_terminal(output: &Output) -> Option<(AtTerminal, Desk)> {
+/// A desk for the questions of `queue`, if there is a person at a terminal.
+pub fn at_terminal(output: &Output, queue: &Arc<Approvals>) -> Option<Desk> {
     let keys = Terminal::open()?.keys().ok()?;
-    let (ask, questions) = unbounded_channel();
     let (press, presses) = unbounded_channel();
     keys.spawn(move |key| press.send(key.into()).is_ok()).ok()?;
     let style = output.talk_style();
-    Some((AtTerminal(ask), Desk { questions, presses, waiting: VecDeque::new(), shown: false, keys, style }))
+    Some(Desk {
+        _attendance: queue.attend(),
+        changes: queue.changes(),
+        queue: Arc::clone(queue),
+        presses,
+        shown: None,
+        voted: HashSet::new(),
+        keys,
+        style,
+    })
 }
 
 impl Desk {
     /// Waits for the next thing that happens here, and says whether the person wants to quit.
     pub async fn attend(&mut self, output: &Output) -> bool {
         tokio::select! {
-            Some(question) = self.questions.recv() => self.waiting.push_back(question),
+            Ok(()) = self.changes.changed() => {}
             Some(pressed) = self.presses.recv() => {
                 if pressed == Pressed::Quit {
                     return true;
@@ -90,49 +84,56 @@ impl Desk {
 
     /// Whether a question is on the screen.
     pub const fn is_asking(&self) -> bool {
-        self.shown
+        self.shown.is_some()
     }
 
     /// Takes away what has been settled elsewhere, and shows the next question.
     pub fn refresh(&mut self, output: &Output) {
-        if self.shown && self.waiting.front().is_some_and(|question| question.reply.is_moot()) {
+        let waiting = self.queue.prompts();
+        self.voted.retain(|id| waiting.iter().any(|(other, _)| other == id));
+        if let Some(shown) = &self.shown {
+            if waiting.iter().any(|(id, _)| id == shown) {
+                return;
+            }
             output.talk(&self.style.dim("  too late: that request is gone"));
-            self.shown = false;
+            self.shown = None;
         }
-        self.waiting.retain(|question| !question.reply.is_moot());
-        let Some(question) = self.waiting.front() else { return };
-        if self.shown {
-            return;
-        }
-        let more = match self.waiting.len() - 1 {
-            0 => String::new(),
-            more => format!("   {more} more waiting"),
-        };
-        output.ask(&prompt::render(&question.prompt, self.style));
+        let mut open = waiting.iter().filter(|(id, _)| !self.voted.contains(id));
+        let Some((id, prompt)) = open.next() else { return };
+        let more = open.count();
+        self.show(prompt, more, output);
+        self.shown = Some(id.clone());
+    }
+
+    fn show(&mut self, prompt: &Prompt, more: usize, output: &Output) {
+        let more = if more == 0 { String::new() } else { format!("   {more} more waiting") };
+        output.ask(&prompt::render(prompt, self.style));
         output.ask(&format!(
             "  {}  {}",
             self.style.bold("[Y] approve  [N] reject  [Q] quit"),
             self.style.dim(&more)
         ));
-        self.shown = true;
         // A key that was pressed before the question was there does not answer it.
         self.keys.forget_typed();
         while self.presses.try_recv().is_ok() {}
     }
 
     fn answer(&mut self, pressed: Pressed, output: &Output) {
-        let decision = match pressed {
-            Pressed::Approve => Decision::Approve,
-            Pressed::Reject => Decision::Decline,
+        let approve = match pressed {
+            Pressed::Approve => true,
+            Pressed::Reject => false,
             Pressed::Quit | Pressed::Nothing => return,
         };
-        if !self.shown {
-            return;
-        }
-        let Some(question) = self.waiting.pop_front() else { return };
-        self.shown = false;
-        let said = if decision == Decision::Approve { "approved" } else { "rejected" };
+        let Some(id) = self.shown.take() else { return };
+        let said = match self.queue.decide(&id, approve, None) {
+            Ok(true) if approve => "approved",
+            Ok(true) => "rejected",
+            Ok(false) => {
+                self.voted.insert(id);
+                "approved; another person must approve too"
+            }
+            Err(_) => "too late: that request is gone",
+        };
         output.ask(&self.style.dim(&format!("  {said}")));
-        question.reply.decide(decision);
     }
 }

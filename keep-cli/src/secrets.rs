@@ -74,6 +74,11 @@ impl<'a> Source<'a> {
         Self { what: "the share's passphrase", ..Self::ncryptsec(file) }
     }
 
+    /// The code of a person who may approve.
+    pub const fn approval() -> Self {
+        Self { what: "the approval code", variable: "KEEP_APPROVAL_CODE", fallback: None, flag: "", file: None }
+    }
+
     /// The passphrase from the file or the environment, if it comes from there.
     pub fn given(&self) -> Result<Option<SecretText>, Fault> {
         let given = match self.file {
@@ -110,7 +115,10 @@ impl<'a> Source<'a> {
     /// Nobody can be asked, and nothing was given.
     fn missing(&self) -> Fault {
         Fault::new(ErrorCode::Locked, format!("{} is needed, and there is no terminal to ask on", self.what))
-            .with_hint(format!("set {}, pass {} FILE, or run in a terminal", self.variable, self.flag))
+            .with_hint(match self.flag {
+                "" => format!("set {}, or run in a terminal", self.variable),
+                flag => format!("set {}, pass {flag} FILE, or run in a terminal", self.variable),
+            })
     }
 
     /// The terminal to ask on.

@@ -142,6 +142,22 @@ words! {
         AgentRevoked = 81, "agent_revoked";
         /// An agent counted something that it did elsewhere.
         AgentCounted = 82, "agent_counted";
+        /// A named policy was added.
+        PolicyAdded = 50, "policy_added";
+        /// A named policy was changed.
+        PolicyChanged = 51, "policy_changed";
+        /// A named policy was removed.
+        PolicyRemoved = 52, "policy_removed";
+        /// The owner changed what a client may do.
+        GrantChanged = 53, "grant_changed";
+        /// A bunker endpoint was stopped: its clients are not answered.
+        EndpointStopped = 54, "endpoint_stopped";
+        /// A stopped bunker endpoint goes on.
+        EndpointResumed = 55, "endpoint_resumed";
+        /// A person may approve beside the owner.
+        PersonAdded = 56, "person_added";
+        /// A person may no longer approve.
+        PersonRemoved = 57, "person_removed";
     }
 }
 

@@ -22,8 +22,8 @@ pub enum CipherError {
     /// The payload is too short or too long to be one.
     #[error("an encrypted payload cannot have {0} characters")]
     PayloadLength(usize),
-    /// The payload is of another version of NIP-44 than 2.
-    #[error("the payload is of an encryption version other than NIP-44 version 2")]
+    /// The payload is of another version of NIP-44 than the one that was asked for.
+    #[error("the payload is of another encryption version")]
     UnknownVersion,
     /// The payload is not strict base64.
     #[error("the payload is not base64")]
@@ -31,6 +31,9 @@ pub enum CipherError {
     /// The payload was not made under this conversation key, or was changed.
     #[error("the payload was not made for this key, or was changed")]
     Mac,
+    /// The payload is authentic, but made for another kind or scope.
+    #[error("the payload was made for another kind or scope")]
+    Context,
     /// The payload is authentic, but its padding is not that of its length.
     #[error("the padding of the payload is not that of its length")]
     Padding,
@@ -80,6 +83,7 @@ impl From<CipherError> for Fault {
             | CipherError::UnknownVersion
             | CipherError::Base64
             | CipherError::Mac
+            | CipherError::Context
             | CipherError::Padding
             | CipherError::Utf8
             | CipherError::Nip04 => ErrorCode::InvalidPayload,

@@ -2,6 +2,7 @@
 //!
 //! - [`nip44`]: version 2 (ChaCha20 and HMAC-SHA256 under a conversation key), with the extended lengths of 2026-06-28.
 //! - [`age`]: files that a stock `age` opens, for backups.
+//! - [`nip44v3`]: version 3 (draft), which authenticates what a message is for.
 //! - [`nip04`]: the old AES-CBC form, unauthenticated, for clients that still speak it.
 //! - [`nip49`]: secret keys encrypted under a passphrase (`ncryptsec1…`).
 //! - [`sealed`]: XChaCha20-Poly1305 for what Keep seals for itself in bulk.
@@ -33,6 +34,7 @@ mod error;
 mod key;
 pub mod nip04;
 pub mod nip44;
+pub mod nip44v3;
 pub mod nip49;
 mod padding;
 pub mod sealed;

@@ -2,24 +2,8 @@
 
 use keep_types::{Collection, EndpointId, KeyId, PublicKey, Record, Timestamp};
 use minicbor::{Decode, Encode};
-use serde::{Deserialize, Serialize};
 
-use crate::Policy;
-
-/// Bounds on a grant beyond its rules. Enforced where the request is judged, inside the store's write lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Encode, Decode)]
-#[cbor(map)]
-pub struct Limits {
-    /// Nothing is allowed at this time or later.
-    #[n(0)]
-    pub expires: Option<Timestamp>,
-    /// At most this many uses in all.
-    #[n(1)]
-    pub uses: Option<u64>,
-    /// At most this many uses in each minute of the clock (so at most twice as many in any 60 seconds).
-    #[n(2)]
-    pub per_minute: Option<u32>,
-}
+use crate::{Decided, Effect, Facts, Limits, Policy, Rule, Source};
 
 /// What a connected client may do with one key. One record for each (client, endpoint).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -37,7 +21,7 @@ pub struct Grant {
     /// What the client calls itself. Unauthenticated; shown, never trusted.
     #[n(3)]
     pub claims: Option<String>,
-    /// What it may do.
+    /// What it may do, unless it follows a named policy of the vault.
     #[n(4)]
     pub policy: Policy,
     /// Within which bounds.
@@ -46,13 +30,61 @@ pub struct Grant {
     /// Since when.
     #[n(6)]
     pub connected_at: Timestamp,
+    /// Whether it follows the policy of the vault that has the name of [`policy`](Self::policy): a change of that policy is a
+    /// change for this client.
+    #[cbor(n(7), default)]
+    pub follows: bool,
+    /// What the owner decided for it when asked, the latest first.
+    #[cbor(n(8), default)]
+    pub remembered: Vec<Rule>,
+    /// The name that the owner gave the client.
+    #[n(9)]
+    pub name: Option<String>,
+    /// The run of the signing process for which it holds, if it holds for one only.
+    #[cbor(n(10), with = "minicbor::bytes")]
+    pub session: Option<[u8; 16]>,
+    /// Whether nothing is allowed until the owner says so.
+    #[cbor(n(11), default)]
+    pub suspended: bool,
+    /// The web page that the client claims to be. Unauthenticated.
+    #[n(12)]
+    pub claims_url: Option<String>,
 }
+
+/// How many decisions are remembered for one client; the oldest are forgotten.
+const MOST_REMEMBERED: usize = 128;
 
 impl Record for Grant {
     const COLLECTION: Collection = Collection::Grants;
 }
 
 impl Grant {
+    /// A grant of `policy` within `limits`.
+    pub fn new(
+        client: &PublicKey,
+        endpoint: EndpointId,
+        key: KeyId,
+        policy: Policy,
+        limits: Limits,
+        connected_at: Timestamp,
+    ) -> Self {
+        Self {
+            client: client.to_bytes(),
+            endpoint,
+            key,
+            claims: None,
+            policy,
+            limits,
+            connected_at,
+            follows: false,
+            remembered: Vec::new(),
+            name: None,
+            session: None,
+            suspended: false,
+            claims_url: None,
+        }
+    }
+
     /// What identifies the grant of `client` at `endpoint`.
     pub fn natural_key(client: &PublicKey, endpoint: EndpointId) -> [u8; 48] {
         let mut key = [0; 48];
@@ -60,4 +92,40 @@ impl Grant {
         key[32..].copy_from_slice(endpoint.as_bytes());
         key
     }
+
+    /// The client.
+    pub fn client_key(&self) -> PublicKey {
+        PublicKey::from_byte_array(self.client)
+    }
+
+    /// Remembers a decision, before all earlier ones; what is over by `now` is forgotten.
+    pub fn remember(&mut self, rule: Rule, now: Timestamp) {
+        self.remembered.retain(|old| old.until.is_none_or(|until| until > now) && !same_matter(old, &rule));
+        self.remembered.insert(0, rule);
+        self.remembered.truncate(MOST_REMEMBERED);
+    }
+
+    /// What `policy` and the remembered decisions say. What the policy denies stays denied; otherwise the latest decision
+    /// that is about the request counts, and without one the policy.
+    pub fn decide(&self, policy: &Policy, facts: &Facts<'_>) -> Decided {
+        let decided = policy.decide(facts);
+        if decided.effect == Effect::Deny {
+            return decided;
+        }
+        let mut remembered = self.remembered.iter();
+        match remembered.position(|rule| rule.fit(facts) == crate::Fit::Yes) {
+            Some(at) => Decided {
+                releases: decided.withheld.others(),
+                withheld: decided.withheld,
+                ..Decided::by(&self.remembered[at], Source::Remembered(at + 1))
+            },
+            None => decided,
+        }
+    }
+}
+
+/// Whether a decision replaces another: it is about the same requests.
+fn same_matter(old: &Rule, new: &Rule) -> bool {
+    let matter = |rule: &Rule| Rule { effect: Effect::Ask, until: None, name: None, ..rule.clone() };
+    matter(old) == matter(new)
 }

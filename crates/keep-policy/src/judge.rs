@@ -1,11 +1,8 @@
 //! The verdict.
 
-use keep_types::{
-    DisplayText, ErrorCode, Fault, JobId, Kind, MessageFacts, Operation, Origin, PublicKey, Request,
-    SpendFacts, Timestamp,
-};
+use keep_types::{ErrorCode, Fault, JobId, Kind, Operation, Origin, PublicKey, Request, Timestamp};
 
-use crate::{Effect, Exceeded, Grant, Overspend, Permit, SpendLimits, Spent, Usage};
+use crate::{Effect, Exceeded, Facts, Grant, Overspend, Permit, Policy, Prompt, Source, SpendLimits, Spent, Usage};
 
 /// What stands about the asker, as the store has it inside the write lock.
 #[derive(Debug)]
@@ -16,10 +13,14 @@ pub enum Standing<'a> {
     Client {
         /// What it was granted.
         grant: &'a Grant,
+        /// The policy of the vault that it follows, if it follows one that is still there.
+        followed: Option<&'a Policy>,
         /// How often it used it. Counted here when the verdict is `Allow`.
         usage: &'a mut Usage,
         /// The relays that the bunker uses for this client.
         relays: &'a [String],
+        /// The identity that is asked for.
+        identity: &'a PublicKey,
     },
     /// Somebody who was granted nothing.
     Stranger,
@@ -39,8 +40,11 @@ pub struct Purse<'a> {
 pub enum Basis {
     /// For the first time.
     Fresh,
-    /// Again, after a person approved it: limits and revocation still hold.
-    Approved,
+    /// Again, after so many different persons approved it: limits and revocation still hold.
+    Approved {
+        /// How many.
+        persons: u8,
+    },
     /// Again, after it was allowed and counted before a restart or in an earlier copy: only revocation still holds.
     Recorded,
 }
@@ -82,10 +86,10 @@ pub enum Reason {
     #[error("this client is not connected")]
     NotConnected,
     /// A rule denies it.
-    #[error("{operation}{} is denied by rule {rule} of the client's policy", of_kind(*.kind))]
+    #[error("{operation}{} is denied by {}", of_kind(*.kind), by(*.rule))]
     Rule {
-        /// The rule's number, from 1.
-        rule: usize,
+        /// Which rule.
+        rule: Source,
         /// What was asked.
         operation: Operation,
         /// The event's kind.
@@ -103,59 +107,28 @@ pub enum Reason {
     /// A limit on spending is reached.
     #[error("{0}")]
     Spend(#[from] Overspend),
+    /// The policy that the client follows is gone.
+    #[error("the policy of this client no longer exists")]
+    NoPolicy,
 }
 
 impl From<Reason> for Fault {
     fn from(reason: Reason) -> Self {
         let code = match reason {
             Reason::NotConnected => ErrorCode::NotConnected,
-            Reason::Limit(Exceeded::Rate(_)) => ErrorCode::RateLimited,
+            Reason::Limit(Exceeded::Rate(_) | Exceeded::HourlyRate(_) | Exceeded::DailyRate(_)) => {
+                ErrorCode::RateLimited
+            }
             Reason::Rule { .. }
             | Reason::Never(_)
-            | Reason::Limit(_)
+            | Reason::Limit(Exceeded::Expired(_) | Exceeded::Spent(_) | Exceeded::OutOfHours(_))
             | Reason::Suspended
+            | Reason::NoPolicy
             | Reason::Spend(_) => ErrorCode::RefusedByPolicy,
         };
         Self::new(code, reason.to_string())
     }
 }
-
-/// What a person is shown before deciding. Decoded from the very bytes that would be signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
-    /// Who asks.
-    pub origin: Origin,
-    /// What the asker calls itself. Unauthenticated.
-    pub claims: DisplayText,
-    /// What it asks for.
-    pub operation: Operation,
-    /// The kind of the event.
-    pub kind: Option<Kind>,
-    /// The time that the event claims.
-    pub created_at: Option<Timestamp>,
-    /// The tags of the event.
-    pub tags: Vec<Vec<DisplayText>>,
-    /// The content of the event (not the plaintext of an encryption).
-    pub content: DisplayText,
-    /// The other side of an encryption or decryption.
-    pub peer: Option<PublicKey>,
-    /// What a transaction does.
-    pub spend: Option<SpendFacts>,
-    /// What a message in the name of a Bitcoin address says.
-    pub message: Option<MessageFacts>,
-    /// Why it is asked: the rule that says so, or that none covers it.
-    pub because: String,
-}
-
-impl Prompt {
-    /// What a person is shown who wants to confirm what a program of the owner asks for.
-    pub fn of_owner(request: &Request) -> Self {
-        prompt(request, "", "uses over the socket are to be confirmed".to_owned())
-    }
-}
-
-/// The longest text that a person is shown of one field, in characters; the rest is cut with `…`.
-const MAX_SHOWN: usize = 10_000;
 
 /// Judges a request about a key on which the owner set no limits. Counts the use in `standing` when it is allowed afresh.
 pub fn judge(request: Request, job: JobId, standing: Standing<'_>, basis: Basis, now: Timestamp) -> Verdict {
@@ -210,8 +183,9 @@ fn judge_standing(
 ) -> Verdict {
     match standing {
         Standing::Owner if request.origin == Origin::Cli => Verdict::Allow(Permit::new(request, job, false)),
-        Standing::Client { grant, usage, relays } if is_of(grant, &request.origin) => {
-            judge_client(request, job, Client { grant, usage, relays, large }, basis, now)
+        Standing::Client { grant, followed, usage, relays, identity } if is_of(grant, &request.origin) => {
+            let client = Client { grant, followed, usage, relays, identity, large };
+            judge_client(request, job, client, basis, now)
         }
         Standing::Owner | Standing::Client { .. } | Standing::Stranger => deny(request, Reason::NotConnected),
     }
@@ -220,13 +194,15 @@ fn judge_standing(
 /// A client with what stands about it.
 struct Client<'a> {
     grant: &'a Grant,
+    followed: Option<&'a Policy>,
     usage: &'a mut Usage,
     relays: &'a [String],
+    identity: &'a PublicKey,
     large: bool,
 }
 
 fn judge_client(request: Request, job: JobId, client: Client<'_>, basis: Basis, now: Timestamp) -> Verdict {
-    let Client { grant, usage, relays, large } = client;
+    let Client { grant, followed, usage, relays, identity, large } = client;
     let operation = request.intent.operation();
     if request.key != grant.key {
         return deny(request, Reason::NotConnected);
@@ -234,40 +210,55 @@ fn judge_client(request: Request, job: JobId, client: Client<'_>, basis: Basis, 
     if operation.hands_out() {
         return deny(request, Reason::Never(operation));
     }
+    if grant.suspended {
+        return deny(request, Reason::Suspended);
+    }
+    let policy = match (grant.follows, followed) {
+        (false, _) => &grant.policy,
+        (true, Some(policy)) => policy,
+        (true, None) => return deny(request, Reason::NoPolicy),
+    };
+    let decided = grant.decide(policy, &Facts::of(&request.intent, identity, relays, now));
+    let kind = request.intent.kind();
+    let refusal = Reason::Rule { rule: decided.source, operation, kind };
     if basis == Basis::Recorded {
-        return Verdict::Allow(Permit::new(request, job, true));
+        // Which plaintexts may leave is no matter of counting: it holds as it stands now.
+        if decided.effect == Effect::Deny && operation.is_decrypting() {
+            return deny(request, refusal);
+        }
+        return Verdict::Allow(Permit::new(request, job, true).releasing(decided.releases));
     }
-    let decided = grant.policy.decide(&request.intent, relays);
-    if let Some((rule, Effect::Deny)) = decided {
-        let kind = request.intent.kind();
-        return deny(request, Reason::Rule { rule, operation, kind });
+    if decided.effect == Effect::Deny {
+        return deny(request, refusal);
     }
-    if let Err(exceeded) = usage.check(&grant.limits, now) {
+    let bounds = policy.bounds(grant.connected_at).unwrap_or_default();
+    if let Err(exceeded) = usage.check(&grant.limits, now).and_then(|()| usage.check(&bounds, now)) {
         return deny(request, exceeded.into());
     }
-    let limits = &grant.policy.spend;
     let facts = request.intent.spend().cloned();
     if let Some(facts) = &facts
-        && let Err(overspend) = limits.check(facts, &usage.spent, now)
+        && let Err(overspend) = policy.spend.check(facts, &usage.spent, now)
     {
         return deny(request, overspend.into());
     }
-    let large = large || facts.as_ref().is_some_and(|facts| limits.asks(facts));
-    let allowed = basis == Basis::Approved || (!large && matches!(decided, Some((_, Effect::Allow))));
-    if !allowed {
-        let because = match decided {
-            Some((_, Effect::Allow)) => "the amount is one that is always asked about".to_owned(),
-            Some((rule, _)) => format!("rule {rule} of policy {} asks", grant.policy.name),
-            None => format!("no rule of policy {} covers it", grant.policy.name),
+    let large = large || facts.as_ref().is_some_and(|facts| policy.spend.asks(facts));
+    let approved = match basis {
+        Basis::Approved { persons } => persons >= decided.approval.persons(),
+        Basis::Fresh | Basis::Recorded => false,
+    };
+    if !approved && (large || decided.effect == Effect::Ask) {
+        let because = match decided.effect {
+            Effect::Allow => "the amount is one that is always asked about".to_owned(),
+            Effect::Ask | Effect::Deny => in_policy(decided.source, policy),
         };
-        let prompt = prompt(&request, grant.claims.as_deref().unwrap_or_default(), because);
+        let prompt = Prompt::new(&request, grant, because, decided.approval);
         return Verdict::Ask(Question { request, prompt });
     }
     usage.count(now);
     if let Some(facts) = &facts {
-        usage.spent.count(limits, facts, now);
+        usage.spent.count(&policy.spend, facts, now);
     }
-    Verdict::Allow(Permit::new(request, job, false))
+    Verdict::Allow(Permit::new(request, job, false).releasing(decided.releases))
 }
 
 /// Whether the grant is that of the asker.
@@ -284,26 +275,23 @@ pub(crate) fn deny(request: Request, reason: Reason) -> Verdict {
     Verdict::Deny(Denied { request, reason })
 }
 
-pub(crate) fn prompt(request: &Request, claims: &str, because: String) -> Prompt {
-    let event = request.intent.event();
-    let text = |tag: &keep_types::Tag| {
-        tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect()
-    };
-    Prompt {
-        origin: request.origin,
-        claims: claims.into(),
-        operation: request.intent.operation(),
-        kind: request.intent.kind(),
-        created_at: event.map(|e| Timestamp::from_secs(e.created_at.as_secs())),
-        tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
-        content: DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
-        peer: request.intent.peer().copied(),
-        spend: request.intent.spend().cloned(),
-        message: request.intent.message().cloned(),
-        because,
+fn of_kind(kind: Option<Kind>) -> String {
+    kind.map(|kind| format!(" of kind {}", kind.as_u16())).unwrap_or_default()
+}
+
+fn by(source: Source) -> String {
+    match source {
+        Source::Rule(rule) => format!("rule {rule} of the client's policy"),
+        Source::Remembered(_) => "an earlier decision of the owner".to_owned(),
+        Source::Otherwise => "the client's policy, which has no rule for it".to_owned(),
     }
 }
 
-fn of_kind(kind: Option<Kind>) -> String {
-    kind.map(|kind| format!(" of kind {}", kind.as_u16())).unwrap_or_default()
+/// Why a policy asks.
+pub(crate) fn in_policy(source: Source, policy: &Policy) -> String {
+    match source {
+        Source::Rule(rule) => format!("rule {rule} of policy {} asks", policy.name),
+        Source::Remembered(_) => "an earlier decision asks".to_owned(),
+        Source::Otherwise => format!("no rule of policy {} covers it", policy.name),
+    }
 }

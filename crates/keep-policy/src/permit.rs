@@ -2,6 +2,8 @@
 
 use keep_types::{Intent, JobId, KeyId, Origin, Request, RequestId};
 
+use crate::PlaintextClasses;
+
 /// Permission for one use of one secret. It owns the intent that was judged, so nothing else can be done with it, and
 /// it is consumed by the use.
 ///
@@ -18,11 +20,23 @@ pub struct Permit {
     request: Request,
     job: JobId,
     repeat: bool,
+    releases: PlaintextClasses,
 }
 
 impl Permit {
     pub(crate) const fn new(request: Request, job: JobId, repeat: bool) -> Self {
-        Self { request, job, repeat }
+        Self { request, job, repeat, releases: PlaintextClasses::ALL }
+    }
+
+    /// The same, for plaintexts of these classes only.
+    pub(crate) const fn releasing(mut self, releases: PlaintextClasses) -> Self {
+        self.releases = releases;
+        self
+    }
+
+    /// Which plaintexts may be released, where this decrypts.
+    pub const fn releases(&self) -> PlaintextClasses {
+        self.releases
     }
 
     /// What makes the request the same request when it is repeated.

@@ -1,17 +1,16 @@
-//! Named policies.
+//! Policies.
 
-use std::fmt;
-use std::str::FromStr;
-
-use keep_types::{ErrorCode, Fault, Intent, Operation};
+use keep_types::{Collection, Record, Timestamp};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Rule, SpendLimits};
+use crate::{Approval, Effect, Facts, Fit, Limits, PlaintextClass, PlaintextClasses, PolicyDocument, Rule, SpendLimits};
 
-/// Rules under a name. The first that matches decides; what none matches is asked of a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+/// Rules under a name. The first that matches decides; what none matches is asked of a person, unless the policy says
+/// otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
 #[cbor(map)]
+#[serde(into = "PolicyDocument", try_from = "PolicyDocument")]
 pub struct Policy {
     /// The name, as `--policy` takes it.
     #[n(0)]
@@ -22,86 +21,122 @@ pub struct Policy {
     /// Limits on spending. They hold for what a rule allows and for what a person approves.
     #[n(2)]
     #[cbor(default)]
-    #[serde(default, skip_serializing_if = "SpendLimits::is_empty")]
     pub spend: SpendLimits,
+    /// What happens to requests that no rule is about.
+    #[n(3)]
+    pub otherwise: Option<Effect>,
+    /// Bounds for each client, beside those of its grant.
+    #[n(4)]
+    pub limits: Option<Limits>,
+    /// For how many seconds after a client connected anything is allowed.
+    #[n(5)]
+    pub lifetime: Option<u64>,
+    /// What it is for, in the owner's words.
+    #[n(6)]
+    pub description: Option<String>,
 }
 
-/// The policies that come with Keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Builtin {
-    /// Tells the public key; everything else asks.
-    ReadOnly,
-    /// What a social client does all day; changing the profile or the contact list, and decrypting, asks.
-    #[default]
-    Social,
-    /// Everything but export.
-    Full,
+impl Record for Policy {
+    const COLLECTION: Collection = Collection::Policies;
 }
 
-/// No policy has this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no policy is named \"{0}\"; there are read-only, social and full")]
-pub struct PolicyError(keep_types::DisplayText);
-
-impl From<PolicyError> for Fault {
-    fn from(error: PolicyError) -> Self {
-        Self::new(ErrorCode::Usage, error.to_string()).with_hint("choose read-only, social or full")
-    }
+/// Where a decision came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The rule of the policy with this number, from 1.
+    Rule(usize),
+    /// What a person decided earlier; its number, the latest first.
+    Remembered(usize),
+    /// No rule is about it.
+    Otherwise,
 }
 
-impl Builtin {
-    /// Every built-in policy.
-    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Social, Self::Full];
+/// What a policy says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// What happens.
+    pub effect: Effect,
+    /// Why.
+    pub source: Source,
+    /// Who must approve, where the effect is to ask.
+    pub approval: Approval,
+    /// Which plaintexts may be released, where a decryption is allowed.
+    pub releases: PlaintextClasses,
+    /// Which plaintexts are denied whatever a person says.
+    pub withheld: PlaintextClasses,
+}
 
-    /// The name, as `--policy` takes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "read-only",
-            Self::Social => "social",
-            Self::Full => "full",
+impl Decided {
+    pub(crate) fn by(rule: &Rule, source: Source) -> Self {
+        let approval = rule.approval.unwrap_or_default();
+        Self {
+            effect: rule.effect,
+            source,
+            approval,
+            releases: PlaintextClasses::ALL,
+            withheld: PlaintextClasses::NONE,
         }
-    }
-
-    /// The rules.
-    pub fn policy(self) -> Policy {
-        use Effect::{Allow, Ask};
-        use Operation::{GetPublicKey, Nip04Decrypt, Nip04Encrypt, Nip44Decrypt, Nip44Encrypt, SignEvent};
-        let rules = match self {
-            Self::ReadOnly => vec![Rule::new(Allow, &[GetPublicKey])],
-            Self::Social => vec![
-                Rule::new(Allow, &[GetPublicKey, Nip44Encrypt, Nip04Encrypt]),
-                Rule::sign(Allow, &[1, 6, 7, 16, 1111, 9734, 30023]),
-                Rule::sign(Allow, &[22242]).own_relays_only(),
-                Rule::sign(Ask, &[0, 3, 10002]),
-                Rule::new(Ask, &[Nip44Decrypt, Nip04Decrypt]),
-            ],
-            Self::Full => vec![Rule::new(
-                Allow,
-                &[GetPublicKey, SignEvent, Nip44Encrypt, Nip44Decrypt, Nip04Encrypt, Nip04Decrypt],
-            )],
-        };
-        Policy { name: self.as_str().to_owned(), rules, spend: SpendLimits::default() }
-    }
-}
-
-impl fmt::Display for Builtin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Builtin {
-    type Err = PolicyError;
-
-    fn from_str(text: &str) -> Result<Self, PolicyError> {
-        Self::ALL.into_iter().find(|b| b.as_str() == text).ok_or_else(|| PolicyError(text.into()))
     }
 }
 
 impl Policy {
-    /// The number (from 1) and the effect of the first rule that is about `intent`.
-    pub fn decide(&self, intent: &Intent, relays: &[String]) -> Option<(usize, Effect)> {
-        let hit = self.rules.iter().position(|rule| rule.matches(intent, relays))?;
-        Some((hit + 1, self.rules[hit].effect))
+    /// Where the policy of this name lies, among the records that are found by what they are about.
+    pub fn natural_key(name: &str) -> Vec<u8> {
+        [b"policy:", name.as_bytes()].concat()
+    }
+
+    /// What the policy says. A rule whose conditions cannot be checked is about the request only if it denies, except that
+    /// a decryption is decided for each class of plaintext that it may turn out to give.
+    pub fn decide(&self, facts: &Facts<'_>) -> Decided {
+        let by_class = self.rules.iter().any(|rule| rule.plaintext.is_some());
+        if !facts.operation.is_decrypting() || !by_class || facts.class.is_some() {
+            return self.decide_one(facts);
+        }
+        let decided = PlaintextClass::ALL.map(|class| (class, self.decide_one(&facts.with_class(class))));
+        let classes = |effect: Effect| {
+            let of_effect = decided.iter().filter(|(_, one)| one.effect == effect);
+            PlaintextClasses::of(&of_effect.map(|(class, _)| *class).collect::<Vec<_>>())
+        };
+        let withheld = classes(Effect::Deny);
+        // What is allowed for some classes is allowed, and only they are released; so with what is asked.
+        for effect in [Effect::Allow, Effect::Ask] {
+            let strictest = decided.iter().filter(|(_, one)| one.effect == effect).max_by_key(|(_, one)| one.approval);
+            if let Some((_, one)) = strictest {
+                return Decided { releases: classes(effect), withheld, ..*one };
+            }
+        }
+        decided[0].1
+    }
+
+    fn decide_one(&self, facts: &Facts<'_>) -> Decided {
+        let decides = |rule: &Rule| match rule.fit(facts) {
+            Fit::Yes => true,
+            Fit::No(_) => false,
+            // What may be denied is.
+            Fit::Unknown(_) => rule.effect == Effect::Deny,
+        };
+        match self.rules.iter().position(decides) {
+            Some(hit) => Decided::by(&self.rules[hit], Source::Rule(hit + 1)),
+            None => Decided {
+                effect: self.otherwise.unwrap_or(Effect::Ask),
+                source: Source::Otherwise,
+                approval: Approval::default(),
+                releases: PlaintextClasses::ALL,
+                withheld: PlaintextClasses::NONE,
+            },
+        }
+    }
+
+    /// The bounds that the policy itself sets on a client that connected at `connected_at`.
+    pub fn bounds(&self, connected_at: Timestamp) -> Option<Limits> {
+        if self.limits.is_none() && self.lifetime.is_none() {
+            return None;
+        }
+        let mut limits = self.limits.unwrap_or_default();
+        if let Some(lifetime) = self.lifetime {
+            let end = connected_at.plus(std::time::Duration::from_secs(lifetime));
+            limits.expires = Some(limits.expires.map_or(end, |expires| expires.min(end)));
+        }
+        Some(limits)
     }
 }

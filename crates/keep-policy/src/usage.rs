@@ -3,7 +3,7 @@
 use keep_types::{Collection, KeyId, Record, Timestamp};
 use minicbor::{Decode, Encode};
 
-use crate::{Limits, Spent};
+use crate::{Exceeded, Limits, Spent};
 
 /// Counters of authorisations. They are counted when a request is allowed and never given back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
@@ -31,6 +31,12 @@ pub struct Usage {
     #[n(6)]
     #[cbor(default)]
     pub spent: Spent,
+    /// Uses in the hour of the last use.
+    #[cbor(n(7), default)]
+    pub in_hour: u32,
+    /// Uses in the day (universal time) of the last use.
+    #[cbor(n(8), default)]
+    pub in_day: u32,
 }
 
 impl Usage {
@@ -42,23 +48,13 @@ impl Usage {
         natural
     }
 }
+/// Seconds of the windows in which rates are counted.
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3_600;
+const DAY: u64 = 86_400;
 
 impl Record for Usage {
     const COLLECTION: Collection = Collection::Usage;
-}
-
-/// Which limit a request would exceed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Exceeded {
-    /// The grant has ended.
-    #[error("the grant expired at {0}")]
-    Expired(Timestamp),
-    /// All uses are spent.
-    #[error("all {0} uses of the grant are spent")]
-    Spent(u64),
-    /// Too many in this minute.
-    #[error("more than {0} requests in one minute")]
-    Rate(u32),
 }
 
 impl Usage {
@@ -70,20 +66,47 @@ impl Usage {
         if let Some(expires) = limits.expires.filter(|expires| now >= *expires) {
             return Err(Exceeded::Expired(expires));
         }
+        if let Some(schedule) = limits.schedule.filter(|schedule| !schedule.contains(now)) {
+            return Err(Exceeded::OutOfHours(schedule));
+        }
         if let Some(uses) = limits.uses.filter(|uses| self.total >= *uses) {
             return Err(Exceeded::Spent(uses));
         }
-        let in_minute = if self.minute == now.as_secs() / 60 { self.in_minute } else { 0 };
-        match limits.per_minute {
-            Some(most) if in_minute >= most => Err(Exceeded::Rate(most)),
-            Some(_) | None => Ok(()),
+        let rates: [(_, u64, u32, fn(u32) -> Exceeded); 3] = [
+            (limits.per_minute, MINUTE, self.in_minute, Exceeded::Rate),
+            (limits.per_hour, HOUR, self.in_hour, Exceeded::HourlyRate),
+            (limits.per_day, DAY, self.in_day, Exceeded::DailyRate),
+        ];
+        for (most, window, used, exceeded) in rates {
+            let used = if self.is_in_window(window, now) { used } else { 0 };
+            if let Some(most) = most.filter(|most| used >= *most) {
+                return Err(exceeded(most));
+            }
         }
+        Ok(())
+    }
+
+    /// How many uses each rate of `limits` leaves in its window.
+    pub(crate) fn rates_left(&self, limits: &Limits, now: Timestamp) -> impl Iterator<Item = u64> {
+        let left = |most: Option<u32>, window: u64, used: u32| {
+            let used = if self.is_in_window(window, now) { used } else { 0 };
+            most.map(|most| u64::from(most.saturating_sub(used)))
+        };
+        let minute = left(limits.per_minute, MINUTE, self.in_minute);
+        let hour = left(limits.per_hour, HOUR, self.in_hour);
+        let day = left(limits.per_day, DAY, self.in_day);
+        [minute, hour, day].into_iter().flatten()
+    }
+
+    /// Whether the last use was in the window of `now`.
+    const fn is_in_window(&self, seconds: u64, now: Timestamp) -> bool {
+        self.last.as_secs() / seconds == now.as_secs() / seconds
     }
 
     /// Counts one refusal at `now`; says whether it is to be recorded. A client that is refused without end must not fill
     /// the disk: beyond [`Self::RECORDED_REFUSALS`] in a minute, refusals are answered and leave no trace.
     pub const fn count_refusal(&mut self, now: Timestamp) -> bool {
-        let minute = now.as_secs() / 60;
+        let minute = now.as_secs() / MINUTE;
         if self.refusal_minute != minute {
             self.refusal_minute = minute;
             self.refusals_in_minute = 0;
@@ -100,13 +123,20 @@ impl Usage {
 
     /// Counts one use at `now`.
     pub const fn count(&mut self, now: Timestamp) {
-        let minute = now.as_secs() / 60;
-        if self.minute != minute {
-            self.minute = minute;
+        if !self.is_in_window(MINUTE, now) {
             self.in_minute = 0;
         }
+        if !self.is_in_window(HOUR, now) {
+            self.in_hour = 0;
+        }
+        if !self.is_in_window(DAY, now) {
+            self.in_day = 0;
+        }
         self.in_minute = self.in_minute.saturating_add(1);
+        self.in_hour = self.in_hour.saturating_add(1);
+        self.in_day = self.in_day.saturating_add(1);
         self.total = self.total.saturating_add(1);
+        self.minute = now.as_secs() / MINUTE;
         self.last = now;
     }
 }

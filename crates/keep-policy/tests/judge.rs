@@ -9,6 +9,7 @@ use keep_types::{
     RequestId, Scheme, SecretText, Timestamp,
 };
 
+const APPROVED: Basis = Basis::Approved { persons: 1 };
 const RELAYS: &[&str] = &["wss://relay.example.com"];
 
 fn client() -> PublicKey {
@@ -16,15 +17,9 @@ fn client() -> PublicKey {
 }
 
 fn grant(policy: Policy, limits: Limits) -> Grant {
-    Grant {
-        client: client().to_bytes(),
-        endpoint: EndpointId::from_bytes([1; 16]),
-        key: KeyId::from_bytes([2; 16]),
-        claims: Some("app\u{202e}".into()),
-        policy,
-        limits,
-        connected_at: Timestamp::ZERO,
-    }
+    let (endpoint, key) = (EndpointId::from_bytes([1; 16]), KeyId::from_bytes([2; 16]));
+    let grant = Grant::new(&client(), endpoint, key, policy, limits, Timestamp::ZERO);
+    Grant { claims: Some("app\u{202e}".into()), ..grant }
 }
 
 fn request(intent: Intent) -> Request {
@@ -51,7 +46,7 @@ fn encrypt() -> Intent {
 
 fn run(grant: &Grant, usage: &mut Usage, intent: Intent, basis: Basis, now: u64) -> Verdict {
     let relays: Vec<String> = RELAYS.iter().map(|r| (*r).to_owned()).collect();
-    let standing = Standing::Client { grant, usage, relays: &relays };
+    let standing = Standing::Client { grant, followed: None, usage, relays: &relays, identity: &client() };
     judge(request(intent), JobId::fresh(), standing, basis, Timestamp::from_secs(now))
 }
 
@@ -110,7 +105,7 @@ fn owners_may_and_strangers_may_not() {
         request(sign(1, vec![])),
         JobId::fresh(),
         Standing::Stranger,
-        Basis::Approved,
+        APPROVED,
         Timestamp::from_secs(1),
     );
     let Verdict::Deny(denied) = verdict else { panic!("a stranger was let in") };
@@ -124,7 +119,7 @@ fn standing_and_origin_must_belong_together() {
     assert_eq!(word(&verdict), "deny", "a client is not the owner");
     let mut other = grant(Builtin::Full.policy(), Limits::default());
     other.endpoint = EndpointId::from_bytes([7; 16]);
-    let standing = Standing::Client { grant: &other, usage: &mut Usage::default(), relays: &[] };
+    let standing = Standing::Client { grant: &other, followed: None, usage: &mut Usage::default(), relays: &[], identity: &client() };
     assert_eq!(
         word(&judge(request(sign(1, vec![])), JobId::fresh(), standing, Basis::Recorded, now)),
         "deny"
@@ -136,19 +131,19 @@ fn a_grant_for_one_key_is_none_for_another() {
     let grant = grant(Builtin::Full.policy(), Limits::default());
     let mut other = request(sign(1, vec![]));
     other.key = KeyId::from_bytes([9; 16]);
-    let standing = Standing::Client { grant: &grant, usage: &mut Usage::default(), relays: &[] };
+    let standing = Standing::Client { grant: &grant, followed: None, usage: &mut Usage::default(), relays: &[], identity: &client() };
     assert_eq!(word(&judge(other, JobId::fresh(), standing, Basis::Recorded, Timestamp::ZERO)), "deny");
 }
 
 #[test]
 fn limits_hold_on_every_basis_but_the_recorded() {
-    let limits = Limits { uses: Some(2), per_minute: Some(1), expires: Some(Timestamp::from_secs(1_000)) };
+    let limits = Limits { uses: Some(2), per_minute: Some(1), expires: Some(Timestamp::from_secs(1_000)), ..Limits::default() };
     let grant = grant(Builtin::Full.policy(), limits);
     let mut usage = Usage::default();
     let mut at = |now, basis| word(&run(&grant, &mut usage, sign(1, vec![]), basis, now));
     assert_eq!(at(60, Basis::Fresh), "allow");
-    assert_eq!(at(119, Basis::Approved), "deny", "a second in the same minute");
-    assert_eq!(at(120, Basis::Approved), "allow");
+    assert_eq!(at(119, APPROVED), "deny", "a second in the same minute");
+    assert_eq!(at(120, APPROVED), "allow");
     assert_eq!(at(240, Basis::Fresh), "deny", "both uses are spent");
     assert_eq!(at(240, Basis::Recorded), "allow", "was counted before");
     assert_eq!(usage.total, 2);
@@ -159,11 +154,10 @@ fn limits_hold_on_every_basis_but_the_recorded() {
 
 #[test]
 fn approval_does_not_override_a_denying_rule() {
-    let policy =
-        Policy { name: "no".into(), rules: vec![Rule::sign(Effect::Deny, &[1])], spend: Default::default() };
+    let policy = Policy { name: "no".into(), rules: vec![Rule::sign(Effect::Deny, &[1])], ..Policy::default() };
     let grant = grant(policy, Limits::default());
-    assert_eq!(word(&run(&grant, &mut Usage::default(), sign(1, vec![]), Basis::Approved, 1)), "deny");
-    assert_eq!(word(&run(&grant, &mut Usage::default(), sign(2, vec![]), Basis::Approved, 1)), "allow");
+    assert_eq!(word(&run(&grant, &mut Usage::default(), sign(1, vec![]), APPROVED, 1)), "deny");
+    assert_eq!(word(&run(&grant, &mut Usage::default(), sign(2, vec![]), APPROVED, 1)), "allow");
 }
 
 #[test]

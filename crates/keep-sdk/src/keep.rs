@@ -13,7 +13,9 @@ use crate::call::{Call, Host, Wiped, registry};
 #[cfg(unix)]
 use crate::daemon::Connection;
 use crate::high_water::HighWater;
-use crate::{Agents, Audit, Bitcoin, Bunker, Frost, Home, Keys, Secrets, Sign};
+use crate::{
+    Agents, Approvals, Audit, Bitcoin, Bunker, Frost, Home, Inbox, Keys, Nip46, Policies, Secrets, Sign,
+};
 
 /// How a vault is made or opened.
 #[derive(Clone)]
@@ -319,6 +321,30 @@ impl Keep {
     /// The audit log.
     pub fn audit(&self) -> Audit {
         Audit::new(self.clone())
+    }
+
+    /// Requests that wait for a person.
+    pub fn inbox(&self) -> Inbox {
+        Inbox::new(self.clone())
+    }
+
+    /// The queue of those requests, where the bunker is in this process: what serves asks it, and whoever can decide looks
+    /// at it.
+    ///
+    /// # Errors
+    /// When the vault is held by another process.
+    pub fn approvals(&self) -> Result<Arc<Approvals>, Fault> {
+        Ok(self.host()?.state())
+    }
+
+    /// Named policies, and the persons who may approve.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.clone())
+    }
+
+    /// Connected clients and tokens.
+    pub fn nip46(&self) -> Nip46 {
+        Nip46::new(self.clone())
     }
 
     /// Remote signing for Nostr clients.

@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod approvals;
 mod audit;
 pub mod bitcoin;
 mod bunker;
@@ -43,6 +44,7 @@ mod high_water;
 mod home;
 mod keep;
 mod keys;
+mod policies;
 mod publish;
 mod remote_signer;
 mod rescue;
@@ -57,11 +59,19 @@ pub use audit::{
     FingerprintView, RetentionView, RollbackView, SignerView, parse_when, verify_audit_file,
 };
 pub use bitcoin::Bitcoin;
+pub use approvals::{Approvals, Attendance, Inbox, Lasting, PendingView, VoteView};
+pub use bunker::manage::{
+    AppView, GrantTerms, Nip46, Permitted, RevokedView, StoppedView, TokenTerms, TokenView,
+};
+pub use bunker::pairing::{ConnectTerms, ConnectedView};
 pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use frost::Frost;
 pub use home::Home;
 pub use keep::{Keep, Options};
 pub use keys::{KeyPath, Keys, MnemonicKey, MnemonicView};
+pub use policies::{
+    Difference, Explained, Past, PersonView, Policies, PolicyCheck, PolicyShown, PolicyView, Question, SimulationView,
+};
 pub use publish::publish;
 pub use remote_signer::RemoteSigner;
 pub use rescue::Rescue;
@@ -76,12 +86,15 @@ pub use keep_net::{
     EmbeddedRelay, InboxLimits, NetError, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState,
     RelayStatus, RelayUrl, Transport,
 };
-pub use keep_nip46::BunkerUri;
-pub use keep_policy::{Budget, Builtin, Limits, Policy, Prompt, SpendLimits};
-pub use keep_signer::{Approver, Decision, Headless, Reply};
+pub use keep_nip46::{BunkerUri, NostrConnectUri, Permissions};
+pub use keep_policy::{
+    Breadth, Budget, Builtin, Explanation, Limits, LimitsDocument, Policy, PolicyDocument, Prompt, Remember, SpendLimits,
+    kind_name, parse_duration,
+};
+pub use keep_signer::{Approver, Decision, Headless, Reply, Settled};
 pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,
-    SecretText, SpendFacts, SystemClock, Timestamp,
+    Scheme, SecretKey32, SecretText, SpendFacts, SystemClock, Timestamp,
 };
 pub use keep_vault::{HIDDEN_CAPACITY, IntegrityReport, KdfCost};
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keep_net::{Filter, Relays, Subscription, Transport};
+use keep_net::{Filter, RelayUrl, Relays, Subscription, Transport};
 use keep_nip46::client::{Answered, Ask, Client, ClientEffect, ClientError, Random};
 use keep_nip46::{BunkerUri, ClientMetadata, Permissions, TransportKey};
-use keep_types::{ErrorCode, Event, EventTemplate, Fault, Kind, PublicKey, SecretKey32};
+use keep_types::{ErrorCode, Event, EventTemplate, Fault, Kind, PublicKey, Scheme, SecretKey32, SecretText};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -40,7 +40,21 @@ impl RemoteSigner {
     /// # Errors
     /// [`ErrorCode::RelayUnreachable`], [`ErrorCode::TimedOut`], or [`ErrorCode::Peer`] with what the bunker says.
     pub async fn connect(uri: &BunkerUri, transport: Arc<dyn Transport>, name: &str) -> Result<Self, Fault> {
-        let client = Client::new(uri, fresh_transport_key()?);
+        Self::connect_as(uri, transport, name, None).await
+    }
+
+    /// As [`connect`](Self::connect), as the client with this secret key: the same key is the same client for the bunker.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_as(
+        uri: &BunkerUri,
+        transport: Arc<dyn Transport>,
+        name: &str,
+        key: Option<&SecretKey32>,
+    ) -> Result<Self, Fault> {
+        let key = key.map_or_else(fresh_transport_key, |key| Ok(TransportKey::new(key)?))?;
+        let client = Client::new(uri, key);
         let filter =
             Filter::new().kinds([Kind::NostrConnect]).authors([*client.remote()]).to([*client.public_key()]);
         let subscription =
@@ -56,6 +70,16 @@ impl RemoteSigner {
             _ => return Err(unexpected()),
         };
         Ok(signer)
+    }
+
+    /// A new secret key for a client.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn fresh_key() -> Result<SecretKey32, Fault> {
+        let mut bytes = [0; 32];
+        getrandom::getrandom(&mut bytes).map_err(keep_vault::VaultError::from)?;
+        Ok(SecretKey32::take(&mut bytes))
     }
 
     /// The user's public key.
@@ -74,6 +98,52 @@ impl RemoteSigner {
             Answered::Signed(event) => Ok(*event),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Encrypts a text to `peer`, or to the user's own key.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub async fn encrypt(&self, scheme: Scheme, peer: PublicKey, text: SecretText) -> Result<String, Fault> {
+        match self.ask(Ask::Encrypt { scheme, peer, plaintext: text }).await? {
+            Answered::Ciphertext(text) => Ok(text),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Decrypts what `peer` sent.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub async fn decrypt(
+        &self,
+        scheme: Scheme,
+        peer: PublicKey,
+        ciphertext: String,
+    ) -> Result<SecretText, Fault> {
+        match self.ask(Ask::Decrypt { scheme, peer, ciphertext }).await? {
+            Answered::Plaintext(text) => Ok(text),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The relays to use from now on, if the bunker names others than now.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub async fn switch_relays(&self) -> Result<Option<Vec<RelayUrl>>, Fault> {
+        match self.ask(Ask::SwitchRelays).await? {
+            Answered::Relays(relays) => Ok(relays),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Ends the connection at the bunker.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub async fn log_out(&self) -> Result<(), Fault> {
+        self.ask(Ask::Logout).await.map(|_| ())
     }
 
     /// Whether the bunker answers.
@@ -151,9 +221,7 @@ async fn listen(shared: Arc<Shared>, subscription: Subscription) {
 }
 
 fn fresh_transport_key() -> Result<TransportKey, Fault> {
-    let mut bytes = [0; 32];
-    getrandom::getrandom(&mut bytes).map_err(keep_vault::VaultError::from)?;
-    Ok(TransportKey::new(&SecretKey32::take(&mut bytes))?)
+    Ok(TransportKey::new(&RemoteSigner::fresh_key()?)?)
 }
 
 fn fresh_random() -> Result<Random, Fault> {

@@ -1,6 +1,6 @@
 //! Asking a person.
 
-use keep_policy::Prompt;
+use keep_policy::{Prompt, Remember};
 use tokio::sync::oneshot;
 
 /// What a person decided.
@@ -12,6 +12,19 @@ pub enum Decision {
     Decline,
     /// Nobody could be asked.
     Unavailable,
+    /// Decided by several persons, or for longer than this once.
+    Settled(Settled),
+}
+
+/// A decision with all that belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Yes or no.
+    pub approved: bool,
+    /// How many different persons said yes.
+    pub persons: u8,
+    /// For what else it holds, and until when.
+    pub remember: Option<Remember>,
 }
 
 /// Where the decision goes. Dropping it means that nobody could be asked.
@@ -23,6 +36,11 @@ impl Reply {
     pub(crate) fn new() -> (Self, oneshot::Receiver<Decision>) {
         let (sender, receiver) = oneshot::channel();
         (Self(sender), receiver)
+    }
+
+    /// A reply, and where its decision arrives: for approvers' own tests.
+    pub fn pair() -> (Self, oneshot::Receiver<Decision>) {
+        Self::new()
     }
 
     /// Gives the decision.

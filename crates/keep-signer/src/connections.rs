@@ -7,7 +7,8 @@ use keep_policy::{Grant, Limits, Policy, Usage};
 use keep_types::{DisplayText, EndpointId, ErrorCode, Fault, KeyId, Origin, PublicKey};
 use keep_vault::{KeyRecord, Pending, Vault, VaultError};
 
-use crate::endpoint::{Claim, Parts};
+use crate::endpoint::{Claim, Parts, Terms};
+use crate::policies::{followed, no_policy};
 use crate::{Endpoint, SignerError};
 
 /// What a new endpoint is for.
@@ -28,6 +29,21 @@ pub struct NewEndpoint {
 impl std::fmt::Debug for NewEndpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewEndpoint").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What a client says of itself. Unauthenticated.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claims {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its web page.
+    pub url: Option<String>,
+}
+
+impl From<Option<String>> for Claims {
+    fn from(name: Option<String>) -> Self {
+        Self { name, url: None }
     }
 }
 
@@ -53,6 +69,14 @@ impl Connections {
     /// # Errors
     /// When the key does not exist, the secret is too short or has other characters, or the store cannot be written.
     pub fn create(&self, new: NewEndpoint) -> Result<Endpoint, VaultError> {
+        self.create_with(new, Terms::default())
+    }
+
+    /// As [`create`](Self::create), on other terms.
+    ///
+    /// # Errors
+    /// As there; when the policy that is to be followed does not exist.
+    pub fn create_with(&self, new: NewEndpoint, terms: Terms) -> Result<Endpoint, VaultError> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if new.secret.len() < MIN_SECRET || !new.secret.chars().all(is_plain) {
             let message = "a connect secret has at least 16 of the characters A-Za-z0-9_-";
@@ -64,6 +88,9 @@ impl Connections {
             .submit(move |tx| {
                 let key_place = keep_types::RecordId::from_bytes(*new.key.as_bytes());
                 let key: KeyRecord = tx.get(&key_place)?.ok_or(VaultError::NoSuchKey)?;
+                if terms.follows && followed(tx, &new.policy.name)?.is_none() {
+                    return Err(no_policy(&new.policy.name));
+                }
                 let transport = Vault::new_transport_key(tx, id)?;
                 let parts = Parts {
                     id,
@@ -73,6 +100,7 @@ impl Connections {
                     policy: new.policy,
                     limits: new.limits,
                     created_at: tx.now(),
+                    terms,
                 };
                 let endpoint = Endpoint::new(parts, new.secret);
                 tx.put(Endpoint::place(id), &endpoint)?;
@@ -157,10 +185,25 @@ impl Connections {
         client: PublicKey,
         endpoint: EndpointId,
         secret: Option<String>,
-        claims: Option<String>,
+        claims: impl Into<Claims>,
     ) -> Result<(), SignerError> {
-        let (accepted, recording) = self.connecting(client, endpoint, secret, claims).decided().await?;
+        let (accepted, recording) = self.connecting(client, endpoint, secret, claims.into()).decided().await?;
         recording.committed().await?;
+        accepted.map_err(SignerError::Refused)
+    }
+
+    /// As [`connect`](Self::connect), blocking.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn connect_blocking(
+        &self,
+        client: PublicKey,
+        endpoint: EndpointId,
+        secret: String,
+        claims: Claims,
+    ) -> Result<(), SignerError> {
+        let (accepted, _) = self.connecting(client, endpoint, Some(secret), claims).wait()?;
         accepted.map_err(SignerError::Refused)
     }
 
@@ -169,7 +212,7 @@ impl Connections {
         client: PublicKey,
         endpoint: EndpointId,
         secret: Option<String>,
-        claims: Option<String>,
+        claims: Claims,
     ) -> Pending<Result<(), Fault>> {
         self.vault.submit(move |tx| {
             let natural = Grant::natural_key(&client, endpoint);
@@ -180,21 +223,26 @@ impl Connections {
             let Some(mut record) = tx.get::<Endpoint>(&Endpoint::place(endpoint))? else {
                 return Ok(Err(invalid_secret("this bunker address no longer exists")));
             };
-            match record.claim(&client, secret.as_deref().unwrap_or_default()) {
+            let now = tx.now();
+            match record.claim(&client, secret.as_deref().unwrap_or_default(), now) {
                 Claim::Accepted => {}
                 // The grant was taken away since: the spent secret does not bring it back.
                 Claim::Again | Claim::Rejected => {
                     return Ok(Err(invalid_secret("the connect secret is wrong or was already used")));
                 }
             }
+            let shown = |text: String| DisplayText::truncated(&text, MAX_CLAIMS).as_str().to_owned();
+            let ends = |limits: Limits| match (limits.expires, record.expires) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            let limits = Limits { expires: ends(record.limits), ..record.limits };
             let grant = Grant {
-                client: client.to_bytes(),
-                endpoint,
-                key: record.key,
-                claims: claims.map(|text| DisplayText::truncated(&text, MAX_CLAIMS).as_str().to_owned()),
-                policy: record.policy.clone(),
-                limits: record.limits,
-                connected_at: tx.now(),
+                claims: claims.name.map(shown),
+                claims_url: claims.url.map(shown),
+                follows: record.follows,
+                name: record.name.clone(),
+                ..Grant::new(&client, endpoint, record.key, record.policy.clone(), limits, now)
             };
             tx.put(Endpoint::place(endpoint), &record)?;
             tx.put(grant_at, &grant)?;
@@ -215,7 +263,13 @@ impl Connections {
         endpoint: EndpointId,
         by: Origin,
     ) -> Result<bool, VaultError> {
-        let pending = self.vault.submit(move |tx| {
+        let (existed, recording) = self.disconnecting(client, endpoint, by).decided().await?;
+        recording.committed().await?;
+        Ok(existed)
+    }
+
+    pub(crate) fn disconnecting(&self, client: PublicKey, endpoint: EndpointId, by: Origin) -> Pending<bool> {
+        self.vault.submit(move |tx| {
             let natural = Grant::natural_key(&client, endpoint);
             let existed = tx.delete::<Grant>(&tx.locate::<Grant>(&natural))?;
             if existed {
@@ -223,10 +277,11 @@ impl Connections {
                 tx.audit(Draft::new(Action::ClientRemoved, Outcome::Allowed, &by).client(&client));
             }
             Ok(existed)
-        });
-        let (existed, recording) = pending.decided().await?;
-        recording.committed().await?;
-        Ok(existed)
+        })
+    }
+
+    pub(crate) const fn vault(&self) -> &Arc<Vault> {
+        &self.vault
     }
 }
 

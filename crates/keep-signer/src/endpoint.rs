@@ -36,6 +36,53 @@ pub struct Endpoint {
     /// Since when it exists.
     #[n(8)]
     pub created_at: Timestamp,
+    /// Whether its clients follow the policy of the vault that has the name of [`policy`](Self::policy).
+    #[cbor(n(9), default)]
+    pub follows: bool,
+    /// The name that the owner gave it.
+    #[n(10)]
+    pub name: Option<String>,
+    /// How many clients may use the secret, where that is not one.
+    #[n(11)]
+    uses: Option<u32>,
+    /// Clients that used the secret after the first one.
+    #[cbor(n(12), default)]
+    later: Vec<Client>,
+    /// When the secret ends, and what was granted for it.
+    #[n(13)]
+    pub expires: Option<Timestamp>,
+    /// Whether it is stopped: none of its clients is answered until the owner lets it go on.
+    #[cbor(n(14), default)]
+    pub stopped: bool,
+    /// Whether it was made as a token, to be handed out, and not as the address of a running bunker.
+    #[cbor(n(15), default)]
+    pub is_token: bool,
+}
+
+/// A client's public key (32 bytes).
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+struct Client(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]);
+
+/// What an endpoint has beyond the usual.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Its name for the owner.
+    pub name: Option<String>,
+    /// Whether its clients follow the policy of the vault that has the policy's name.
+    pub follows: bool,
+    /// How many clients may connect with its secret.
+    pub uses: u32,
+    /// When the secret, and what was granted for it, ends.
+    pub expires: Option<Timestamp>,
+    /// Whether it is a token, to be handed out.
+    pub is_token: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { name: None, follows: false, uses: 1, expires: None, is_token: false }
+    }
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -58,6 +105,7 @@ pub(crate) struct Parts {
     pub policy: Policy,
     pub limits: Limits,
     pub created_at: Timestamp,
+    pub terms: Terms,
 }
 
 /// What presenting a secret comes to.
@@ -83,6 +131,13 @@ impl Endpoint {
             secret,
             claimed_by: None,
             created_at: parts.created_at,
+            follows: parts.terms.follows,
+            name: parts.terms.name,
+            uses: (parts.terms.uses != 1).then_some(parts.terms.uses),
+            later: Vec::new(),
+            expires: parts.terms.expires,
+            stopped: false,
+            is_token: parts.terms.is_token,
         }
     }
 
@@ -96,27 +151,48 @@ impl Endpoint {
         PublicKey::from_byte_array(self.transport)
     }
 
-    /// Whether a client has used the secret up.
-    pub const fn is_claimed(&self) -> bool {
-        self.claimed_by.is_some()
+    /// How many clients may use the secret.
+    pub fn uses(&self) -> u32 {
+        self.uses.unwrap_or(1)
+    }
+
+    /// How many clients have used the secret.
+    pub fn used(&self) -> u32 {
+        u32::from(self.claimed_by.is_some()).saturating_add(u32::try_from(self.later.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the secret is used up.
+    pub fn is_claimed(&self) -> bool {
+        self.used() >= self.uses()
+    }
+
+    /// Whether the secret has ended by `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
     }
 
     /// The connect secret, for printing the URL. `None` once it is used up.
     pub fn unused_secret(&self) -> Option<&str> {
-        self.claimed_by.is_none().then_some(self.secret.as_str())
+        (!self.is_claimed()).then_some(self.secret.as_str())
     }
 
     /// Presents `secret` in the name of `client`. Compared in constant time.
-    pub(crate) fn claim(&mut self, client: &PublicKey, secret: &str) -> Claim {
+    pub(crate) fn claim(&mut self, client: &PublicKey, secret: &str, now: Timestamp) -> Claim {
         let same: bool = self.secret.as_bytes().ct_eq(secret.as_bytes()).into();
-        let matches = same && !secret.is_empty();
-        match self.claimed_by {
-            None if matches => {
-                self.claimed_by = Some(client.to_bytes());
-                Claim::Accepted
-            }
-            Some(owner) if matches && owner == client.to_bytes() => Claim::Again,
-            None | Some(_) => Claim::Rejected,
+        if !same || secret.is_empty() || self.is_expired(now) || self.stopped {
+            return Claim::Rejected;
         }
+        let bytes = client.to_bytes();
+        if self.claimed_by == Some(bytes) || self.later.contains(&Client(bytes)) {
+            return Claim::Again;
+        }
+        if self.is_claimed() {
+            return Claim::Rejected;
+        }
+        match self.claimed_by {
+            None => self.claimed_by = Some(bytes),
+            Some(_) => self.later.push(Client(bytes)),
+        }
+        Claim::Accepted
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keep_audit::Outcome;
 use keep_policy::{
-    Basis, Denied, Grant, Permit, Prompt, Question, Standing, Usage, Verdict, judge, judge_within,
+    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Remember, Rule, Standing, Usage, Verdict, judge, judge_within,
 };
 use keep_types::{
     EndpointId, ErrorCode, Fault, GroupUse, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId,
@@ -13,6 +13,7 @@ use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
 use crate::entry::draft;
 use crate::purse::Purse;
+use crate::policies::{PolicyRow, followed};
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
 /// What the write lock decided about a request.
@@ -39,10 +40,10 @@ pub(crate) enum Coming {
     First,
     /// Waiting since before a restart.
     Again,
-    /// A person approved it.
-    Approved,
-    /// A person declined it.
-    Declined,
+    /// So many persons approved it, perhaps for longer.
+    Approved(u8, Option<Remember>),
+    /// A person declined it, perhaps for longer.
+    Declined(Option<Remember>),
     /// Nobody could be asked.
     Unanswered,
 }
@@ -54,6 +55,9 @@ struct Case {
     client: PublicKey,
     endpoint: Arc<Endpoint>,
     grant: Arc<Grant>,
+    /// The policy that the grant follows, if it follows one.
+    followed: Option<Arc<PolicyRow>>,
+    identity: PublicKey,
     usage_at: RecordId,
     row_at: RecordId,
     row: Option<RequestRow>,
@@ -148,8 +152,8 @@ impl Nonces {
 fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<Ruling, VaultError> {
     let (basis, outcome) = match coming {
         Coming::First | Coming::Again => (Basis::Fresh, Outcome::Allowed),
-        Coming::Approved => (Basis::Approved, Outcome::Approved),
-        Coming::Declined => {
+        Coming::Approved(persons, _) => (Basis::Approved { persons }, Outcome::Approved),
+        Coming::Declined(_) => {
             tx.audit(draft(&request, Outcome::Declined));
             return Ok(Ruling::Refused(Fault::new(ErrorCode::RefusedByPerson, "it was declined")));
         }
@@ -201,9 +205,15 @@ fn open_case(
     client: PublicKey,
     endpoint: EndpointId,
 ) -> Result<Option<Case>, VaultError> {
+    let place = RecordId::from_bytes(*request.key.as_bytes());
+    let Some(identity) = tx.get_shared::<KeyRecord>(&place)?.map(|key| key.nostr_key()) else { return Ok(None) };
     let natural = Grant::natural_key(&client, endpoint);
     let Some(grant) = tx.get_shared::<Grant>(&tx.locate::<Grant>(&natural))? else { return Ok(None) };
     let Some(endpoint) = tx.get_shared::<Endpoint>(&Endpoint::place(endpoint))? else { return Ok(None) };
+    if endpoint.stopped || grant.session.is_some_and(|session| session != crate::current_run()) {
+        return Ok(None);
+    }
+    let followed = if grant.follows { followed(tx, &grant.policy.name)? } else { None };
     let usage_at = tx.locate::<Usage>(&natural);
     let own_place = tx.locate::<RequestRow>(request.id.as_bytes());
     let own_row = tx.get::<RequestRow>(&own_place)?;
@@ -218,7 +228,7 @@ fn open_case(
         // Somebody else's request: nothing of it is this client's.
         return Ok(None);
     }
-    Ok(Some(Case { request, repeat, client, endpoint, grant, usage_at, row_at, row }))
+    Ok(Some(Case { request, repeat, client, endpoint, grant, followed, identity, usage_at, row_at, row }))
 }
 
 /// The same request in an earlier event, if that was recent. An old one gives its fingerprint up.
@@ -254,7 +264,7 @@ fn rule_client(
     let state = case.row.as_ref().map(|row| row.state);
     let waited = case.row.as_ref().map_or(0, |row| now.since(row.decided_at).as_secs());
     match (state, coming) {
-        (Some(RequestState::Asking), Coming::Approved | Coming::Again) if waited > RequestRow::ASK_SECS => {
+        (Some(RequestState::Asking), Coming::Approved(..) | Coming::Again) if waited > RequestRow::ASK_SECS => {
             return refuse_unasked(tx, case, None);
         }
         (Some(RequestState::Asking), Coming::First) if waited <= RequestRow::ASK_SECS => {
@@ -263,17 +273,34 @@ fn rule_client(
         (Some(RequestState::Granted | RequestState::Refused | RequestState::Done), _) => {
             return repeat(tx, case);
         }
-        (Some(RequestState::Asking), Coming::Declined) => {
+        (Some(RequestState::Asking), Coming::Declined(remember)) => {
+            if let Some(remember) = remember {
+                keep_decision(tx, &case.grant, remember.rule(Effect::Deny, &case.request))?;
+            }
             let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
             return refuse(tx, case, Outcome::Declined, fault);
         }
         (Some(RequestState::Asking), Coming::Unanswered) => return refuse_unasked(tx, case, None),
         (Some(RequestState::Asking) | None, _) => {}
     }
-    let approved = coming == Coming::Approved && state == Some(RequestState::Asking);
-    let basis = if approved { Basis::Approved } else { Basis::Fresh };
+    let (basis, remember) = match coming {
+        Coming::Approved(persons, remember) if state == Some(RequestState::Asking) => {
+            (Basis::Approved { persons }, remember)
+        }
+        Coming::Approved(..) | Coming::First | Coming::Again | Coming::Declined(_) | Coming::Unanswered => {
+            (Basis::Fresh, None)
+        }
+    };
+    let approved = basis != Basis::Fresh;
+    let lasting = remember.map(|remember| remember.rule(Effect::Allow, &case.request));
     let mut usage = tx.get::<Usage>(&case.usage_at)?.unwrap_or_default();
-    let standing = Standing::Client { grant: &case.grant, usage: &mut usage, relays: &case.endpoint.relays };
+    let standing = Standing::Client {
+        grant: &case.grant,
+        followed: case.followed.as_deref().and_then(PolicyRow::policy),
+        usage: &mut usage,
+        relays: &case.endpoint.relays,
+        identity: &case.identity,
+    };
     let entry = draft(&case.request, if approved { Outcome::Approved } else { Outcome::Allowed });
     let held = Held::of(&case.request);
     let nonces = Nonces::of(&case.request);
@@ -284,6 +311,9 @@ fn rule_client(
             nonces.burn(tx)?;
             purse.map_or(Ok(()), |purse| purse.keep(tx))?;
             tx.put(case.usage_at, &usage)?;
+            if let Some(rule) = lasting {
+                keep_decision(tx, &case.grant, rule)?;
+            }
             let seq = tx.audit(entry);
             let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
             row.state = RequestState::Granted;
@@ -296,7 +326,7 @@ fn rule_client(
             case.request = request;
             refuse(tx, case, Outcome::Refused, reason.into())
         }
-        Verdict::Ask(Question { request, prompt }) if can_ask => {
+        Verdict::Ask(Question { request, prompt }) if can_ask && !approved => {
             let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat.clone());
             if coming == Coming::First {
                 // Also where an earlier wait ran out: it waits from now on.
@@ -310,6 +340,15 @@ fn rule_client(
             refuse_unasked(tx, case, Some(&prompt))
         }
     }
+}
+
+/// Writes into the client's grant what a person decided for longer than once.
+fn keep_decision(tx: &mut Tx<'_, '_>, grant: &Grant, rule: Rule) -> Result<(), VaultError> {
+    let now = tx.now();
+    let place = tx.locate::<Grant>(&Grant::natural_key(&grant.client_key(), grant.endpoint));
+    let mut grant = grant.clone();
+    grant.remember(rule, now);
+    tx.put(place, &grant)
 }
 
 /// The parts of a request that its row needs, kept while policy has the request itself.
@@ -352,7 +391,13 @@ fn repeat(tx: &mut Tx<'_, '_>, mut case: Case) -> Result<Ruling, VaultError> {
         return Ok(Ruling::Refused(fault));
     }
     let mut usage = Usage::default();
-    let standing = Standing::Client { grant: &case.grant, usage: &mut usage, relays: &case.endpoint.relays };
+    let standing = Standing::Client {
+        grant: &case.grant,
+        followed: case.followed.as_deref().and_then(PolicyRow::policy),
+        usage: &mut usage,
+        relays: &case.endpoint.relays,
+        identity: &case.identity,
+    };
     match judge(case.request, tx.job(), standing, Basis::Recorded, tx.now()) {
         Verdict::Allow(permit) => {
             tx.cite(row.audit_seq);

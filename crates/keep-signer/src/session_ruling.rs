@@ -19,7 +19,7 @@ pub(crate) fn rule_session(
 ) -> Result<Ruling, VaultError> {
     let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Ruling::Refused(no_session())) };
     match coming {
-        Coming::Declined => {
+        Coming::Declined(_) => {
             let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
             return refuse(tx, case, &request, Outcome::Declined, fault);
         }
@@ -28,11 +28,14 @@ pub(crate) fn rule_session(
             let fault = Fault::new(ErrorCode::ApprovalUnavailable, message);
             return refuse(tx, case, &request, Outcome::Unanswered, fault);
         }
-        Coming::First | Coming::Again | Coming::Approved => {}
+        Coming::First | Coming::Again | Coming::Approved(..) => {}
     }
-    let approved = coming == Coming::Approved;
-    let (basis, outcome) =
-        if approved { (Basis::Approved, Outcome::Approved) } else { (Basis::Fresh, Outcome::Allowed) };
+    let (basis, outcome) = match coming {
+        Coming::Approved(persons, _) => (Basis::Approved { persons }, Outcome::Approved),
+        Coming::First | Coming::Again | Coming::Declined(_) | Coming::Unanswered => {
+            (Basis::Fresh, Outcome::Allowed)
+        }
+    };
     let (now, job) = (tx.now(), tx.job());
     let session = std::sync::Arc::clone(&case.session);
     let entry = draft(&request, outcome).session(&session.name);
@@ -44,6 +47,10 @@ pub(crate) fn rule_session(
             case.keep(tx)?;
             tx.audit(entry);
             Ok(Ruling::Allowed(permit))
+        }
+        Verdict::Ask(Question { request, prompt }) if basis != Basis::Fresh => {
+            let message = format!("{} was not approved: {} persons must approve it", describe(&request), prompt.approval.persons());
+            refuse(tx, case, &request, Outcome::Unanswered, Fault::new(ErrorCode::ApprovalUnavailable, message))
         }
         Verdict::Ask(Question { request, prompt }) => Ok(Ruling::Asks(Question { request, prompt }, None)),
         Verdict::Deny(Denied { request, reason }) => {

@@ -73,8 +73,10 @@ pub struct Signer {
 impl From<Decision> for Coming {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::Approve => Self::Approved,
-            Decision::Decline => Self::Declined,
+            Decision::Approve => Self::Approved(1, None),
+            Decision::Decline => Self::Declined(None),
+            Decision::Settled(settled) if settled.approved => Self::Approved(settled.persons, settled.remember),
+            Decision::Settled(settled) => Self::Declined(settled.remember),
             Decision::Unavailable => Self::Unanswered,
         }
     }

@@ -357,7 +357,13 @@ async fn an_owner_standing_is_not_for_clients() {
     let grant = world.vault.all::<Grant>().unwrap().remove(0).1;
     let mut request = world.request(9, Intent::GetPublicKey);
     request.origin = Origin::Nip46 { client: client(3), endpoint: world.endpoint.id };
-    let standing = Standing::Client { grant: &grant, usage: &mut Usage::default(), relays: &[] };
+    let standing = Standing::Client {
+        grant: &grant,
+        followed: None,
+        usage: &mut Usage::default(),
+        relays: &[],
+        identity: &world.author,
+    };
     let verdict =
         judge(request, keep_types::JobId::fresh(), standing, Basis::Fresh, Timestamp::from_secs(NOW));
     assert!(!matches!(verdict, Verdict::Allow(_)), "another client's grant was used");

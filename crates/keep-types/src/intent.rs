@@ -189,6 +189,33 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// What clients may be allowed: never that a secret leaves the vault.
+    pub fn for_clients() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|operation| operation.is_for_clients()).collect()
+    }
+
+    /// Whether clients may be allowed it at all.
+    pub const fn is_for_clients(self) -> bool {
+        matches!(self, Self::GetPublicKey | Self::SignEvent) || self.has_peer()
+    }
+
+    /// Whether it is about messages with somebody.
+    pub const fn has_peer(self) -> bool {
+        matches!(self, Self::Nip44Encrypt | Self::Nip44Decrypt | Self::Nip04Encrypt | Self::Nip04Decrypt)
+    }
+
+    /// Whether it gives a plaintext.
+    pub const fn is_decrypting(self) -> bool {
+        self.has_peer() && !self.has_text()
+    }
+
+    /// Whether the asker brings a text: an event's content, or a plaintext to encrypt.
+    pub const fn has_text(self) -> bool {
+        matches!(self, Self::SignEvent | Self::Nip44Encrypt | Self::Nip04Encrypt)
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -268,6 +295,11 @@ impl Intent {
     /// The kind of the event to be signed, if this signs one.
     pub fn kind(&self) -> Option<Kind> {
         self.event().map(|event| event.kind)
+    }
+
+    /// The text to be encrypted, if this encrypts one.
+    pub fn plaintext(&self) -> Option<&str> {
+        if let Self::Encrypt { plaintext, .. } = self { Some(plaintext.expose()) } else { None }
     }
 
     /// The other side of an encryption or decryption.

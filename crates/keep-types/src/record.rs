@@ -33,6 +33,8 @@ pub enum Collection {
     Items = 13,
     /// What stands for the audit log as a whole: signed checkpoints, and counts.
     Checkpoints = 14,
+    /// Named policies, and the persons who may approve.
+    Policies = 11,
 }
 
 impl Collection {
@@ -48,6 +50,7 @@ impl Collection {
         Self::Groups,
         Self::Burns,
         Self::Wallets,
+        Self::Policies,
         Self::Sessions,
         Self::Items,
         Self::Checkpoints,
@@ -79,6 +82,7 @@ impl Collection {
             Self::Items => "items",
             Self::Checkpoints => "checkpoints",
             Self::Sessions => "sessions",
+            Self::Policies => "policies",
         }
     }
 }

@@ -67,6 +67,7 @@ fn is_hot(collection: u8) -> bool {
             | Collection::Endpoints
             | Collection::Sessions
             | Collection::Groups
+            | Collection::Policies
             | Collection::Wallets,
         ) => true,
         Some(

@@ -92,6 +92,9 @@ pub enum VaultError {
     /// An encrypted payload does not open, or a text is too long to encrypt.
     #[error("{0}")]
     Payload(String),
+    /// What a decryption gave is none of the plaintexts that the policy releases.
+    #[error("the policy does not release what this decrypts to: {0}")]
+    Withheld(keep_policy::PlaintextClass),
     /// A result was released with the record of another request.
     #[error("a result can only be released with its own durable record")]
     Unrecorded,
@@ -182,6 +185,7 @@ impl From<VaultError> for Fault {
             VaultError::Mnemonic(_) => ErrorCode::InvalidKey,
             VaultError::TooLong(_) => ErrorCode::InvalidInput,
             VaultError::Payload(_) => ErrorCode::InvalidPayload,
+            VaultError::Withheld(_) => ErrorCode::RefusedByPolicy,
             VaultError::System(_) => ErrorCode::Storage,
             VaultError::Unrecorded | VaultError::Closed => ErrorCode::Bug,
         };

@@ -170,6 +170,7 @@ impl Read {
                 | Collection::Sessions
                 | Collection::Groups
                 | Collection::Burns
+                | Collection::Policies
                 | Collection::Checkpoints,
             )
             | None => {}

@@ -11,7 +11,7 @@ use hmac::Mac;
 use keep_audit::{Checkpoint, SignedCheckpoint};
 use keep_bitcoin::Seed;
 use keep_cipher::{SharedX, nip04, nip44};
-use keep_policy::Permit;
+use keep_policy::{Permit, PlaintextClass};
 use keep_types::{
     Answer, Collection, EndpointId, ErrorCode, Event, Fault, Intent, KeyId, PublicKey, Record, RecordId,
     Request, RequestId, Scheme, SecretKey32, SecretText, UnsignedEvent, event_id,
@@ -87,7 +87,7 @@ impl Vault {
     }
 
     fn perform(&self, permit: Permit) -> Result<Held<Answer>, VaultError> {
-        let (job, again) = (permit.job(), permit.is_repeat());
+        let (job, again, releases) = (permit.job(), permit.is_repeat(), permit.releases());
         let request = permit.into_request();
         if let Intent::Group(usage) = request.intent {
             return Ok(Held::new(self.perform_group(request.key, *usage)?, job));
@@ -120,7 +120,12 @@ impl Vault {
                 )?)
             }
             Intent::Decrypt { scheme, peer, ciphertext } => {
-                Answer::Plaintext(decrypt(&pair.0, scheme, &peer, &ciphertext)?)
+                let plaintext = decrypt(&pair.0, scheme, &peer, &ciphertext)?;
+                let class = PlaintextClass::of(plaintext.expose());
+                if !releases.contains(class) {
+                    return Err(VaultError::Withheld(class));
+                }
+                Answer::Plaintext(plaintext)
             }
             // Is gone by now.
             Intent::Group(_) => return Err(VaultError::Unrecorded),

@@ -209,6 +209,7 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Items
         | Collection::Sessions
         | Collection::Groups
+        | Collection::Policies
         | Collection::Burns => Ok(()),
     }
 }
@@ -227,6 +228,7 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Endpoints
         | Collection::Wallets
         | Collection::Checkpoints
+        | Collection::Policies
         | Collection::Burns => false,
     }
 }

@@ -11,6 +11,8 @@ mod import;
 mod init;
 mod keyring;
 mod list;
+mod nip46;
+mod policy;
 mod quickstart;
 mod serve;
 mod sign_event;
@@ -39,6 +41,11 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Verify(arguments) => frost::verify_file(session, &arguments),
         Command::Serve(arguments) => serve::run(session, &arguments),
         Command::Agent(command) => agent::run(session, &command),
+        Command::Nip46(command) => nip46::run(session, command),
+        Command::Policy(command) => policy::run(session, command),
+        Command::Pending => nip46::pending(session),
+        Command::Approve(arguments) => nip46::approve(session, &arguments),
+        Command::Deny(arguments) => nip46::deny(session, &arguments),
         Command::Audit(arguments) => audit::run(session, &arguments),
         Command::Quickstart(arguments) => quickstart::run(session, &arguments),
         Command::Help { topic } => help::run(session, &topic),

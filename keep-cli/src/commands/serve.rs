@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use keep_sdk::daemon::{Daemon, DaemonOptions};
 use keep_sdk::{
-    Approver, Builtin, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, Limits, Offer, RelayUrl,
+    Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, RelayUrl,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::approver::{AtTerminal, Desk, at_terminal};
+use crate::approver::{Desk, at_terminal};
 use crate::args::Serve;
 use crate::ending::Ending;
 use crate::output::{Output, View};
@@ -37,33 +37,38 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     let relays = relays(&arguments.relay)?;
     let output = &session.output;
     let keep = session.open_here()?;
-    let key = session.key(&keep)?;
+    let keys = if arguments.all_keys { keep.keys().list()? } else { vec![session.key(&keep)?] };
     let runtime = runtime()?;
     let signals = {
         let _inside = runtime.enter();
         Signals::new()?
     };
-    let (approver, desk) = approver(output, arguments.headless);
+    let Asking { approver, desk, attendance: _attendance } = approver(output, &keep, arguments.headless)?;
     let daemon = share(&keep, &approver, arguments.confirm, &signals)?;
     let bunker = keep.bunker(approver);
-    let policy = Builtin::from(arguments.policy).policy();
-    let view = bunker.offer(&key, &Offer { relays, policy, limits: Limits::default() })?;
-    let is_asked = desk.is_some();
-    output.talk(&format!("{} {}", output.talk_style().bold(&key.name), key.npub));
-    output.talk(&format!("policy {}, relays {}", view.policy, view.relays.join(", ")));
+    let mut views = Vec::new();
+    for key in &keys {
+        let view = bunker.offer_named(key, &relays, &arguments.policy)?;
+        output.talk(&format!("{} {}", output.talk_style().bold(&key.name), key.npub));
+        output.talk(&format!("policy {}, relays {}", view.policy, view.relays.join(", ")));
+        views.push(view);
+    }
+    let told = match (desk.is_some(), arguments.headless) {
+        (true, _) => "You are asked about what the policy does not cover: Y approves, N rejects, Q quits.\n",
+        (false, false) => "What the policy does not cover waits for `keep approve`; see `keep pending`.\n",
+        (false, true) => "What the policy does not cover is refused.\n",
+    };
     let outcome = runtime.block_on(async {
         let mut signals = signals;
         let serving = tokio::select! {
-            serving = bunker.serve(&key, BunkerOptions::default()) => serving?,
+            serving = bunker.serve_all(&keys, BunkerOptions::default()) => serving?,
             () = signals.received() => return Ok(()),
         };
-        show(&view, output)?;
+        for view in &views {
+            show(view, output)?;
+        }
         output.talk("\nPaste the address into an application; its secret works once.");
-        output.talk(if is_asked {
-            "You are asked about what the policy does not cover: Y approves, N rejects, Q quits.\n"
-        } else {
-            "What the policy does not cover is refused.\n"
-        });
+        output.talk(told);
         Watch::new(output, desk).until_stopped(serving, signals).await
     });
     let farewell = daemon.stop();
@@ -93,12 +98,24 @@ fn share(
     Ok(daemon)
 }
 
-/// The person at the terminal, or nobody.
-pub fn approver(output: &Output, headless: bool) -> (Arc<dyn Approver>, Option<Desk>) {
-    match (!headless).then(|| at_terminal(output)).flatten() {
-        Some((approver, desk)) => (Arc::<AtTerminal>::new(approver), Some(desk)),
-        None => (Arc::new(Headless), None),
+/// Who is asked.
+pub struct Asking {
+    pub approver: Arc<dyn Approver>,
+    /// The person at the terminal, if there is one.
+    pub desk: Option<Desk>,
+    /// As long as it lives, `keep approve` can decide.
+    pub attendance: Option<Attendance>,
+}
+
+/// Everybody who can decide what waits: the person at the terminal, `keep approve`; or nobody.
+pub fn approver(output: &Output, keep: &Keep, headless: bool) -> Result<Asking, Fault> {
+    if headless {
+        return Ok(Asking { approver: Arc::new(Headless), desk: None, attendance: None });
     }
+    let queue = keep.approvals()?;
+    let desk = at_terminal(output, &queue);
+    let attendance = Some(queue.attend());
+    Ok(Asking { approver: queue, desk, attendance })
 }
 
 /// Shows where the bunker can be reached.

@@ -3,8 +3,10 @@
 use keep_types::{JobId, Origin, Request, Timestamp};
 
 use super::Session;
-use crate::judge::{deny, prompt, within};
-use crate::{Basis, Effect, Limits, Permit, Policy, Purse, Question, Reason, Usage, Verdict};
+use crate::judge::{deny, in_policy, within};
+use crate::{
+    Approval, Basis, Effect, Facts, Limits, Permit, PlaintextClasses, Policy, Prompt, Purse, Question, Reason, Usage, Verdict,
+};
 
 /// What bounds a session: its own policy and limits, those of the session that it narrows, the owner's for all agents.
 #[derive(Debug)]
@@ -65,45 +67,54 @@ fn judge_scopes(
     if session.suspended {
         return deny(request, Reason::Suspended);
     }
-    let mut because = None;
+    let facts = Facts::of(&request.intent, None, &[], now);
+    let (mut because, mut approval, mut releases) = (None, Approval::Owner, PlaintextClasses::ALL);
     for scope in scopes.iter() {
-        match scope.policy.decide(&request.intent, &[]) {
-            Some((_, Effect::Allow)) => {}
-            Some((rule, Effect::Deny)) => {
+        let decided = scope.policy.decide(&facts);
+        releases = releases.and(decided.releases);
+        match decided.effect {
+            Effect::Allow => {}
+            Effect::Deny => {
                 let kind = request.intent.kind();
-                return deny(request, Reason::Rule { rule, operation, kind });
+                return deny(request, Reason::Rule { rule: decided.source, operation, kind });
             }
-            Some((rule, Effect::Ask)) => {
-                because.get_or_insert(format!("rule {rule} of policy {} asks", scope.policy.name));
-            }
-            None => {
-                because.get_or_insert(format!("no rule of policy {} covers it", scope.policy.name));
+            Effect::Ask => {
+                approval = approval.max(decided.approval);
+                because.get_or_insert(in_policy(decided.source, scope.policy));
             }
         }
     }
-    if let Some(exceeded) = scopes.iter().find_map(|scope| scope.usage.check(scope.limits, now).err()) {
+    let exceeded = |scope: &Scope<'_>| {
+        let bounds = scope.policy.bounds(session.created_at).unwrap_or_default();
+        scope.usage.check(scope.limits, now).and_then(|()| scope.usage.check(&bounds, now)).err()
+    };
+    if let Some(exceeded) = scopes.iter().find_map(exceeded) {
         return deny(request, exceeded.into());
     }
-    let facts = request.intent.spend().cloned();
-    if let Some(facts) = &facts {
-        let check = |scope: &Scope<'_>| scope.policy.spend.check(facts, &scope.usage.spent, now).err();
+    let spends = request.intent.spend().cloned();
+    if let Some(spends) = &spends {
+        let check = |scope: &Scope<'_>| scope.policy.spend.check(spends, &scope.usage.spent, now).err();
         if let Some(overspend) = scopes.iter().find_map(check) {
             return deny(request, overspend.into());
         }
     }
-    let asks = |facts| scopes.iter().any(|scope| scope.policy.spend.asks(facts));
-    if large || facts.as_ref().is_some_and(asks) {
+    let asks = |spends| scopes.iter().any(|scope| scope.policy.spend.asks(spends));
+    if large || spends.as_ref().is_some_and(asks) {
         because.get_or_insert("the amount is one that is always asked about".to_owned());
     }
-    if let Some(because) = because.filter(|_| basis != Basis::Approved) {
-        let prompt = prompt(&request, &session.name, because);
+    let approved = match basis {
+        Basis::Approved { persons } => persons >= approval.persons(),
+        Basis::Fresh | Basis::Recorded => false,
+    };
+    if let Some(because) = because.filter(|_| !approved) {
+        let prompt = Prompt::of_session(&request, &session.name, because, approval);
         return Verdict::Ask(Question { request, prompt });
     }
     for scope in scopes {
         scope.usage.count(now);
-        if let Some(facts) = &facts {
-            scope.usage.spent.count(&scope.policy.spend, facts, now);
+        if let Some(spends) = &spends {
+            scope.usage.spent.count(&scope.policy.spend, spends, now);
         }
     }
-    Verdict::Allow(Permit::new(request, job, false))
+    Verdict::Allow(Permit::new(request, job, false).releasing(releases))
 }

@@ -88,7 +88,7 @@ impl Session {
         Policy {
             name: "agent".into(),
             rules: vec![Rule::new(Effect::Allow, &[keep_types::Operation::GetPublicKey])],
-            spend: crate::SpendLimits::default(),
+            ..Policy::default()
         }
     }
 
@@ -103,8 +103,6 @@ pub fn remaining(limits: &Limits, usage: &Usage, now: Timestamp) -> Option<u64> 
     if limits.expires.is_some_and(|expires| now >= expires) {
         return Some(0);
     }
-    let in_minute = if usage.minute == now.as_secs() / 60 { usage.in_minute } else { 0 };
-    let by_rate = limits.per_minute.map(|most| u64::from(most.saturating_sub(in_minute)));
     let by_uses = limits.uses.map(|uses| uses.saturating_sub(usage.total));
-    by_rate.into_iter().chain(by_uses).min()
+    usage.rates_left(limits, now).chain(by_uses).min()
 }

@@ -28,7 +28,7 @@ impl Outlook {
 }
 
 fn best(policy: &Policy, operation: Operation, kind: Option<u16>) -> Effect {
-    if operation == Operation::Export {
+    if operation.hands_out() {
         return Effect::Deny;
     }
     let mut about = policy.rules.iter().filter(|rule| rule.operations.contains(&operation));
@@ -38,13 +38,16 @@ fn best(policy: &Policy, operation: Operation, kind: Option<u16>) -> Effect {
         }
         kind => about.find(|rule| has_kind(&rule.kinds, kind)).map(|rule| rule.effect),
     };
-    decided.unwrap_or(Effect::Ask)
+    decided.or(policy.otherwise).unwrap_or(Effect::Ask)
 }
 
 fn has_kind(kinds: &Kinds, kind: Option<u16>) -> bool {
     match kinds {
         Kinds::Any => true,
         Kinds::Only(kinds) => kind.is_some_and(|kind| kinds.contains(&kind)),
+        Kinds::Ranges(ranges) => {
+            kind.is_some_and(|kind| ranges.iter().any(|(from, to)| (*from..=*to).contains(&kind)))
+        }
     }
 }
 

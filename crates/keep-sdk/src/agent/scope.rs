@@ -144,7 +144,7 @@ impl SessionScope {
             rules.push(Rule::new(Effect::Deny, Operation::ALL.as_slice()));
         }
         let name = if self.operations.is_some() { "custom" } else { self.preset.as_str() };
-        Ok(Policy { name: name.to_owned(), rules, spend: keep_policy::SpendLimits::default() })
+        Ok(Policy { name: name.to_owned(), rules, ..Policy::default() })
     }
 
     pub(crate) fn limits(&self, now: Timestamp) -> Limits {
@@ -152,6 +152,7 @@ impl SessionScope {
             expires: self.duration_secs.map(|secs| now.plus(Duration::from_secs(secs))),
             uses: self.rates.uses,
             per_minute: self.rates.per_minute,
+            ..Limits::default()
         }
     }
 }

@@ -66,6 +66,9 @@ impl SessionInfo {
             kinds: allowed().find_map(|rule| match &rule.kinds {
                 keep_policy::Kinds::Any => None,
                 keep_policy::Kinds::Only(kinds) => Some(kinds.clone()),
+                keep_policy::Kinds::Ranges(ranges) => {
+                    Some(ranges.iter().flat_map(|(from, to)| *from..=*to).collect())
+                }
             }),
             otherwise: otherwise(session).to_owned(),
             asks: match session.asks {

@@ -2,7 +2,7 @@
 
 use keep_nip46::message::{Connect, Method, Reply};
 use keep_nip46::server::Ticket;
-use keep_signer::{Arrival, Repeatable, SignerError};
+use keep_signer::{Arrival, Claims, Repeatable, SignerError};
 use keep_types::{
     Answer, Blame, DisplayText, ErrorCode, Fault, Intent, Origin, Request, RequestId, SecretText, Timestamp,
 };
@@ -84,8 +84,9 @@ fn public(fault: Fault) -> Fault {
 async fn connect(service: &Service, connect: Connect, asking: &Asking<'_>) -> Result<(), Fault> {
     let (client, endpoint) = (asking.ticket.client, asking.ticket.endpoint);
     let secret = connect.secret.map(|secret| secret.expose().to_owned());
-    let claims = connect.metadata.name.as_ref().map(ToString::to_string);
-    let shown = DisplayText::from(claims.clone().unwrap_or_default());
+    let said = |text: &Option<DisplayText>| text.as_ref().map(ToString::to_string);
+    let claims = Claims { name: said(&connect.metadata.name), url: said(&connect.metadata.url) };
+    let shown = connect.metadata.name.clone().unwrap_or_default();
     service.connections.connect(client, endpoint, secret, claims).await?;
     if !service.is_known(client, endpoint) {
         service.welcome(client, endpoint);
@@ -120,7 +121,7 @@ async fn use_key(
 ) -> Option<Reply> {
     let (client, id) = (asking.ticket.client, asking.ticket.call_id.clone());
     let name = DisplayText::truncated(method.name(), 40);
-    let intent = match intent(service, method) {
+    let intent = match intent(served.author, method) {
         Ok(intent) => intent,
         Err(fault) => {
             refused(service, client, name, &fault);
@@ -151,10 +152,10 @@ async fn use_key(
 }
 
 /// The typed intent of a method that uses the key.
-fn intent(service: &Service, method: Method) -> Result<Intent, Fault> {
+fn intent(author: keep_types::PublicKey, method: Method) -> Result<Intent, Fault> {
     match method {
         Method::GetPublicKey => Ok(Intent::GetPublicKey),
-        Method::SignEvent(template) => Ok(Intent::SignEvent(template.into_unsigned(service.author)?)),
+        Method::SignEvent(template) => Ok(Intent::SignEvent(template.into_unsigned(author)?)),
         Method::Encrypt { scheme, peer, plaintext } => Ok(Intent::Encrypt { scheme, peer, plaintext }),
         Method::Decrypt { scheme, peer, ciphertext } => Ok(Intent::Decrypt { scheme, peer, ciphertext }),
         Method::Connect(_) | Method::Ping | Method::SwitchRelays | Method::Logout | Method::Unknown(_) => {

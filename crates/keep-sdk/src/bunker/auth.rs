@@ -6,15 +6,15 @@ use keep_net::{AuthChallenge, AuthSigner};
 use keep_types::Event;
 use keep_vault::Vault;
 
-use super::endpoints::Endpoints;
+use super::endpoints::Directory;
 
 /// Answers a relay with the transport keys of the endpoints that use it.
-pub fn answer_with(endpoints: Arc<Endpoints>, vault: Arc<Vault>) -> Arc<dyn AuthSigner> {
+pub fn answer_with(endpoints: Arc<Directory>, vault: Arc<Vault>) -> Arc<dyn AuthSigner> {
     Arc::new(Transports { endpoints, vault })
 }
 
 struct Transports {
-    endpoints: Arc<Endpoints>,
+    endpoints: Arc<Directory>,
     vault: Arc<Vault>,
 }
 
@@ -26,6 +26,7 @@ impl AuthSigner for Transports {
         let now = self.vault.now();
         let answers = self
             .endpoints
+            .now()
             .iter()
             .filter(|served| served.relays.contains(&challenge.relay))
             .filter_map(|served| {

@@ -3,10 +3,11 @@
 use keep_net::RelayUrl;
 use keep_nip46::{BunkerUri, ConnectSecret};
 use keep_policy::{Limits, Policy};
-use keep_signer::{Connections, Endpoint, NewEndpoint};
+use keep_signer::{Connections, Endpoint, NewEndpoint, Terms};
 use keep_types::{ErrorCode, Fault};
 use serde::{Deserialize, Serialize};
 
+use super::running::Running;
 use crate::call::{Call, Class, Host};
 use crate::keys::{bug, record};
 use crate::views::Done;
@@ -18,6 +19,9 @@ pub(crate) struct MakeOffer {
     pub pubkey: String,
     pub relays: Vec<RelayUrl>,
     pub policy: Policy,
+    /// Whether it is one of the vault's own, of which only the name counts.
+    #[serde(default)]
+    pub follows: bool,
     pub limits: Limits,
 }
 
@@ -27,32 +31,58 @@ impl Call for MakeOffer {
     type Reply = BunkerView;
 
     fn run(self, host: &Host) -> Result<BunkerView, Fault> {
-        if self.relays.is_empty() {
+        offer(host, self)
+    }
+}
+
+/// Makes an offer with a policy by its name, which may be one of the vault's own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MakeNamedOffer {
+    pub pubkey: String,
+    pub relays: Vec<RelayUrl>,
+    pub policy: String,
+}
+
+impl Call for MakeNamedOffer {
+    const NAME: &'static str = "bunker.offer_named";
+    const CLASS: Class = Class::Manage;
+    type Reply = BunkerView;
+
+    fn run(self, host: &Host) -> Result<BunkerView, Fault> {
+        let (policy, follows) = super::manage::named_policy(host, &self.policy)?;
+        let limits = Limits::default();
+        offer(host, MakeOffer { pubkey: self.pubkey, relays: self.relays, policy, follows, limits })
+    }
+}
+
+fn offer(host: &Host, wanted: MakeOffer) -> Result<BunkerView, Fault> {
+        if wanted.relays.is_empty() {
             return Err(Fault::new(ErrorCode::InvalidInput, "a bunker needs at least one relay")
                 .with_hint("name one with --relay wss://…"));
         }
-        let key = record(host, Some(&self.pubkey))?;
+        let key = record(host, Some(&wanted.pubkey))?;
         let connections = Connections::new(host.vault().clone());
-        let relays: Vec<String> = self.relays.iter().map(ToString::to_string).collect();
+        let relays: Vec<String> = wanted.relays.iter().map(ToString::to_string).collect();
         let is_the_same = |endpoint: &Endpoint| {
             endpoint.key == key.id
                 && !endpoint.is_claimed()
+                && !endpoint.is_token
+                && endpoint.follows == wanted.follows
+                && !endpoint.stopped
                 && endpoint.relays == relays
-                && endpoint.policy == self.policy
-                && endpoint.limits == self.limits
+                && endpoint.policy == wanted.policy
+                && endpoint.limits == wanted.limits
         };
         let endpoint = match connections.endpoints()?.into_iter().find(is_the_same) {
             Some(endpoint) => endpoint,
-            None => connections.create(NewEndpoint {
-                key: key.id,
-                relays,
-                policy: self.policy,
-                limits: self.limits,
-                secret: fresh_secret()?,
-            })?,
+            None => {
+                let (policy, limits) = (wanted.policy, wanted.limits);
+                let new = NewEndpoint { key: key.id, relays, policy, limits, secret: fresh_secret()? };
+                connections.create_with(new, Terms { follows: wanted.follows, ..Terms::default() })?
+            }
         };
+        host.state::<Running>().changed();
         view(&KeyView::from(&key), &endpoint)
-    }
 }
 
 /// Takes an offer back.
@@ -73,13 +103,14 @@ impl Call for WithdrawOffer {
         let id =
             endpoints.iter().find(|endpoint| endpoint.transport_key() == *uri.remote()).map(|found| found.id);
         if id.map(|id| connections.remove(id)).transpose()?.unwrap_or(false) {
+            host.state::<Running>().changed();
             return Ok(Done {});
         }
         Err(Fault::new(ErrorCode::NotFound, "this bunker address is not of this vault"))
     }
 }
 
-fn fresh_secret() -> Result<String, Fault> {
+pub(super) fn fresh_secret() -> Result<String, Fault> {
     let mut random = [0; 24];
     getrandom::getrandom(&mut random).map_err(keep_vault::VaultError::from)?;
     Ok(ConnectSecret::from_random(&random).expose().to_owned())

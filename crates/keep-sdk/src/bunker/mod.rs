@@ -1,27 +1,33 @@
 //! Remote signing for Nostr clients (NIP-46): offers, and the service behind them.
 
+mod acks;
 mod activity;
 mod answer;
 mod auth;
 mod calls;
 mod endpoints;
+pub(crate) mod manage;
+pub(crate) mod pairing;
+pub(crate) mod running;
 mod service;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use keep_net::{InboxLimits, PoolOptions, RelayPolicy, RelayPool, RelayUrl, Transport};
 use keep_policy::{Limits, Policy};
 use keep_signer::{Approver, Connections, Signer};
-use keep_types::{Fault, PublicKey};
+use keep_types::{Fault, KeyId, PublicKey};
 
 pub use activity::Activity;
 pub use service::Serving;
 
-pub(crate) use calls::{MakeOffer, WithdrawOffer};
+pub(crate) use calls::{MakeNamedOffer, MakeOffer, WithdrawOffer};
 
 use crate::keys::record;
 use crate::{BunkerView, Keep, KeyView};
-use endpoints::Endpoints;
+use endpoints::{Directory, Endpoints};
+use running::Running;
 
 /// Makes offers (`bunker://` URLs) for keys, and serves the clients that take them.
 pub struct Bunker {
@@ -69,7 +75,21 @@ impl Bunker {
             pubkey: key.pubkey.clone(),
             relays: offer.relays.clone(),
             policy: offer.policy.clone(),
+            follows: false,
             limits: offer.limits,
+        })
+    }
+
+    /// The URL that offers `key` under the policy of this name: a built-in one, or one of the vault's own, whose changes
+    /// then hold for whoever took the offer.
+    ///
+    /// # Errors
+    /// As [`offer`](Self::offer); [`NotFound`](keep_types::ErrorCode::NotFound) without such a policy.
+    pub fn offer_named(&self, key: &KeyView, relays: &[RelayUrl], policy: &str) -> Result<BunkerView, Fault> {
+        self.keep.call(MakeNamedOffer {
+            pubkey: key.pubkey.clone(),
+            relays: relays.to_vec(),
+            policy: policy.to_owned(),
         })
     }
 
@@ -82,21 +102,29 @@ impl Bunker {
     }
 
     /// Serves every endpoint of `key` on its relays until the result is dropped. Requests that an earlier process left
-    /// open are answered first.
+    /// open are answered first. Endpoints that are made meanwhile are served too.
     ///
     /// # Errors
     /// When the vault cannot be read or the relays cannot be used at all. A relay that is down is no error: it is tried
     /// again.
     pub async fn serve(self, key: &KeyView, options: BunkerOptions) -> Result<Serving, Fault> {
-        let ready = self.ready(key)?;
+        self.serve_all(std::slice::from_ref(key), options).await
+    }
+
+    /// As [`serve`](Self::serve), for several keys at once.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_all(self, keys: &[KeyView], options: BunkerOptions) -> Result<Serving, Fault> {
+        let ready = self.ready(keys)?;
         let mut pool = options.pool;
-        pool.auth = Some(auth::answer_with(Arc::clone(&ready.endpoints), Arc::clone(ready.signer.vault())));
-        let pool = RelayPool::new(pool)?;
-        for relay in ready.endpoints.relays()? {
+        pool.auth = Some(auth::answer_with(Arc::clone(&ready.directory), Arc::clone(ready.signer.vault())));
+        let pool = Arc::new(RelayPool::new(pool)?);
+        for relay in ready.directory.now().relays()? {
             // The owner named these relays; a bunker on the owner's own network is usual.
             pool.add(relay, RelayPolicy { allow_private: true });
         }
-        ready.start(Arc::new(pool), options.limits).await
+        ready.start(Arc::clone(&pool) as _, Some(pool), options.limits).await
     }
 
     /// As [`serve`](Self::serve), over a transport that is there already: an embedded relay, or one of a test.
@@ -109,18 +137,23 @@ impl Bunker {
         transport: Arc<dyn Transport>,
         options: BunkerOptions,
     ) -> Result<Serving, Fault> {
-        self.ready(key)?.start(transport, options.limits).await
+        self.ready(std::slice::from_ref(key))?.start(transport, None, options.limits).await
     }
 
     /// What is served, once the vault is known to be in this process.
-    fn ready(self, key: &KeyView) -> Result<Ready, Fault> {
+    fn ready(self, keys: &[KeyView]) -> Result<Ready, Fault> {
         let host = self.keep.host()?;
-        let record = record(host, Some(&key.pubkey))?;
+        let mut identities = HashMap::new();
+        for key in keys {
+            let record = record(host, Some(&key.pubkey))?;
+            identities.insert(record.id, record.nostr_key());
+        }
         let connections = Connections::new(Arc::clone(host.vault()));
-        let own = connections.endpoints()?.into_iter().filter(|endpoint| endpoint.key == record.id);
-        let endpoints = Arc::new(Endpoints::open(host.vault(), own.collect())?);
+        let records = connections.endpoints()?;
+        let endpoints = Endpoints::open(host.vault(), records, &identities, &Endpoints::default())?;
         let signer = Arc::new(Signer::new(Arc::clone(host.vault()), self.approver));
-        Ok(Ready { signer, connections, endpoints, author: record.nostr_key() })
+        let directory = Arc::new(Directory::new(endpoints));
+        Ok(Ready { signer, connections, directory, identities, running: host.state() })
     }
 
     /// Queue bounds for [`keep_net::EmbeddedRelay::local`] that suit a bunker.
@@ -133,16 +166,28 @@ impl Bunker {
 struct Ready {
     signer: Arc<Signer>,
     connections: Connections,
-    endpoints: Arc<Endpoints>,
-    author: PublicKey,
+    directory: Arc<Directory>,
+    identities: HashMap<KeyId, PublicKey>,
+    running: Arc<Running>,
 }
 
 impl Ready {
     async fn start(
         self,
         transport: Arc<dyn Transport>,
+        pool: Option<Arc<RelayPool>>,
         limits: keep_nip46::server::Limits,
     ) -> Result<Serving, Fault> {
-        service::start(self.signer, self.connections, self.author, self.endpoints, transport, limits).await
+        let parts = service::Parts {
+            signer: self.signer,
+            connections: self.connections,
+            identities: self.identities,
+            directory: self.directory,
+            transport,
+            pool,
+        };
+        let serving = service::start(parts, limits).await?;
+        self.running.add(serving.service());
+        Ok(serving)
     }
 }

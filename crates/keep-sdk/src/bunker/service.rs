@@ -1,30 +1,37 @@
 //! The running bunker: events in, answers out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keep_net::{Filter, Received, RelayStatus, Relays, Subscription, Transport};
+use keep_net::{Filter, Received, RelayPolicy, RelayPool, RelayStatus, Relays, Subscription, Transport};
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::Reply;
 use keep_nip46::server::{Effect, Job, Limits, Publication, Server, Standing, Ticket};
 use keep_signer::{Arrival, Connections, RequestRow, Signer};
 use keep_types::{
-    DisplayText, EndpointId, Event, EventId, Fault, Kind, PublicKey, RequestId, Scheme, SecretText,
+    DisplayText, EndpointId, Event, EventId, Fault, KeyId, Kind, PublicKey, RequestId, Scheme, SecretText,
+    Timestamp,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::acks::{self, Sent};
 use super::activity::Activity;
 use super::answer::answer;
-use super::endpoints::{Endpoints, Served};
+use super::endpoints::{Directory, Endpoints, Served};
 
 /// Requests that are computed at the same time; further ones wait in the transport's bounded queue.
 const AT_ONCE: usize = 256;
 /// Activities that a watcher may be behind; beyond that it misses some.
 const ACTIVITIES: usize = 1024;
+/// Ticks of one second between two looks at the endpoints and clients in the vault.
+const LOOK_EVERY: u64 = 2;
 /// Ticks of one second between two clean-ups.
 const TIDY_EVERY: u64 = 30;
+/// How long new relays may take to serve a changed subscription.
+const SUBSCRIBED: Duration = Duration::from_secs(8);
 /// Ticks of one second between two checks of the whole vault.
 const VERIFY_EVERY: u64 = 600;
 
@@ -32,10 +39,15 @@ const VERIFY_EVERY: u64 = 600;
 pub struct Service {
     pub signer: Arc<Signer>,
     pub connections: Connections,
-    /// The public key in whose name the bunker signs.
-    pub author: PublicKey,
-    endpoints: Arc<Endpoints>,
+    /// The identities that are served.
+    identities: HashMap<KeyId, PublicKey>,
+    directory: Arc<Directory>,
     transport: Arc<dyn Transport>,
+    pool: Option<Arc<RelayPool>>,
+    subscription: Subscription,
+    window: Duration,
+    looks: mpsc::UnboundedSender<Option<SyncSender<()>>>,
+    acks: mpsc::UnboundedSender<Sent>,
     machine: Mutex<Server>,
     known: Mutex<HashSet<(PublicKey, EndpointId)>>,
     activities: mpsc::Sender<Activity>,
@@ -48,6 +60,12 @@ pub struct Serving {
     activities: mpsc::Receiver<Activity>,
 }
 
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Serving {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Serving").finish_non_exhaustive()
@@ -58,6 +76,11 @@ impl Serving {
     /// The next thing that happened. Those that nobody takes are lost beyond a bound.
     pub async fn activity(&mut self) -> Option<Activity> {
         self.activities.recv().await
+    }
+
+    /// The service itself, for whoever changes what it serves.
+    pub(super) const fn service(&self) -> &Arc<Service> {
+        &self.service
     }
 
     /// The relays and how they are.
@@ -81,48 +104,81 @@ impl Drop for Serving {
     }
 }
 
+/// What a bunker is made of.
+pub struct Parts {
+    pub signer: Arc<Signer>,
+    pub connections: Connections,
+    pub identities: HashMap<KeyId, PublicKey>,
+    pub directory: Arc<Directory>,
+    pub transport: Arc<dyn Transport>,
+    /// Where relays of later endpoints are added.
+    pub pool: Option<Arc<RelayPool>>,
+}
+
 /// Subscribes, takes up what an earlier process left, and starts the tasks.
-pub async fn start(
-    signer: Arc<Signer>,
-    connections: Connections,
-    author: PublicKey,
-    endpoints: Arc<Endpoints>,
-    transport: Arc<dyn Transport>,
-    limits: Limits,
-) -> Result<Serving, Fault> {
+pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
     let (activities, watcher) = mpsc::channel(ACTIVITIES);
+    let (looks, to_look) = mpsc::unbounded_channel();
+    let (acks, sent) = mpsc::unbounded_channel();
+    let since = parts.signer.vault().now().minus(limits.window);
+    let filter = filter(&parts.directory.now(), since);
     let service = Arc::new(Service {
-        signer,
-        connections,
-        author,
-        endpoints,
-        transport,
+        subscription: parts.transport.subscribe(vec![filter], &Relays::All),
+        signer: parts.signer,
+        connections: parts.connections,
+        identities: parts.identities,
+        directory: parts.directory,
+        transport: parts.transport,
+        pool: parts.pool,
+        window: limits.window,
         machine: Mutex::new(Server::new(limits)),
         known: Mutex::default(),
         activities,
+        looks,
+        acks,
     });
     service.learn_clients()?;
-    let since = service.signer.vault().now().minus(limits.window);
-    let filter = Filter::new().kinds([Kind::NostrConnect]).to(service.endpoints.keys()).since(since);
-    let subscription = service.transport.subscribe(vec![filter], &Relays::All);
-    subscription.prefer(service.known().iter().map(|(client, _)| *client));
-    if let Err(error) = subscription.subscribed().await {
+    if let Err(error) = service.subscription.subscribed().await {
         // Relays that are down are tried again by the transport.
         service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
     }
-    service.resume()?;
     let tasks = vec![
-        tokio::spawn(receive(Arc::clone(&service), subscription)),
+        tokio::spawn(receive(Arc::clone(&service))),
         tokio::spawn(keep_time(Arc::clone(&service))),
+        tokio::spawn(look(Arc::clone(&service), to_look)),
+        tokio::spawn(acks::read(Arc::downgrade(&service), sent)),
     ];
-    Ok(Serving { service, tasks, activities: watcher })
+    let serving = Serving { service, tasks, activities: watcher };
+    serving.service.resume()?;
+    Ok(serving)
 }
 
-async fn receive(service: Arc<Service>, subscription: Subscription) {
+fn filter(endpoints: &Endpoints, since: Timestamp) -> Filter {
+    Filter::new().kinds([Kind::NostrConnect]).to(endpoints.keys()).since(since)
+}
+
+async fn receive(service: Arc<Service>) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(received) = subscription.recv().await {
+    while let Some(received) = service.subscription.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         tokio::spawn(Arc::clone(&service).take(received, place));
+    }
+}
+
+/// Looks at endpoints and clients anew whenever somebody says that they changed.
+async fn look(service: Arc<Service>, mut to_look: mpsc::UnboundedReceiver<Option<SyncSender<()>>>) {
+    while let Some(first) = to_look.recv().await {
+        let mut waiting: Vec<_> = first.into_iter().collect();
+        while let Ok(more) = to_look.try_recv() {
+            waiting.extend(more);
+        }
+        if let Err(error) = service.renew().await {
+            service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
+        }
+        for done in waiting {
+            // Whoever waited may have gone.
+            let _ = done.try_send(());
+        }
     }
 }
 
@@ -133,6 +189,10 @@ async fn keep_time(service: Arc<Service>) {
         second.tick().await;
         let effects = service.machine().tick(service.signer.vault().now());
         service.carry_out(effects);
+        if ticks % LOOK_EVERY == 0 {
+            // Another process may have changed them.
+            service.look_anew(None);
+        }
         if ticks % TIDY_EVERY == 0
             && let Err(error) = service.tidy().await
         {
@@ -160,11 +220,50 @@ impl Service {
         let _ = self.activities.try_send(activity);
     }
 
+    /// Says that endpoints or clients may have changed. `done` hears when they have been looked at.
+    pub fn look_anew(&self, done: Option<SyncSender<()>>) {
+        // Without the task the bunker is ending.
+        let _ = self.looks.send(done);
+    }
+
+    /// Takes up endpoints that are new, and leaves those that are gone.
+    async fn renew(&self) -> Result<(), Fault> {
+        self.learn_clients()?;
+        let before = self.directory.now();
+        let records = self.connections.endpoints()?;
+        let endpoints = Endpoints::open(self.signer.vault(), records, &self.identities, &before)?;
+        if endpoints.are(&before) {
+            return Ok(());
+        }
+        if let Some(pool) = &self.pool {
+            for relay in endpoints.relays()? {
+                pool.add(relay, RelayPolicy { allow_private: true });
+            }
+        }
+        let since = self.signer.vault().now().minus(self.window);
+        let filter = filter(&endpoints, since);
+        self.directory.replace(endpoints);
+        self.subscription.update(vec![filter]);
+        // A relay that does not answer is tried again; it must not hold up the others.
+        let _ = tokio::time::timeout(SUBSCRIBED, self.subscription.subscribed()).await;
+        Ok(())
+    }
+
+    /// What a relay said to an answer.
+    pub fn acknowledged(self: &Arc<Self>, id: &EventId, taken: bool) {
+        let effect = self.machine().acknowledged(id, taken);
+        self.carry_out(effect.into_iter().collect());
+    }
+
     /// Reads which clients are connected. Whether they still are is judged with each request.
     fn learn_clients(&self) -> Result<(), Fault> {
         let grants = self.connections.grants()?;
-        *self.known() =
-            grants.iter().map(|grant| (PublicKey::from_byte_array(grant.client), grant.endpoint)).collect();
+        let known: HashSet<_> = grants.iter().map(|grant| (grant.client_key(), grant.endpoint)).collect();
+        let mut old = self.known();
+        if *old != known {
+            self.subscription.prefer(known.iter().map(|(client, _)| *client));
+            *old = known;
+        }
         Ok(())
     }
 
@@ -188,7 +287,7 @@ impl Service {
 
     /// One event from a relay, from the first gate to its answer.
     async fn take(self: Arc<Self>, received: Received, place: OwnedSemaphorePermit) {
-        let Some(served) = self.endpoints.addressed(received.event.tags()).cloned() else { return };
+        let Some(served) = self.directory.now().addressed(received.event.tags()).cloned() else { return };
         let verified = received.event.is_verified();
         let Ok(event) = received.event.into_claim() else { return };
         let endpoint = served.record.id;
@@ -292,15 +391,12 @@ impl Service {
     }
 
     fn publish(self: &Arc<Self>, publication: Publication) {
-        let Some(served) = self.endpoints.get(publication.endpoint) else { return };
+        let endpoints = self.directory.now();
+        let Some(served) = endpoints.get(publication.endpoint) else { return };
         let event: &Event = &publication.event;
         let sent = self.transport.publish(event, &Relays::Only(served.relays.clone()));
-        let (service, id) = (Arc::clone(self), event.id);
-        tokio::spawn(async move {
-            let taken = sent.accepted().await.is_ok();
-            let effect = service.machine().acknowledged(&id, taken);
-            service.carry_out(effect.into_iter().collect());
-        });
+        // Without the task the bunker is ending; the answer is derived again after a restart.
+        let _ = self.acks.send((event.id, sent));
     }
 
     fn finished(&self, request: Option<EventId>) {
@@ -315,7 +411,7 @@ impl Service {
         let mut taken_up = 0;
         for request in unfinished {
             let row = request.row;
-            let Some(served) = self.endpoints.get(row.endpoint).cloned() else { continue };
+            let Some(served) = self.directory.now().get(row.endpoint).cloned() else { continue };
             let (service, now) = (Arc::clone(self), self.signer.vault().now());
             let Some((scheme, plaintext)) = read_stored_form(&row.received) else {
                 tokio::spawn(async move {

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{agent, audit, bitcoin, bunker, frost, keys, secrets, sign};
+use crate::{agent, approvals, audit, bitcoin, bunker, frost, keys, policies, secrets, sign};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +121,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<audit::Anchor>(),
             CallEntry::of::<audit::AcceptRollback>(),
             CallEntry::of::<bunker::MakeOffer>(),
+            CallEntry::of::<bunker::MakeNamedOffer>(),
             CallEntry::of::<bunker::WithdrawOffer>(),
             CallEntry::of::<agent::Create>(),
             CallEntry::of::<agent::List>(),
@@ -136,6 +137,27 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<agent::Decrypt>(),
             CallEntry::of::<agent::AuditTail>(),
             CallEntry::of::<agent::End>(),
+            CallEntry::of::<bunker::manage::Apps>(),
+            CallEntry::of::<bunker::manage::SetGrant>(),
+            CallEntry::of::<bunker::manage::Revoke>(),
+            CallEntry::of::<bunker::manage::AutoApprove>(),
+            CallEntry::of::<bunker::manage::CreateToken>(),
+            CallEntry::of::<bunker::manage::ListTokens>(),
+            CallEntry::of::<bunker::manage::RevokeToken>(),
+            CallEntry::of::<bunker::manage::Stop>(),
+            CallEntry::of::<bunker::pairing::PairWith>(),
+            CallEntry::of::<approvals::Pending>(),
+            CallEntry::of::<approvals::Decide>(),
+            CallEntry::of::<approvals::Vote>(),
+            CallEntry::of::<policies::List>(),
+            CallEntry::of::<policies::Show>(),
+            CallEntry::of::<policies::Put>(),
+            CallEntry::of::<policies::Remove>(),
+            CallEntry::of::<policies::Explain>(),
+            CallEntry::of::<policies::Simulate>(),
+            CallEntry::of::<policies::ListPersons>(),
+            CallEntry::of::<policies::AddPerson>(),
+            CallEntry::of::<policies::RemovePerson>(),
         ]
     }
 }

@@ -80,10 +80,11 @@ impl Tour<'_> {
         clock.done("relay", &format!("{}, on this machine only", relay.url()));
 
         let clock = self.steps.clock();
-        let (approver, desk) = serve::approver(output, check);
+        let serve::Asking { approver, desk, attendance: _attendance } =
+            serve::approver(output, self.keep, check)?;
         let bunker = self.keep.bunker(approver);
         let until = SystemClock.now().plus(PROBE.0);
-        let probe = Limits { expires: Some(until), uses: Some(PROBE.1), per_minute: None };
+        let probe = Limits { expires: Some(until), uses: Some(PROBE.1), ..Limits::default() };
         let probe = self.offer(&bunker, &relay, probe)?;
         let offer = self.offer(&bunker, &relay, Limits::default())?;
         let transport = Arc::new(relay.local(InboxLimits::default()));

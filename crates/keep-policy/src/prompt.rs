@@ -1,0 +1,105 @@
+//! What a person is shown.
+
+use keep_types::{
+    DisplayText, KeyId, MessageFacts, Operation, Origin, PublicKey, Request, SpendFacts, Tag, Timestamp,
+};
+
+use crate::{Approval, Grant, kind_name};
+
+/// What a person is shown before deciding. Decoded from the very bytes that would be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Who asks.
+    pub origin: Origin,
+    /// The key that is to be used.
+    pub key: KeyId,
+    /// What the asker calls itself. Unauthenticated.
+    pub claims: DisplayText,
+    /// The name that the owner gave the asker, if any.
+    pub name: DisplayText,
+    /// What it asks for.
+    pub operation: Operation,
+    /// The kind of the event.
+    pub kind: Option<keep_types::Kind>,
+    /// The time that the event claims.
+    pub created_at: Option<Timestamp>,
+    /// The tags of the event.
+    pub tags: Vec<Vec<DisplayText>>,
+    /// The content of the event (not the plaintext of an encryption).
+    pub content: DisplayText,
+    /// The other side of an encryption or decryption.
+    pub peer: Option<PublicKey>,
+    /// What a transaction does.
+    pub spend: Option<SpendFacts>,
+    /// What a message in the name of a Bitcoin address says.
+    pub message: Option<MessageFacts>,
+    /// Why it is asked: the rule that says so, or that none covers it.
+    pub because: String,
+    /// Who must approve.
+    pub approval: Approval,
+}
+
+/// The longest text that a person is shown of one field, in characters; the rest is cut with `…`.
+const MAX_SHOWN: usize = 10_000;
+
+impl Prompt {
+    /// What a person is shown who wants to confirm what a program of the owner asks for.
+    pub fn of_owner(request: &Request) -> Self {
+        Self::shown(request, "uses over the socket are to be confirmed".to_owned(), Approval::Owner)
+    }
+
+    pub(crate) fn of_session(request: &Request, name: &str, because: String, approval: Approval) -> Self {
+        Self { claims: name.into(), ..Self::shown(request, because, approval) }
+    }
+
+    pub(crate) fn new(request: &Request, grant: &Grant, because: String, approval: Approval) -> Self {
+        let shown = Self::shown(request, because, approval);
+        Self {
+            claims: grant.claims.as_deref().unwrap_or_default().into(),
+            name: grant.name.as_deref().unwrap_or_default().into(),
+            ..shown
+        }
+    }
+
+    fn shown(request: &Request, because: String, approval: Approval) -> Self {
+        let event = request.intent.event();
+        let text = |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect();
+        Self {
+            origin: request.origin,
+            key: request.key,
+            claims: DisplayText::default(),
+            name: DisplayText::default(),
+            operation: request.intent.operation(),
+            kind: request.intent.kind(),
+            created_at: event.map(|e| Timestamp::from_secs(e.created_at.as_secs())),
+            tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
+            content: DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
+            peer: request.intent.peer().copied(),
+            spend: request.intent.spend().cloned(),
+            message: request.intent.message().cloned(),
+            because,
+            approval,
+        }
+    }
+
+    /// What events of this kind are, in words.
+    pub fn kind_name(&self) -> Option<&'static str> {
+        self.kind.and_then(|kind| kind_name(kind.as_u16()))
+    }
+
+    /// Whom the event names: the values of its `p` tags.
+    pub fn recipients(&self) -> Vec<&DisplayText> {
+        self.values("p").collect()
+    }
+
+    /// The amount of a zap request (NIP-57, kind 9734) in millisatoshi.
+    pub fn zap_millisats(&self) -> Option<u64> {
+        self.kind.filter(|kind| kind.as_u16() == 9734)?;
+        self.values("amount").next()?.as_str().parse().ok()
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DisplayText> {
+        let of_name = move |tag: &&Vec<DisplayText>| tag.first().is_some_and(|first| first.as_str() == name);
+        self.tags.iter().filter(of_name).filter_map(|tag| tag.get(1))
+    }
+}

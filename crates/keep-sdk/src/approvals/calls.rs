@@ -1,0 +1,85 @@
+//! What can be asked about requests that wait.
+
+use std::collections::HashMap;
+
+use keep_policy::Remember;
+use keep_signer::Policies;
+use keep_types::{ErrorCode, Fault, SecretText};
+use serde::{Deserialize, Serialize};
+
+use super::queue::{Approvals, OWNER, Tally};
+use super::{Lasting, PendingView, VoteView};
+use crate::call::{Call, Class, Host, secret};
+
+/// Lists what waits.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Pending {}
+
+impl Call for Pending {
+    const NAME: &'static str = "approvals.pending";
+    const CLASS: Class = Class::Use;
+    type Reply = Vec<PendingView>;
+
+    fn run(self, host: &Host) -> Result<Vec<PendingView>, Fault> {
+        let keys = host.vault().keys()?;
+        let names: HashMap<_, _> = keys.into_iter().map(|key| (key.id, key.name.to_string())).collect();
+        let name = |key| names.get(&key).cloned().unwrap_or_default();
+        Ok(host.state::<Approvals>().each(|waiting| PendingView::new(waiting, name)))
+    }
+}
+
+/// The owner decides.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Decide {
+    pub id: String,
+    pub approve: bool,
+    pub lasting: Option<Lasting>,
+}
+
+impl Call for Decide {
+    const NAME: &'static str = "approvals.decide";
+    const CLASS: Class = Class::Manage;
+    type Reply = VoteView;
+
+    fn run(self, host: &Host) -> Result<VoteView, Fault> {
+        let until = |seconds| host.now().plus(std::time::Duration::from_secs(seconds));
+        let remember = self
+            .lasting
+            .map(|lasting| Remember { breadth: lasting.breadth, until: lasting.seconds.map(until) });
+        Ok(view(host.state::<Approvals>().vote(&self.id, self.approve, OWNER, remember)?))
+    }
+}
+
+/// Another person decides, who shows a code instead of the vault's passphrase.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Vote {
+    pub id: String,
+    pub approve: bool,
+    pub person: String,
+    #[serde(with = "secret::text")]
+    pub code: SecretText,
+}
+
+impl Call for Vote {
+    const NAME: &'static str = "approvals.vote";
+    const CLASS: Class = Class::Use;
+    type Reply = VoteView;
+
+    fn run(self, host: &Host) -> Result<VoteView, Fault> {
+        let persons = Policies::new(host.vault().clone()).persons()?;
+        let is_meant = persons.iter().find(|person| person.name == self.person);
+        if !is_meant.is_some_and(|person| person.has_code(self.code.expose())) {
+            let message = "this is not the code of a person who may approve";
+            return Err(Fault::new(ErrorCode::RefusedByPolicy, message)
+                .with_hint("the owner lets somebody approve with `keep policy person add`"));
+        }
+        Ok(view(host.state::<Approvals>().vote(&self.id, self.approve, &self.person, None)?))
+    }
+}
+
+const fn view(tally: Tally) -> VoteView {
+    match tally {
+        Tally::Settled { approved } => VoteView { settled: true, approved, needs: 0 },
+        Tally::NeedsMore(needs) => VoteView { settled: false, approved: true, needs },
+    }
+}

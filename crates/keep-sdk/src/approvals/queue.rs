@@ -1,0 +1,250 @@
+//! The queue in the process that serves. Terminal, command line and other approvers look at the same one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use keep_policy::{Prompt, Remember};
+use keep_signer::{Approver, Decision, Reply, Settled};
+use keep_types::{DisplayText, ErrorCode, Fault, Origin, Timestamp};
+use tokio::sync::watch;
+
+use crate::now;
+
+/// Who the owner is among those who approve.
+pub(crate) const OWNER: &str = "owner";
+
+/// Requests that wait. How many may wait is bounded by those that ask.
+#[derive(Debug, Default)]
+pub struct Approvals {
+    waiting: Mutex<BTreeMap<u64, Waiting>>,
+    next: AtomicUsize,
+    attended: AtomicUsize,
+    changes: watch::Sender<u64>,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub id: String,
+    pub prompt: Prompt,
+    pub since: Timestamp,
+    /// Who said yes so far.
+    pub yes: BTreeSet<String>,
+    reply: Option<Reply>,
+}
+
+impl Waiting {
+    fn is_moot(&self) -> bool {
+        self.reply.as_ref().is_none_or(Reply::is_moot)
+    }
+}
+
+/// As long as this lives, somebody can be asked.
+#[derive(Debug)]
+#[must_use = "without it nobody can be asked"]
+pub struct Attendance(Arc<Approvals>);
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.attended.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a vote came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tally {
+    /// The request is decided.
+    Settled { approved: bool },
+    /// So many more persons must say yes.
+    NeedsMore(u8),
+}
+
+impl Approvals {
+    /// Somebody can be asked from now on: at this terminal, or by `keep approve`.
+    pub fn attend(self: &Arc<Self>) -> Attendance {
+        self.attended.fetch_add(1, Ordering::AcqRel);
+        Attendance(Arc::clone(self))
+    }
+
+    /// Changes whenever the queue does.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    /// What waits, the oldest first, after what was settled elsewhere is gone.
+    pub(crate) fn each<T>(&self, view: impl Fn(&Waiting) -> T) -> Vec<T> {
+        let mut waiting = self.lock();
+        waiting.retain(|_, one| !one.is_moot());
+        waiting.values().map(view).collect()
+    }
+
+    /// What waits, the oldest first: its id and what a person is shown.
+    pub fn prompts(&self) -> Vec<(String, Prompt)> {
+        self.each(|one| (one.id.clone(), one.prompt.clone()))
+    }
+
+    /// The owner's decision about the request whose id begins with `id`. Says whether it is settled.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when no request, or more than one, is meant.
+    pub fn decide(&self, id: &str, approve: bool, remember: Option<Remember>) -> Result<bool, Fault> {
+        Ok(matches!(self.vote(id, approve, OWNER, remember)?, Tally::Settled { .. }))
+    }
+
+    pub(crate) fn vote(
+        &self,
+        id: &str,
+        approve: bool,
+        person: &str,
+        remember: Option<Remember>,
+    ) -> Result<Tally, Fault> {
+        let tally = {
+            let mut waiting = self.lock();
+            waiting.retain(|_, one| !one.is_moot());
+            let at = find(&waiting, id)?;
+            let Some(one) = waiting.get_mut(&at) else { return Err(unknown(id)) };
+            if remember.is_some() && !matches!(one.prompt.origin, Origin::Nip46 { .. }) {
+                let message = "only for clients of the bunker a decision can hold for longer";
+                return Err(Fault::new(ErrorCode::Usage, message).with_hint("decide it for this once"));
+            }
+            if approve {
+                one.yes.insert(person.to_owned());
+            }
+            let persons = u8::try_from(one.yes.len()).unwrap_or(u8::MAX);
+            let needed = one.prompt.approval.persons();
+            if approve && persons < needed {
+                Tally::NeedsMore(needed - persons)
+            } else {
+                let settled = Settled { approved: approve, persons, remember };
+                if let Some(reply) = waiting.remove(&at).and_then(|one| one.reply) {
+                    reply.decide(Decision::Settled(settled));
+                }
+                Tally::Settled { approved: approve }
+            }
+        };
+        self.changed();
+        Ok(tally)
+    }
+}
+
+fn find(waiting: &BTreeMap<u64, Waiting>, id: &str) -> Result<u64, Fault> {
+    let mut meant = waiting.iter().filter(|(_, one)| !id.is_empty() && one.id.starts_with(id)).map(|(at, _)| *at);
+    match (meant.next(), meant.next()) {
+        (Some(at), None) => Ok(at),
+        (Some(_), Some(_)) => {
+            let message = format!("more than one waiting request begins with \"{}\"", DisplayText::truncated(id, 40));
+            Err(Fault::new(ErrorCode::NotFound, message).with_hint("give more of its id, see `keep pending`"))
+        }
+        (None, _) => Err(unknown(id)),
+    }
+}
+
+fn unknown(id: &str) -> Fault {
+    let message = format!("no request \"{}\" waits", DisplayText::truncated(id, 40));
+    Fault::new(ErrorCode::NotFound, message).with_hint("`keep pending` shows what waits; it may have been decided, or run out")
+}
+
+impl Approver for Approvals {
+    fn available(&self) -> bool {
+        self.attended.load(Ordering::Acquire) > 0
+    }
+
+    fn ask(&self, prompt: Prompt, reply: Reply) {
+        let mut random = [0; 4];
+        let at = self.next.fetch_add(1, Ordering::Relaxed) as u64;
+        // Only a name to point at the request with.
+        if getrandom::getrandom(&mut random).is_err() {
+            random = (at as u32).to_be_bytes();
+        }
+        let id = hex::encode(random);
+        let one = Waiting { id, prompt, since: now(), yes: BTreeSet::new(), reply: Some(reply) };
+        self.lock().insert(at, one);
+        self.changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keep_policy::{Approval, Basis, Grant, Policy, Rule, Standing, Usage, Verdict, judge};
+    use keep_types::{EndpointId, EventTemplate, Intent, JobId, KeyId, Origin, PublicKey, Request, RequestId};
+
+    fn prompt(approval: Approval) -> Prompt {
+        let client = PublicKey::from_byte_array([2; 32]);
+        let (endpoint, key) = (EndpointId::from_bytes([1; 16]), KeyId::from_bytes([2; 16]));
+        let rule = Rule { approval: Some(approval), ..Rule::sign(keep_policy::Effect::Ask, &[1]) };
+        let policy = Policy { rules: vec![rule], ..Policy::default() };
+        let grant = Grant::new(&client, endpoint, key, policy, keep_policy::Limits::default(), Timestamp::ZERO);
+        let event = EventTemplate::new(1, "hello", vec![], 1).into_unsigned(client).unwrap();
+        let request = Request {
+            id: RequestId::from_bytes([3; 32]),
+            origin: Origin::Nip46 { client, endpoint },
+            key,
+            intent: Intent::SignEvent(event),
+            asked_at: Timestamp::ZERO,
+        };
+        let standing = Standing::Client {
+            grant: &grant,
+            followed: None,
+            usage: &mut Usage::default(),
+            relays: &[],
+            identity: &client,
+        };
+        match judge(request, JobId::fresh(), standing, Basis::Fresh, Timestamp::ZERO) {
+            Verdict::Ask(question) => question.prompt,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn asked(queue: &Approvals, approval: Approval) -> tokio::sync::oneshot::Receiver<Decision> {
+        let (reply, decision) = Reply::pair();
+        queue.ask(prompt(approval), reply);
+        decision
+    }
+
+    #[test]
+    fn nobody_can_be_asked_unless_somebody_attends() {
+        let queue = Arc::new(Approvals::default());
+        assert!(!queue.available());
+        let attendance = queue.attend();
+        assert!(queue.available());
+        drop(attendance);
+        assert!(!queue.available());
+    }
+
+    #[test]
+    fn one_person_is_not_two() {
+        let queue = Approvals::default();
+        let mut decision = asked(&queue, Approval::TwoPersons);
+        let id = queue.prompts()[0].0.clone();
+        assert_eq!(queue.vote(&id, true, OWNER, None).unwrap(), Tally::NeedsMore(1));
+        assert_eq!(queue.vote(&id, true, OWNER, None).unwrap(), Tally::NeedsMore(1), "the same person again");
+        assert!(decision.try_recv().is_err());
+        assert_eq!(queue.vote(&id[..6], true, "bob", None).unwrap(), Tally::Settled { approved: true });
+        let settled = Settled { approved: true, persons: 2, remember: None };
+        assert_eq!(decision.try_recv().unwrap(), Decision::Settled(settled));
+        assert!(queue.prompts().is_empty());
+        assert_eq!(queue.vote(&id, true, "bob", None).unwrap_err().code(), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn one_no_is_enough_and_what_is_gone_is_not_shown() {
+        let queue = Approvals::default();
+        let mut refused = asked(&queue, Approval::TwoPersons);
+        let gone = asked(&queue, Approval::Owner);
+        let id = queue.prompts()[0].0.clone();
+        assert_eq!(queue.vote(&id, false, "bob", None).unwrap(), Tally::Settled { approved: false });
+        assert!(matches!(refused.try_recv().unwrap(), Decision::Settled(Settled { approved: false, .. })));
+        drop(gone);
+        assert!(queue.prompts().is_empty());
+    }
+}

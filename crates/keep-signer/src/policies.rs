@@ -1,0 +1,243 @@
+//! Named policies of a vault, and the persons who may approve beside the owner.
+
+use std::sync::Arc;
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_policy::{Builtin, Grant, Policy};
+use keep_types::{Collection, DisplayText, ErrorCode, Fault, Origin, Record, Timestamp};
+use keep_vault::{Tx, Vault, VaultError};
+use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::Endpoint;
+
+/// What lies in the collection of policies.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum PolicyRow {
+    /// A named policy.
+    #[n(0)]
+    Policy(#[n(0)] Policy),
+    /// A person who may approve.
+    #[n(1)]
+    Person(#[n(0)] Person),
+}
+
+/// A person who may approve beside the owner, known by a code that only this person has.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Person {
+    /// The name.
+    #[n(0)]
+    pub name: String,
+    /// SHA-256 of the code, which is 32 random bytes in hexadecimal.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    code: [u8; 32],
+    /// Since when.
+    #[n(2)]
+    pub added_at: Timestamp,
+}
+
+impl Record for PolicyRow {
+    const COLLECTION: Collection = Collection::Policies;
+}
+
+impl PolicyRow {
+    /// The policy, if it is one.
+    pub const fn policy(&self) -> Option<&Policy> {
+        match self {
+            Self::Policy(policy) => Some(policy),
+            Self::Person(_) => None,
+        }
+    }
+}
+
+impl Person {
+    /// Whether `code` is this person's. Compared in constant time.
+    pub fn has_code(&self, code: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(code.trim().as_bytes()).into();
+        self.code.ct_eq(&digest).into()
+    }
+}
+
+/// The policy of this name, as it stands now.
+pub(crate) fn followed(tx: &mut Tx<'_, '_>, name: &str) -> Result<Option<Arc<PolicyRow>>, VaultError> {
+    let place = tx.locate::<PolicyRow>(&Policy::natural_key(name));
+    tx.get_shared::<PolicyRow>(&place)
+}
+
+pub(crate) fn no_policy(name: &str) -> VaultError {
+    let shown = DisplayText::truncated(name, 80);
+    let fault = Fault::new(ErrorCode::NotFound, format!("there is no policy \"{shown}\""));
+    VaultError::Rejected(fault.with_hint("`keep policy list` shows those that there are"))
+}
+
+fn rejected(code: ErrorCode, message: String, hint: &str) -> VaultError {
+    VaultError::Rejected(Fault::new(code, message).with_hint(hint))
+}
+
+/// The named policies of a vault. The built-in ones are there beside them and cannot be changed.
+#[derive(Debug, Clone)]
+pub struct Policies {
+    vault: Arc<Vault>,
+}
+
+impl Policies {
+    /// The policies of `vault`.
+    pub const fn new(vault: Arc<Vault>) -> Self {
+        Self { vault }
+    }
+
+    fn rows(&self) -> Result<Vec<PolicyRow>, VaultError> {
+        Ok(self.vault.all()?.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The policies that the owner made, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn list(&self) -> Result<Vec<Policy>, VaultError> {
+        let mut policies: Vec<Policy> = self.rows()?.iter().filter_map(|row| row.policy().cloned()).collect();
+        policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(policies)
+    }
+
+    /// The policy of this name, and whether it is one that the owner made.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`]; when the store cannot be read.
+    pub fn find(&self, name: &str) -> Result<(Policy, bool), VaultError> {
+        if let Ok(builtin) = name.parse::<Builtin>() {
+            return Ok((builtin.policy(), false));
+        }
+        let found = self.list()?.into_iter().find(|policy| policy.name == name);
+        found.map(|policy| (policy, true)).ok_or_else(|| no_policy(name))
+    }
+
+    /// Adds a policy, or replaces the one of its name; then every client that follows it is judged by the new one at once.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when it is there already and is not to be replaced, or built in;
+    /// [`ErrorCode::NotFound`] when there is none to replace.
+    pub fn put(&self, policy: Policy, replace: bool) -> Result<(), VaultError> {
+        let name = policy.name.clone();
+        if name.parse::<Builtin>().is_ok() {
+            let message = format!("the policy {name} is built in");
+            return Err(rejected(ErrorCode::AlreadyExists, message, "give yours another name"));
+        }
+        let pending = self.vault.submit(move |tx| {
+            let place = tx.locate::<PolicyRow>(&Policy::natural_key(&name));
+            match (tx.get::<PolicyRow>(&place)?.is_some(), replace) {
+                (true, false) => {
+                    let message = format!("there is a policy {name} already");
+                    return Err(rejected(ErrorCode::AlreadyExists, message, "change it with `keep policy edit`"));
+                }
+                (false, true) => return Err(no_policy(&name)),
+                (true, true) | (false, false) => {}
+            }
+            tx.put(place, &PolicyRow::Policy(policy))?;
+            let action = if replace { Action::PolicyChanged } else { Action::PolicyAdded };
+            tx.audit(Draft::new(action, Outcome::Allowed, &Origin::Cli).reason(format!("policy {name}")));
+            Ok(())
+        });
+        pending.wait().map(|_| ())
+    }
+
+    /// Removes a policy that no client and no address follows.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`]; [`ErrorCode::AlreadyExists`] while it is in use. A client that begins to follow it at the
+    /// same moment is refused everything.
+    pub fn remove(&self, name: &str) -> Result<(), VaultError> {
+        let grants: Vec<Grant> = self.vault.all()?.into_iter().map(|(_, grant)| grant).collect();
+        let endpoints: Vec<Endpoint> = self.vault.all()?.into_iter().map(|(_, endpoint)| endpoint).collect();
+        let clients = grants.iter().filter(|grant| grant.follows && grant.policy.name == name).count();
+        let addresses = endpoints.iter().filter(|end| end.follows && end.policy.name == name).count();
+        if clients + addresses > 0 {
+            let message = format!("{clients} clients and {addresses} addresses follow the policy {name}");
+            return Err(rejected(ErrorCode::AlreadyExists, message, "revoke them first, see `keep nip46 apps`"));
+        }
+        if name.parse::<Builtin>().is_ok() {
+            let message = format!("the policy {name} is built in");
+            return Err(rejected(ErrorCode::InvalidInput, message, "only policies of your own can be removed"));
+        }
+        let name = name.to_owned();
+        let pending = self.vault.submit(move |tx| {
+            let place = tx.locate::<PolicyRow>(&Policy::natural_key(&name));
+            if !tx.delete::<PolicyRow>(&place)? {
+                return Err(no_policy(&name));
+            }
+            let entry = Draft::new(Action::PolicyRemoved, Outcome::Allowed, &Origin::Cli);
+            tx.audit(entry.reason(format!("policy {name}")));
+            Ok(())
+        });
+        pending.wait().map(|_| ())
+    }
+
+    /// The persons who may approve beside the owner, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn persons(&self) -> Result<Vec<Person>, VaultError> {
+        let person = |row| match row {
+            PolicyRow::Person(person) => Some(person),
+            PolicyRow::Policy(_) => None,
+        };
+        let mut persons: Vec<Person> = self.rows()?.into_iter().filter_map(person).collect();
+        persons.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(persons)
+    }
+
+    /// Lets a person approve; gives the code, which is kept nowhere.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`]; [`ErrorCode::InvalidInput`] for a name that is none.
+    pub fn add_person(&self, name: &str) -> Result<String, VaultError> {
+        let is_plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == '.';
+        if !(1..=64).contains(&name.len()) || !name.chars().all(is_plain) || name == "owner" {
+            let message = "a person's name has letters, digits, -, _ and ., and is not \"owner\"".to_owned();
+            return Err(rejected(ErrorCode::InvalidInput, message, "choose another name"));
+        }
+        let mut random = [0; 32];
+        getrandom::getrandom(&mut random)?;
+        let code = hex::encode(random);
+        let (name, digest) = (name.to_owned(), Sha256::digest(code.as_bytes()).into());
+        let pending = self.vault.submit(move |tx| {
+            let place = tx.locate::<PolicyRow>(&person_key(&name));
+            if tx.get::<PolicyRow>(&place)?.is_some() {
+                let message = format!("{name} may approve already");
+                return Err(rejected(ErrorCode::AlreadyExists, message, "remove the person first for a new code"));
+            }
+            let person = Person { name: name.clone(), code: digest, added_at: tx.now() };
+            tx.put(place, &PolicyRow::Person(person))?;
+            let entry = Draft::new(Action::PersonAdded, Outcome::Allowed, &Origin::Cli);
+            tx.audit(entry.reason(format!("{name} may approve")));
+            Ok(())
+        });
+        pending.wait().map(|_| code)
+    }
+
+    /// A person may no longer approve.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`].
+    pub fn remove_person(&self, name: &str) -> Result<(), VaultError> {
+        let name = name.to_owned();
+        let pending = self.vault.submit(move |tx| {
+            let place = tx.locate::<PolicyRow>(&person_key(&name));
+            if !tx.delete::<PolicyRow>(&place)? {
+                let shown = DisplayText::truncated(&name, 80);
+                let message = format!("there is no person \"{shown}\" who may approve");
+                return Err(rejected(ErrorCode::NotFound, message, "see `keep policy person list`"));
+            }
+            let entry = Draft::new(Action::PersonRemoved, Outcome::Allowed, &Origin::Cli);
+            tx.audit(entry.reason(format!("{name} may no longer approve")));
+            Ok(())
+        });
+        pending.wait().map(|_| ())
+    }
+}
+
+fn person_key(name: &str) -> Vec<u8> {
+    [b"person:", name.as_bytes()].concat()
+}

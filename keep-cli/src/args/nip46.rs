@@ -1,0 +1,184 @@
+//! `keep nip46`: clients of the bunker.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub enum Nip46 {
+    /// Let a client do something, or change what it may do; holds at once
+    ///
+    /// A client that is not connected yet is granted it at the latest bunker address of the key. What --permissions does
+    /// not name is refused. A sign_event permission signs the kinds of --auto-approve-kinds, and asks for the others.
+    Grant(Grant),
+    /// List connected clients
+    Apps,
+    /// Disconnect a client, also for requests that wait
+    Revoke {
+        /// Its name, npub or public key in hex
+        client: String,
+    },
+    /// Let clients sign kinds of events without asking
+    AutoApprove(AutoApprove),
+    /// Addresses to hand out, whose secret carries a policy
+    #[command(subcommand)]
+    Token(Token),
+    /// Answer a client that shows a nostrconnect:// address
+    Connect(Connect),
+    /// Ask another bunker something, as a client
+    Call(Call),
+    /// The kill switch: stop answering all clients, until `keep nip46 resume`
+    Stop,
+    /// Answer clients again
+    Resume,
+    /// List requests that wait for a person
+    Pending,
+    /// Approve a request that waits
+    Approve(Decide),
+    /// Refuse a request that waits
+    Deny(Decide),
+}
+
+#[derive(Debug, Args)]
+pub struct Bounds {
+    /// At most so many uses in all
+    #[arg(long, value_name = "N")]
+    pub max_uses: Option<u64>,
+    /// At most so many in each minute of the clock
+    #[arg(long, value_name = "N")]
+    pub per_minute: Option<u32>,
+    /// At most so many in each hour of the clock
+    #[arg(long, value_name = "N")]
+    pub per_hour: Option<u32>,
+    /// At most so many in each day (universal time)
+    #[arg(long, value_name = "N")]
+    pub per_day: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct Grant {
+    /// The client's npub or public key in hex; one that is connected also by its name
+    pub client: String,
+    /// Your name for it
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Methods with commas between, such as get_public_key,sign_event,nip44_encrypt, or all
+    #[arg(long, value_name = "METHODS", conflicts_with = "policy")]
+    pub permissions: Option<String>,
+    /// Kinds that it may sign without asking, with commas between
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "permissions")]
+    pub auto_approve_kinds: Vec<u16>,
+    /// A policy instead, by name
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// For how long: seconds, 15m, 24h, 30d, session (until it logs out or the bunker ends), or forever
+    #[arg(long, default_value = "forever", value_name = "TIME")]
+    pub duration: String,
+    #[command(flatten)]
+    pub bounds: Bounds,
+    /// Refuse it everything, until it is granted something again
+    #[arg(long)]
+    pub suspend: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AutoApprove {
+    /// Kinds with commas between
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', required = true)]
+    pub kinds: Vec<u16>,
+    /// Only this client: its name, npub or public key in hex; without it, every one that is connected
+    #[arg(long)]
+    pub client: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a bunker:// address whose secret carries a policy
+    Create(TokenCreate),
+    /// List tokens
+    List,
+    /// Withdraw a token, with the clients that took it
+    Revoke {
+        /// Its id or the beginning of it, its name, or its address
+        token: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TokenCreate {
+    /// The policy of whoever connects with it
+    #[arg(long, default_value = "social", value_name = "NAME")]
+    pub policy: String,
+    /// Your name for it, and for the client that takes it
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How many clients may connect with it
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub uses: u32,
+    /// When it, and what was granted for it, ends: seconds, 24h, 30d, or never
+    #[arg(long, default_value = "never", value_name = "TIME")]
+    pub expires: String,
+    /// A relay to listen on; without one, those of the key's latest address
+    #[arg(long, value_name = "URL")]
+    pub relay: Vec<String>,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// The client's nostrconnect:// address, or - to read it from stdin
+    pub uri: String,
+    /// What it may do without asking
+    #[arg(long, default_value = "social", value_name = "NAME")]
+    pub policy: String,
+    /// Your name for it
+    #[arg(long)]
+    pub name: Option<String>,
+    /// For how long: seconds, 24h, 30d, or forever
+    #[arg(long, default_value = "forever", value_name = "TIME")]
+    pub duration: String,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+#[derive(Debug, Args)]
+pub struct Call {
+    /// The bunker:// address, or - to read it from stdin
+    pub uri: String,
+    /// The method: ping, get_public_key, sign_event, nip44_encrypt, …
+    pub method: String,
+    /// Its parameters: for sign_event the event as JSON, for the others the peer and the text
+    pub params: Vec<String>,
+    /// Keeps the client's key in this file, so that the next call is from the same client
+    #[arg(long, value_name = "FILE")]
+    pub client_key_file: Option<PathBuf>,
+    /// How long to wait for each answer
+    #[arg(long, default_value = "60", value_name = "TIME")]
+    pub timeout: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The request's id, or the beginning of it; see `keep pending`
+    pub id: String,
+    /// For longer than this once: 5m, 1h, 24h, or always
+    #[arg(long = "for", value_name = "TIME")]
+    pub lasting: Option<String>,
+    /// What else it holds for: the same kind of request, or everything that this client asks
+    #[arg(long, value_enum, default_value_t, requires = "lasting")]
+    pub scope: ScopeName,
+    /// Decide as another person than the owner; the code is asked for, or comes from KEEP_APPROVAL_CODE
+    #[arg(long = "as", value_name = "PERSON", conflicts_with = "lasting")]
+    pub person: Option<String>,
+}
+
+/// What a lasting decision is about.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum ScopeName {
+    /// The same method, and for events the same kind
+    #[default]
+    Kind,
+    /// Everything that this client asks
+    Client,
+}

@@ -1,0 +1,141 @@
+//! `keep nip46 call`: asking another bunker, as a client.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use keep_sdk::{
+    BunkerUri, ErrorCode, EventTemplate, Fault, PoolOptions, PublicKey, RelayPolicy, RelayPool, RemoteSigner,
+    Scheme, SecretKey32, SecretText, parse_duration,
+};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::connect::address;
+use crate::args::nip46::Call;
+use crate::commands::serve::runtime;
+use crate::ending::Ending;
+use crate::output::View;
+use crate::secrets::unreadable;
+use crate::session::Session;
+use crate::style::Style;
+
+/// What the bunker answered.
+#[derive(Serialize)]
+struct Answer {
+    method: String,
+    result: serde_json::Value,
+}
+
+impl View for Answer {
+    fn human(&self, _: Style) -> String {
+        self.result.as_str().map_or_else(|| self.result.to_string(), str::to_owned)
+    }
+}
+
+pub fn run(session: &Session, arguments: &Call) -> Result<(), Ending> {
+    let uri = BunkerUri::parse(&address(&arguments.uri)?).map_err(Fault::from)?;
+    let wait = parse_duration(&arguments.timeout).map_err(|e| Fault::new(ErrorCode::Usage, e.to_string()))?;
+    let key = arguments.client_key_file.as_deref().map(client_key).transpose()?;
+    let result = runtime()?.block_on(async {
+        let asking = ask(&uri, key.as_ref(), &arguments.method, &arguments.params);
+        tokio::time::timeout(wait, asking).await.unwrap_or_else(|_| {
+            Err(Fault::new(ErrorCode::TimedOut, "the bunker did not answer in time")
+                .with_hint("it may wait for its owner; try again with a longer --timeout"))
+        })
+    })?;
+    session.output.show(&Answer { method: arguments.method.clone(), result })
+}
+
+async fn ask(
+    uri: &BunkerUri,
+    key: Option<&SecretKey32>,
+    method: &str,
+    params: &[String],
+) -> Result<serde_json::Value, Fault> {
+    let pool = Arc::new(RelayPool::new(PoolOptions::default())?);
+    for relay in uri.relays() {
+        pool.add(relay.clone(), RelayPolicy { allow_private: true });
+    }
+    let signer = RemoteSigner::connect_as(uri, Arc::clone(&pool) as _, "keep", key).await?;
+    let asked = answer(&signer, method, params).await;
+    drop(signer);
+    pool.shutdown().await;
+    asked
+}
+
+async fn answer(signer: &RemoteSigner, method: &str, params: &[String]) -> Result<serde_json::Value, Fault> {
+    let text = |text: &str| serde_json::Value::from(text);
+    let param = |at: usize, what: &str| {
+        params.get(at).cloned().ok_or_else(|| {
+            Fault::new(ErrorCode::Usage, format!("{method} needs {what}")).with_hint("see `keep nip46 call --help`")
+        })
+    };
+    let peer = || match param(0, "the other side's public key")?.as_str() {
+        "self" => Ok(*signer.public_key()),
+        given => PublicKey::parse(given)
+            .map_err(|_| Fault::new(ErrorCode::InvalidInput, "the other side is no public key")),
+    };
+    Ok(match method {
+        "connect" => text("ack"),
+        "ping" => {
+            signer.ping().await?;
+            text("pong")
+        }
+        "get_public_key" => text(&signer.public_key().to_hex()),
+        "sign_event" => {
+            let template = EventTemplate::from_json(&param(0, "the event as JSON")?)?;
+            let event = signer.sign_event(template).await?;
+            serde_json::to_value(event).map_err(|_| Fault::new(ErrorCode::Bug, "an event has no JSON form"))?
+        }
+        "nip44_encrypt" | "nip04_encrypt" => {
+            let message = SecretText::new(param(1, "the text")?);
+            text(&signer.encrypt(scheme(method), peer()?, message).await?)
+        }
+        "nip44_decrypt" | "nip04_decrypt" => {
+            let plain = signer.decrypt(scheme(method), peer()?, param(1, "the encrypted text")?).await?;
+            text(plain.expose())
+        }
+        "switch_relays" => match signer.switch_relays().await? {
+            Some(relays) => relays.iter().map(ToString::to_string).collect::<Vec<_>>().into(),
+            None => serde_json::Value::Null,
+        },
+        "logout" => {
+            signer.log_out().await?;
+            text("ack")
+        }
+        _ => {
+            let methods = "connect, ping, get_public_key, sign_event, nip44_encrypt, nip44_decrypt, nip04_encrypt, \
+                           nip04_decrypt, switch_relays, logout";
+            return Err(Fault::new(ErrorCode::Usage, "there is no such method").with_hint(format!("there are {methods}")));
+        }
+    })
+}
+
+fn scheme(method: &str) -> Scheme {
+    if method.starts_with("nip04") { Scheme::Nip04 } else { Scheme::Nip44 }
+}
+
+/// The client's key in a file that only its owner can read; made when there is none.
+fn client_key(path: &Path) -> Result<SecretKey32, Fault> {
+    let shown = path.display().to_string();
+    let not_a_key = || Fault::new(ErrorCode::InvalidKey, format!("{shown} holds no client key"));
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
+        Ok(text) => {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| not_a_key())?;
+            Ok(SecretKey32::take(&mut bytes))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = RemoteSigner::fresh_key()?;
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let text = Zeroizing::new(hex::encode(key.expose()));
+            let written = options.open(path).and_then(|mut file| writeln!(file, "{}", *text));
+            written.map_err(|error| Fault::new(ErrorCode::Storage, format!("cannot write {shown}: {error}")))?;
+            Ok(key)
+        }
+        Err(error) => Err(unreadable(&shown, &error)),
+    }
+}
