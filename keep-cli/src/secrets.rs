@@ -76,7 +76,13 @@ impl<'a> Source<'a> {
 
     /// The code of a person who may approve.
     pub const fn approval() -> Self {
-        Self { what: "the approval code", variable: "KEEP_APPROVAL_CODE", fallback: None, flag: "", file: None }
+        Self {
+            what: "the approval code",
+            variable: "KEEP_APPROVAL_CODE",
+            fallback: None,
+            flag: "",
+            file: None,
+        }
     }
 
     /// The passphrase from the file or the environment, if it comes from there.

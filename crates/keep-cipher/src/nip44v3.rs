@@ -28,7 +28,8 @@ const PREFIX: usize = 4;
 /// The longest scope, in bytes.
 pub const MAX_SCOPE: usize = 4096;
 /// The longest payload, in characters; longer ones are refused before anything is decoded or allocated.
-pub const MAX_PAYLOAD: usize = (HEAD + CONTEXT + MAX_SCOPE + padded_len(PREFIX + MAX_PLAINTEXT)).div_ceil(3) * 4;
+pub const MAX_PAYLOAD: usize =
+    (HEAD + CONTEXT + MAX_SCOPE + padded_len(PREFIX + MAX_PLAINTEXT)).div_ceil(3) * 4;
 
 /// What a message is for: it opens under the same context only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +104,12 @@ pub fn decrypt(shared: &SharedX, context: Context<'_>, payload: &str) -> Result<
     if bytes.first() != Some(&VERSION) {
         return Err(CipherError::UnknownVersion);
     }
-    let (Some(nonce), Some(mac)) = (bytes.get(1..).and_then(|b| b.first_chunk::<NONCE>().copied()),
-        bytes.get(1 + NONCE..HEAD).map(<[u8]>::to_vec)) else { return Err(length) };
+    let (Some(nonce), Some(mac)) = (
+        bytes.get(1..).and_then(|b| b.first_chunk::<NONCE>().copied()),
+        bytes.get(1 + NONCE..HEAD).map(<[u8]>::to_vec),
+    ) else {
+        return Err(length);
+    };
     let keys = Keys::derive(shared, &nonce);
     let authenticated = bytes.get(HEAD..).ok_or(length.clone())?;
     let (kind, scope) = read_context(authenticated).ok_or(length.clone())?;

@@ -59,7 +59,9 @@ impl Builtin {
             Self::ReadOnly => "Tells the public key; everything else asks",
             Self::Social => "What a social application does all day; profile, contacts and decrypting ask",
             Self::Writer => "Notes, articles, files, lists and calendars; nothing private without asking",
-            Self::Team => "Everyday posts; what changes the identity takes two persons; deletions are refused",
+            Self::Team => {
+                "Everyday posts; what changes the identity takes two persons; deletions are refused"
+            }
             Self::Agent => "A few notes an hour, nothing private; everything else is refused without asking",
             Self::Full => "Everything but handing out the key",
         }
@@ -126,7 +128,10 @@ fn writer() -> Vec<Rule> {
         Rule::sign(Allow, &[1, 6, 7, 16, 20, 21, 22, 1063, 1111, 9802, 30023, 30024, 34235, 34236]),
         lists,
         Rule::sign(Allow, &[22242]).own_relays_only(),
-        Rule { plaintext: Some(PlaintextClasses::of(&[PlaintextClass::Secret])), ..Rule::new(Effect::Deny, &private) },
+        Rule {
+            plaintext: Some(PlaintextClasses::of(&[PlaintextClass::Secret])),
+            ..Rule::new(Effect::Deny, &private)
+        },
         Rule::new(Ask, &private),
     ]
 }

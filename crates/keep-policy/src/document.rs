@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::host_pattern;
 use crate::{
-    Approval, ContentRule, Days, DurationError, Effect, Hours, Kinds, Limits, Peers, PlaintextClass, PlaintextClasses,
-    Policy, Rule, Schedule, ScheduleError, SpendLimits, TagRules, TagValues, Zone, parse_duration, write_duration,
+    Approval, ContentRule, Days, DurationError, Effect, Hours, Kinds, Limits, Peers, PlaintextClass,
+    PlaintextClasses, Policy, Rule, Schedule, ScheduleError, SpendLimits, TagRules, TagValues, Zone,
+    parse_duration, write_duration,
 };
 
 /// The most rules of one policy.
@@ -240,14 +241,17 @@ impl PolicyDocument {
             return Err(DocumentError::TooLong);
         }
         let rules = self.rules.iter().enumerate();
-        let rules = rules.map(|(at, rule)| rule.rule().map_err(|what| DocumentError::Rule { rule: at + 1, what }));
+        let rules =
+            rules.map(|(at, rule)| rule.rule().map_err(|what| DocumentError::Rule { rule: at + 1, what }));
         let lifetime = self.lifetime.as_deref().map(parse_duration).transpose();
         Ok(Policy {
             name: self.name.clone(),
             rules: rules.collect::<Result<_, _>>()?,
             otherwise: self.otherwise,
             limits: self.limits.as_ref().map(LimitsDocument::limits).transpose()?,
-            lifetime: lifetime.map_err(|e: DurationError| DocumentError::Limits(e.to_string()))?.map(|d| d.as_secs()),
+            lifetime: lifetime
+                .map_err(|e: DurationError| DocumentError::Limits(e.to_string()))?
+                .map(|d| d.as_secs()),
             description: self.description.clone(),
             spend: self.spend.clone(),
         })
@@ -369,7 +373,12 @@ impl RuleDocument {
             relays: (!relays.is_empty()).then_some(relays),
             hosts: (!self.hosts.is_empty()).then(|| self.hosts.clone()),
             plaintext: plaintext(&self.plaintext)?,
-            schedule: self.schedule.as_ref().map(ScheduleDocument::schedule).transpose().map_err(|e| e.to_string())?,
+            schedule: self
+                .schedule
+                .as_ref()
+                .map(ScheduleDocument::schedule)
+                .transpose()
+                .map_err(|e| e.to_string())?,
             approval: self.approval,
             until: self.until.map(Timestamp::from_secs),
             name: self.name.clone(),
@@ -398,7 +407,10 @@ impl RuleDocument {
             not_peers: words(&rule.not_peers),
             relays,
             hosts: rule.hosts.clone().unwrap_or_default(),
-            plaintext: rule.plaintext.map(|p| p.iter().map(|c| c.as_str().to_owned()).collect()).unwrap_or_default(),
+            plaintext: rule
+                .plaintext
+                .map(|p| p.iter().map(|c| c.as_str().to_owned()).collect())
+                .unwrap_or_default(),
             schedule: rule.schedule.as_ref().map(ScheduleDocument::of),
             approval: rule.approval,
             until: rule.until.map(Timestamp::as_secs),
@@ -472,7 +484,10 @@ fn peers(words: &[String]) -> Result<Option<Peers>, String> {
             continue;
         }
         let shown = DisplayText::truncated(word, 80);
-        keys.push(PublicKey::parse(word).map_err(|_| format!("\"{shown}\" is no public key; write npub1… or self"))?);
+        keys.push(
+            PublicKey::parse(word)
+                .map_err(|_| format!("\"{shown}\" is no public key; write npub1… or self"))?,
+        );
     }
     Ok(Some(Peers::new(own, &keys)))
 }
@@ -495,7 +510,10 @@ fn plaintext(words: &[String]) -> Result<Option<PlaintextClasses>, String> {
 impl TagsDocument {
     fn rules(&self) -> TagRules {
         let values = |written: &BTreeMap<String, Vec<String>>| {
-            written.iter().map(|(name, values)| TagValues { name: name.clone(), values: values.clone() }).collect()
+            written
+                .iter()
+                .map(|(name, values)| TagValues { name: name.clone(), values: values.clone() })
+                .collect()
         };
         TagRules {
             require: values(&self.require),
@@ -506,7 +524,8 @@ impl TagsDocument {
     }
 
     fn of(rules: &TagRules) -> Self {
-        let written = |values: &[TagValues]| values.iter().map(|tag| (tag.name.clone(), tag.values.clone())).collect();
+        let written =
+            |values: &[TagValues]| values.iter().map(|tag| (tag.name.clone(), tag.values.clone())).collect();
         Self {
             require: written(&rules.require),
             forbid: written(&rules.forbid),

@@ -18,7 +18,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     const LONGEST: u64 = 1_000 * 366 * 86_400;
     let error = || DurationError(keep_types::DisplayText::truncated(text, 40));
     let unit = UNITS.iter().find(|(letter, _)| text.ends_with(*letter));
-    let (digits, seconds) = unit.map_or((text, 1), |(letter, seconds)| (text.trim_end_matches(*letter), *seconds));
+    let (digits, seconds) =
+        unit.map_or((text, 1), |(letter, seconds)| (text.trim_end_matches(*letter), *seconds));
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || digits.len() + 1 < text.len() {
         return Err(error());
     }
@@ -45,11 +46,18 @@ mod tests {
 
     #[test]
     fn lengths_read_as_they_are_written() {
-        for (text, seconds) in [("90", 90), ("15m", 900), ("24h", 86_400), ("30d", 2_592_000), ("1w", 604_800), ("5s", 5)] {
+        for (text, seconds) in
+            [("90", 90), ("15m", 900), ("24h", 86_400), ("30d", 2_592_000), ("1w", 604_800), ("5s", 5)]
+        {
             assert_eq!(parse_duration(text).unwrap().as_secs(), seconds);
-            assert_eq!(parse_duration(&write_duration(Duration::from_secs(seconds))).unwrap().as_secs(), seconds);
+            assert_eq!(
+                parse_duration(&write_duration(Duration::from_secs(seconds))).unwrap().as_secs(),
+                seconds
+            );
         }
-        for text in ["", "m", "1.5h", "-1", "0", "0d", "1hh", "1 h", "99999999999999999999", "9999999999w", "1y"] {
+        for text in
+            ["", "m", "1.5h", "-1", "0", "0d", "1hh", "1 h", "99999999999999999999", "9999999999w", "1y"]
+        {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

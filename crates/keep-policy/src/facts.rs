@@ -51,7 +51,12 @@ impl<'a> Facts<'a> {
     }
 
     /// What is known of an operation from its record: no tags, no content, no relays.
-    pub const fn recorded(operation: Operation, kind: Option<u16>, peer: Option<&'a PublicKey>, now: Timestamp) -> Self {
+    pub const fn recorded(
+        operation: Operation,
+        kind: Option<u16>,
+        peer: Option<&'a PublicKey>,
+        now: Timestamp,
+    ) -> Self {
         let (event, plaintext, class, identity) = (None, None, None, None);
         Self { operation, kind, event, peer, plaintext, class, identity, relays: &[], now }
     }

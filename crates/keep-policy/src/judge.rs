@@ -2,7 +2,9 @@
 
 use keep_types::{ErrorCode, Fault, JobId, Kind, Operation, Origin, PublicKey, Request, Timestamp};
 
-use crate::{Effect, Exceeded, Facts, Grant, Overspend, Permit, Policy, Prompt, Source, SpendLimits, Spent, Usage};
+use crate::{
+    Effect, Exceeded, Facts, Grant, Overspend, Permit, Policy, Prompt, Source, SpendLimits, Spent, Usage,
+};
 
 /// What stands about the asker, as the store has it inside the write lock.
 #[derive(Debug)]

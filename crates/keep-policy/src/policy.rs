@@ -4,7 +4,9 @@ use keep_types::{Collection, Record, Timestamp};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Approval, Effect, Facts, Fit, Limits, PlaintextClass, PlaintextClasses, PolicyDocument, Rule, SpendLimits};
+use crate::{
+    Approval, Effect, Facts, Fit, Limits, PlaintextClass, PlaintextClasses, PolicyDocument, Rule, SpendLimits,
+};
 
 /// Rules under a name. The first that matches decides; what none matches is asked of a person, unless the policy says
 /// otherwise.
@@ -100,7 +102,8 @@ impl Policy {
         let withheld = classes(Effect::Deny);
         // What is allowed for some classes is allowed, and only they are released; so with what is asked.
         for effect in [Effect::Allow, Effect::Ask] {
-            let strictest = decided.iter().filter(|(_, one)| one.effect == effect).max_by_key(|(_, one)| one.approval);
+            let strictest =
+                decided.iter().filter(|(_, one)| one.effect == effect).max_by_key(|(_, one)| one.approval);
             if let Some((_, one)) = strictest {
                 return Decided { releases: classes(effect), withheld, ..*one };
             }

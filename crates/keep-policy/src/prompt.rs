@@ -63,7 +63,8 @@ impl Prompt {
 
     fn shown(request: &Request, because: String, approval: Approval) -> Self {
         let event = request.intent.event();
-        let text = |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect();
+        let text =
+            |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect();
         Self {
             origin: request.origin,
             key: request.key,

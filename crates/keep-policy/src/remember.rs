@@ -51,7 +51,11 @@ fn of_kind(effect: Effect, request: &Request) -> Rule {
         rule.relays = Some(named_relays(event).flatten().map(str::to_owned).collect());
     }
     if kind == HTTP_AUTH {
-        let hosts = event.tags.iter().map(|tag| tag.as_slice()).filter(|tag| tag.first().is_some_and(|name| name == "u"));
+        let hosts = event
+            .tags
+            .iter()
+            .map(|tag| tag.as_slice())
+            .filter(|tag| tag.first().is_some_and(|name| name == "u"));
         rule.hosts = Some(hosts.filter_map(|tag| tag.get(1).and_then(|url| host(url))).collect());
     }
     rule

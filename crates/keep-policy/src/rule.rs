@@ -37,7 +37,9 @@ impl Effect {
 }
 
 /// How many persons must approve what is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Encode, Decode,
+)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
@@ -177,7 +179,8 @@ impl Rule {
             return no("it is for other hours");
         }
         // What does not fit decides before what is not known.
-        let checks = [self.fit_event(facts), self.fit_peer(facts), self.fit_content(facts), self.fit_class(facts)];
+        let checks =
+            [self.fit_event(facts), self.fit_peer(facts), self.fit_content(facts), self.fit_class(facts)];
         let first = |wanted: fn(&Fit) -> bool| checks.iter().find(|fit| wanted(fit)).cloned();
         first(|fit| matches!(fit, Fit::No(_)))
             .or_else(|| first(|fit| matches!(fit, Fit::Unknown(_))))
@@ -219,7 +222,11 @@ impl Rule {
             return Fit::Yes;
         }
         let Some(peer) = facts.peer else {
-            return if facts.operation.has_peer() { Fit::Unknown("the other side") } else { no("it is about messages") };
+            return if facts.operation.has_peer() {
+                Fit::Unknown("the other side")
+            } else {
+                no("it is about messages")
+            };
         };
         let about_oneself = |peers: &Option<Peers>| peers.as_ref().is_some_and(|peers| peers.own);
         let Some(identity) = facts.identity else {
@@ -268,7 +275,9 @@ impl Kinds {
         let within = match (self, facts.kind) {
             (Self::Any, _) => true,
             (Self::Only(kinds), Some(kind)) => kinds.contains(&kind),
-            (Self::Ranges(ranges), Some(kind)) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&kind)),
+            (Self::Ranges(ranges), Some(kind)) => {
+                ranges.iter().any(|(from, to)| (*from..=*to).contains(&kind))
+            }
             (Self::Only(_) | Self::Ranges(_), None) => false,
         };
         if within { Fit::Yes } else { no("it is about other kinds") }

@@ -90,7 +90,8 @@ impl FromStr for Hours {
         let time = |text: &str| {
             let (hours, minutes) = text.split_once(':')?;
             let two = |text: &str| (text.len() == 2).then(|| text.parse::<u16>().ok()).flatten();
-            let minute = two(hours)?.checked_mul(60)?.checked_add(two(minutes).filter(|minutes| *minutes < 60)?)?;
+            let minute =
+                two(hours)?.checked_mul(60)?.checked_add(two(minutes).filter(|minutes| *minutes < 60)?)?;
             (minute <= DAY).then_some(minute)
         };
         let (from, to) = text.split_once('-').ok_or_else(error)?;
@@ -131,7 +132,11 @@ impl fmt::Display for Zone {
 }
 
 impl<C> Encode<C> for Zone {
-    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.str(self.0.name())?.ok()
     }
 }
@@ -161,7 +166,9 @@ impl Schedule {
     /// Whether `now` lies within it. A time beyond all calendars does not.
     pub fn contains(&self, now: Timestamp) -> bool {
         let seconds = i64::try_from(now.as_secs()).ok();
-        let Some(utc) = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) else { return false };
+        let Some(utc) = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) else {
+            return false;
+        };
         let local = utc.with_timezone(&self.zone.0);
         let minute = u16::try_from(local.hour() * 60 + local.minute()).unwrap_or(DAY);
         let today = local.weekday().num_days_from_monday();

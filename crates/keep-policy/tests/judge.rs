@@ -119,7 +119,13 @@ fn standing_and_origin_must_belong_together() {
     assert_eq!(word(&verdict), "deny", "a client is not the owner");
     let mut other = grant(Builtin::Full.policy(), Limits::default());
     other.endpoint = EndpointId::from_bytes([7; 16]);
-    let standing = Standing::Client { grant: &other, followed: None, usage: &mut Usage::default(), relays: &[], identity: &client() };
+    let standing = Standing::Client {
+        grant: &other,
+        followed: None,
+        usage: &mut Usage::default(),
+        relays: &[],
+        identity: &client(),
+    };
     assert_eq!(
         word(&judge(request(sign(1, vec![])), JobId::fresh(), standing, Basis::Recorded, now)),
         "deny"
@@ -131,13 +137,24 @@ fn a_grant_for_one_key_is_none_for_another() {
     let grant = grant(Builtin::Full.policy(), Limits::default());
     let mut other = request(sign(1, vec![]));
     other.key = KeyId::from_bytes([9; 16]);
-    let standing = Standing::Client { grant: &grant, followed: None, usage: &mut Usage::default(), relays: &[], identity: &client() };
+    let standing = Standing::Client {
+        grant: &grant,
+        followed: None,
+        usage: &mut Usage::default(),
+        relays: &[],
+        identity: &client(),
+    };
     assert_eq!(word(&judge(other, JobId::fresh(), standing, Basis::Recorded, Timestamp::ZERO)), "deny");
 }
 
 #[test]
 fn limits_hold_on_every_basis_but_the_recorded() {
-    let limits = Limits { uses: Some(2), per_minute: Some(1), expires: Some(Timestamp::from_secs(1_000)), ..Limits::default() };
+    let limits = Limits {
+        uses: Some(2),
+        per_minute: Some(1),
+        expires: Some(Timestamp::from_secs(1_000)),
+        ..Limits::default()
+    };
     let grant = grant(Builtin::Full.policy(), limits);
     let mut usage = Usage::default();
     let mut at = |now, basis| word(&run(&grant, &mut usage, sign(1, vec![]), basis, now));
@@ -154,7 +171,8 @@ fn limits_hold_on_every_basis_but_the_recorded() {
 
 #[test]
 fn approval_does_not_override_a_denying_rule() {
-    let policy = Policy { name: "no".into(), rules: vec![Rule::sign(Effect::Deny, &[1])], ..Policy::default() };
+    let policy =
+        Policy { name: "no".into(), rules: vec![Rule::sign(Effect::Deny, &[1])], ..Policy::default() };
     let grant = grant(policy, Limits::default());
     assert_eq!(word(&run(&grant, &mut Usage::default(), sign(1, vec![]), APPROVED, 1)), "deny");
     assert_eq!(word(&run(&grant, &mut Usage::default(), sign(2, vec![]), APPROVED, 1)), "allow");

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use keep_policy::{
-    Approval, Basis, Breadth, Builtin, Effect, Facts, Grant, Limits, Policy, PolicyDocument, Reason, Remember,
-    Rule, Source, Standing, Usage, Verdict, explain, judge, unreachable_rules,
+    Approval, Basis, Breadth, Builtin, Effect, Facts, Grant, Limits, Policy, PolicyDocument, Reason,
+    Remember, Rule, Source, Standing, Usage, Verdict, explain, judge, unreachable_rules,
 };
 use keep_types::{
     EndpointId, EventTemplate, Intent, JobId, KeyId, Origin, PublicKey, Record, Request, RequestId, Scheme,
@@ -86,7 +86,9 @@ fn word(verdict: &Verdict) -> &'static str {
 #[test]
 fn kinds_and_ranges() {
     let p = policy("otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [1, \"30000-30005\"]");
-    for (kind, expected) in [(1, "allow"), (2, "deny"), (29999, "deny"), (30000, "allow"), (30005, "allow"), (30006, "deny")] {
+    for (kind, expected) in
+        [(1, "allow"), (2, "deny"), (29999, "deny"), (30000, "allow"), (30005, "allow"), (30006, "deny")]
+    {
         assert_eq!(says(&p, sign(kind, "", &[])), expected, "{kind}");
     }
     assert_eq!(says(&p, Intent::GetPublicKey), "deny");
@@ -142,7 +144,12 @@ fn people() {
          [[rule]]\neffect = \"ask\"\nmethods = [\"nip44_encrypt\"]\nnot_peers = [\"{}\"]",
         key(2).to_hex()
     ));
-    for (peer, enc, dec) in [(key(1), "allow", "allow"), (me(), "allow", "allow"), (key(2), "deny", "deny"), (key(3), "ask", "deny")] {
+    for (peer, enc, dec) in [
+        (key(1), "allow", "allow"),
+        (me(), "allow", "allow"),
+        (key(2), "deny", "deny"),
+        (key(3), "ask", "deny"),
+    ] {
         assert_eq!(says(&p, encrypt(peer, "x")), enc);
         assert_eq!(says(&p, decrypt(peer)), dec);
     }
@@ -150,7 +157,9 @@ fn people() {
 
 #[test]
 fn relays_of_nip_42() {
-    let p = policy("otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [22242]\nrelays = [\"own\", \"wss://other.example/chat\"]");
+    let p = policy(
+        "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [22242]\nrelays = [\"own\", \"wss://other.example/chat\"]",
+    );
     for (url, expected) in [
         ("wss://own.example/", "allow"),
         ("wss://other.example/chat", "allow"),
@@ -165,7 +174,9 @@ fn relays_of_nip_42() {
 
 #[test]
 fn hosts_of_nip_98() {
-    let p = policy("otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [27235]\nhosts = [\"example.com\", \"*.media.example\"]");
+    let p = policy(
+        "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [27235]\nhosts = [\"example.com\", \"*.media.example\"]",
+    );
     for (url, expected) in [
         ("https://example.com/upload", "allow"),
         ("https://EXAMPLE.com:443/", "allow"),
@@ -176,7 +187,10 @@ fn hosts_of_nip_98() {
     ] {
         assert_eq!(says(&p, sign(27235, "", &[&["u", url], &["method", "POST"]])), expected, "{url}");
     }
-    assert_eq!(says(&p, sign(27235, "", &[&["u", "https://example.com"], &["u", "https://evil.example"]])), "deny");
+    assert_eq!(
+        says(&p, sign(27235, "", &[&["u", "https://example.com"], &["u", "https://evil.example"]])),
+        "deny"
+    );
     assert_eq!(says(&p, sign(1, "", &[&["u", "https://example.com"]])), "deny");
 }
 
@@ -218,7 +232,9 @@ fn schedules_of_rules_and_of_clients() {
 
 #[test]
 fn rates_per_minute_hour_and_day_and_uses_and_lifetime() {
-    let p = policy("lifetime = \"10d\"\n[limits]\nuses = 9\nper_minute = 2\nper_hour = 4\nper_day = 6\n[[rule]]\neffect = \"allow\"\nmethods = [\"all\"]");
+    let p = policy(
+        "lifetime = \"10d\"\n[limits]\nuses = 9\nper_minute = 2\nper_hour = 4\nper_day = 6\n[[rule]]\neffect = \"allow\"\nmethods = [\"all\"]",
+    );
     let grant = grant(p);
     let mut usage = Usage::default();
     let mut run = |now| word(&judged(&grant, None, &mut usage, sign(1, "", &[]), Basis::Fresh, now));
@@ -228,7 +244,8 @@ fn rates_per_minute_hour_and_day_and_uses_and_lifetime() {
     let day = NOW + 86_400;
     assert_eq!([run(day), run(day + 1), run(day + 60)], ["allow", "allow", "allow"]);
     assert_eq!(run(day + 120), "deny", "nine in all");
-    let verdict = judged(&grant, None, &mut Usage::default(), sign(1, "", &[]), Basis::Fresh, NOW + 10 * 86_400);
+    let verdict =
+        judged(&grant, None, &mut Usage::default(), sign(1, "", &[]), Basis::Fresh, NOW + 10 * 86_400);
     assert_eq!(word(&verdict), "deny", "its time is over");
 }
 
@@ -271,7 +288,8 @@ fn decisions_are_remembered_for_their_kind_and_time() {
 
 #[test]
 fn what_a_policy_denies_no_decision_allows() {
-    let p = policy("[[rule]]\neffect = \"deny\"\nkinds = [5]\n[[rule]]\neffect = \"ask\"\nmethods = [\"all\"]");
+    let p =
+        policy("[[rule]]\neffect = \"deny\"\nkinds = [5]\n[[rule]]\neffect = \"ask\"\nmethods = [\"all\"]");
     let mut grant = grant(p);
     let all = Remember { breadth: Breadth::Client, until: None };
     grant.remember(all.rule(Effect::Allow, &request(sign(5, "", &[]))), Timestamp::from_secs(NOW));
@@ -298,14 +316,17 @@ fn a_followed_policy_is_the_one_that_counts() {
 
 #[test]
 fn explanations_name_the_rule_and_what_is_not_known() {
-    let p = policy("[[rule]]\neffect = \"allow\"\nkinds = [1]\ntags = { require = { t = [\"x\"] } }\n[[rule]]\neffect = \"deny\"\nkinds = [1]");
+    let p = policy(
+        "[[rule]]\neffect = \"allow\"\nkinds = [1]\ntags = { require = { t = [\"x\"] } }\n[[rule]]\neffect = \"deny\"\nkinds = [1]",
+    );
     let intent = sign(1, "", &[]);
     let said = explain(&p, None, &Facts::of(&intent, &me(), &[], Timestamp::from_secs(NOW)));
     assert_eq!(said.effect, Effect::Deny);
     assert_eq!(said.because, "rule 2 of policy p denies it");
     assert_eq!(said.rules[0].why.as_deref(), Some("it has no tag \"t\""));
     assert!(said.is_certain());
-    let recorded = Facts::recorded(keep_types::Operation::SignEvent, Some(1), None, Timestamp::from_secs(NOW));
+    let recorded =
+        Facts::recorded(keep_types::Operation::SignEvent, Some(1), None, Timestamp::from_secs(NOW));
     let said = explain(&p, None, &recorded);
     assert_eq!(said.rules[0].why.as_deref(), Some("it depends on the event's tags"));
     assert!(!said.is_certain());
@@ -313,7 +334,8 @@ fn explanations_name_the_rule_and_what_is_not_known() {
 
 #[test]
 fn rules_that_never_decide_are_found() {
-    let p = policy("[[rule]]\neffect = \"ask\"\nmethods = [\"all\"]\n[[rule]]\neffect = \"allow\"\nkinds = [1]");
+    let p =
+        policy("[[rule]]\neffect = \"ask\"\nmethods = [\"all\"]\n[[rule]]\neffect = \"allow\"\nkinds = [1]");
     assert_eq!(unreachable_rules(&p), [2]);
     assert!(unreachable_rules(&Builtin::Social.policy()).is_empty());
 }

@@ -54,12 +54,12 @@ mod sign;
 mod views;
 
 pub use agent::{Agent, Agents};
+pub use approvals::{Approvals, Attendance, Inbox, Lasting, PendingView, VoteView};
 pub use audit::{
     AnchorView, Audit, AuditCountView, AuditExportView, AuditFileReport, AuditFilter, AuditStatsView,
     FingerprintView, RetentionView, RollbackView, SignerView, parse_when, verify_audit_file,
 };
 pub use bitcoin::Bitcoin;
-pub use approvals::{Approvals, Attendance, Inbox, Lasting, PendingView, VoteView};
 pub use bunker::manage::{
     AppView, GrantTerms, Nip46, Permitted, RevokedView, StoppedView, TokenTerms, TokenView,
 };
@@ -70,7 +70,8 @@ pub use home::Home;
 pub use keep::{Keep, Options};
 pub use keys::{KeyPath, Keys, MnemonicKey, MnemonicView};
 pub use policies::{
-    Difference, Explained, Past, PersonView, Policies, PolicyCheck, PolicyShown, PolicyView, Question, SimulationView,
+    Difference, Explained, Past, PersonView, Policies, PolicyCheck, PolicyShown, PolicyView, Question,
+    SimulationView,
 };
 pub use publish::publish;
 pub use remote_signer::RemoteSigner;
@@ -88,8 +89,8 @@ pub use keep_net::{
 };
 pub use keep_nip46::{BunkerUri, NostrConnectUri, Permissions};
 pub use keep_policy::{
-    Breadth, Budget, Builtin, Explanation, Limits, LimitsDocument, Policy, PolicyDocument, Prompt, Remember, SpendLimits,
-    kind_name, parse_duration,
+    Breadth, Budget, Builtin, Explanation, Limits, LimitsDocument, Policy, PolicyDocument, Prompt, Remember,
+    SpendLimits, kind_name, parse_duration,
 };
 pub use keep_signer::{Approver, Decision, Headless, Reply, Settled};
 pub use keep_types::{

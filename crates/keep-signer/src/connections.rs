@@ -187,7 +187,8 @@ impl Connections {
         secret: Option<String>,
         claims: impl Into<Claims>,
     ) -> Result<(), SignerError> {
-        let (accepted, recording) = self.connecting(client, endpoint, secret, claims.into()).decided().await?;
+        let (accepted, recording) =
+            self.connecting(client, endpoint, secret, claims.into()).decided().await?;
         recording.committed().await?;
         accepted.map_err(SignerError::Refused)
     }

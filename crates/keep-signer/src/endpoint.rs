@@ -158,7 +158,8 @@ impl Endpoint {
 
     /// How many clients have used the secret.
     pub fn used(&self) -> u32 {
-        u32::from(self.claimed_by.is_some()).saturating_add(u32::try_from(self.later.len()).unwrap_or(u32::MAX))
+        u32::from(self.claimed_by.is_some())
+            .saturating_add(u32::try_from(self.later.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether the secret is used up.

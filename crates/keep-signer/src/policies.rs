@@ -130,7 +130,11 @@ impl Policies {
             match (tx.get::<PolicyRow>(&place)?.is_some(), replace) {
                 (true, false) => {
                     let message = format!("there is a policy {name} already");
-                    return Err(rejected(ErrorCode::AlreadyExists, message, "change it with `keep policy edit`"));
+                    return Err(rejected(
+                        ErrorCode::AlreadyExists,
+                        message,
+                        "change it with `keep policy edit`",
+                    ));
                 }
                 (false, true) => return Err(no_policy(&name)),
                 (true, true) | (false, false) => {}
@@ -155,11 +159,19 @@ impl Policies {
         let addresses = endpoints.iter().filter(|end| end.follows && end.policy.name == name).count();
         if clients + addresses > 0 {
             let message = format!("{clients} clients and {addresses} addresses follow the policy {name}");
-            return Err(rejected(ErrorCode::AlreadyExists, message, "revoke them first, see `keep nip46 apps`"));
+            return Err(rejected(
+                ErrorCode::AlreadyExists,
+                message,
+                "revoke them first, see `keep nip46 apps`",
+            ));
         }
         if name.parse::<Builtin>().is_ok() {
             let message = format!("the policy {name} is built in");
-            return Err(rejected(ErrorCode::InvalidInput, message, "only policies of your own can be removed"));
+            return Err(rejected(
+                ErrorCode::InvalidInput,
+                message,
+                "only policies of your own can be removed",
+            ));
         }
         let name = name.to_owned();
         let pending = self.vault.submit(move |tx| {
@@ -206,7 +218,11 @@ impl Policies {
             let place = tx.locate::<PolicyRow>(&person_key(&name));
             if tx.get::<PolicyRow>(&place)?.is_some() {
                 let message = format!("{name} may approve already");
-                return Err(rejected(ErrorCode::AlreadyExists, message, "remove the person first for a new code"));
+                return Err(rejected(
+                    ErrorCode::AlreadyExists,
+                    message,
+                    "remove the person first for a new code",
+                ));
             }
             let person = Person { name: name.clone(), code: digest, added_at: tx.now() };
             tx.put(place, &PolicyRow::Person(person))?;

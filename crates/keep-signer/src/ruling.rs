@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use keep_audit::Outcome;
 use keep_policy::{
-    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Remember, Rule, Standing, Usage, Verdict, judge, judge_within,
+    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Remember, Rule, Standing, Usage, Verdict, judge,
+    judge_within,
 };
 use keep_types::{
     EndpointId, ErrorCode, Fault, GroupUse, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId,
@@ -12,8 +13,8 @@ use keep_types::{
 use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
 use crate::entry::draft;
-use crate::purse::Purse;
 use crate::policies::{PolicyRow, followed};
+use crate::purse::Purse;
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
 /// What the write lock decided about a request.
@@ -206,7 +207,9 @@ fn open_case(
     endpoint: EndpointId,
 ) -> Result<Option<Case>, VaultError> {
     let place = RecordId::from_bytes(*request.key.as_bytes());
-    let Some(identity) = tx.get_shared::<KeyRecord>(&place)?.map(|key| key.nostr_key()) else { return Ok(None) };
+    let Some(identity) = tx.get_shared::<KeyRecord>(&place)?.map(|key| key.nostr_key()) else {
+        return Ok(None);
+    };
     let natural = Grant::natural_key(&client, endpoint);
     let Some(grant) = tx.get_shared::<Grant>(&tx.locate::<Grant>(&natural))? else { return Ok(None) };
     let Some(endpoint) = tx.get_shared::<Endpoint>(&Endpoint::place(endpoint))? else { return Ok(None) };
@@ -264,7 +267,9 @@ fn rule_client(
     let state = case.row.as_ref().map(|row| row.state);
     let waited = case.row.as_ref().map_or(0, |row| now.since(row.decided_at).as_secs());
     match (state, coming) {
-        (Some(RequestState::Asking), Coming::Approved(..) | Coming::Again) if waited > RequestRow::ASK_SECS => {
+        (Some(RequestState::Asking), Coming::Approved(..) | Coming::Again)
+            if waited > RequestRow::ASK_SECS =>
+        {
             return refuse_unasked(tx, case, None);
         }
         (Some(RequestState::Asking), Coming::First) if waited <= RequestRow::ASK_SECS => {

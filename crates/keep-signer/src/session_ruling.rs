@@ -49,8 +49,18 @@ pub(crate) fn rule_session(
             Ok(Ruling::Allowed(permit))
         }
         Verdict::Ask(Question { request, prompt }) if basis != Basis::Fresh => {
-            let message = format!("{} was not approved: {} persons must approve it", describe(&request), prompt.approval.persons());
-            refuse(tx, case, &request, Outcome::Unanswered, Fault::new(ErrorCode::ApprovalUnavailable, message))
+            let message = format!(
+                "{} was not approved: {} persons must approve it",
+                describe(&request),
+                prompt.approval.persons()
+            );
+            refuse(
+                tx,
+                case,
+                &request,
+                Outcome::Unanswered,
+                Fault::new(ErrorCode::ApprovalUnavailable, message),
+            )
         }
         Verdict::Ask(Question { request, prompt }) => Ok(Ruling::Asks(Question { request, prompt }, None)),
         Verdict::Deny(Denied { request, reason }) => {

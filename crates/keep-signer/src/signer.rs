@@ -75,7 +75,9 @@ impl From<Decision> for Coming {
         match decision {
             Decision::Approve => Self::Approved(1, None),
             Decision::Decline => Self::Declined(None),
-            Decision::Settled(settled) if settled.approved => Self::Approved(settled.persons, settled.remember),
+            Decision::Settled(settled) if settled.approved => {
+                Self::Approved(settled.persons, settled.remember)
+            }
             Decision::Settled(settled) => Self::Declined(settled.remember),
             Decision::Unavailable => Self::Unanswered,
         }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use keep_sdk::daemon::{Daemon, DaemonOptions};
-use keep_sdk::{
-    Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, RelayUrl,
-};
+use keep_sdk::{Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, RelayUrl};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 

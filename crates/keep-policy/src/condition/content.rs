@@ -31,7 +31,8 @@ impl ContentRule {
         if self.excludes.iter().any(has) {
             return Some("its content contains an excluded word".to_owned());
         }
-        if !self.begins.is_empty() && !self.begins.iter().any(|part| lower.starts_with(&part.to_lowercase())) {
+        if !self.begins.is_empty() && !self.begins.iter().any(|part| lower.starts_with(&part.to_lowercase()))
+        {
             return Some("its content begins otherwise".to_owned());
         }
         let is_long = |most: &u32| text.chars().nth(*most as usize).is_some();

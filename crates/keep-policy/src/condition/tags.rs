@@ -61,10 +61,13 @@ impl TagRules {
                 return Some(format!("it has a tag \"{}\"", forbidden.name));
             }
         }
-        let is_other = |tag: &&[String], only: &[String]| !tag.first().is_some_and(|name| only.contains(name));
+        let is_other =
+            |tag: &&[String], only: &[String]| !tag.first().is_some_and(|name| only.contains(name));
         if self.only.as_ref().is_some_and(|only| tags.iter().any(|tag| is_other(tag, only))) {
             return Some("it has other tags".to_owned());
         }
-        self.most.filter(|most| tags.len() > *most as usize).map(|most| format!("it has more than {most} tags"))
+        self.most
+            .filter(|most| tags.len() > *most as usize)
+            .map(|most| format!("it has more than {most} tags"))
     }
 }

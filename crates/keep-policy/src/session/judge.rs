@@ -5,7 +5,8 @@ use keep_types::{JobId, Origin, Request, Timestamp};
 use super::Session;
 use crate::judge::{deny, in_policy, within};
 use crate::{
-    Approval, Basis, Effect, Facts, Limits, Permit, PlaintextClasses, Policy, Prompt, Purse, Question, Reason, Usage, Verdict,
+    Approval, Basis, Effect, Facts, Limits, Permit, PlaintextClasses, Policy, Prompt, Purse, Question,
+    Reason, Usage, Verdict,
 };
 
 /// What bounds a session: its own policy and limits, those of the session that it narrows, the owner's for all agents.

@@ -137,11 +137,13 @@ impl Approvals {
 }
 
 fn find(waiting: &BTreeMap<u64, Waiting>, id: &str) -> Result<u64, Fault> {
-    let mut meant = waiting.iter().filter(|(_, one)| !id.is_empty() && one.id.starts_with(id)).map(|(at, _)| *at);
+    let mut meant =
+        waiting.iter().filter(|(_, one)| !id.is_empty() && one.id.starts_with(id)).map(|(at, _)| *at);
     match (meant.next(), meant.next()) {
         (Some(at), None) => Ok(at),
         (Some(_), Some(_)) => {
-            let message = format!("more than one waiting request begins with \"{}\"", DisplayText::truncated(id, 40));
+            let message =
+                format!("more than one waiting request begins with \"{}\"", DisplayText::truncated(id, 40));
             Err(Fault::new(ErrorCode::NotFound, message).with_hint("give more of its id, see `keep pending`"))
         }
         (None, _) => Err(unknown(id)),
@@ -150,7 +152,8 @@ fn find(waiting: &BTreeMap<u64, Waiting>, id: &str) -> Result<u64, Fault> {
 
 fn unknown(id: &str) -> Fault {
     let message = format!("no request \"{}\" waits", DisplayText::truncated(id, 40));
-    Fault::new(ErrorCode::NotFound, message).with_hint("`keep pending` shows what waits; it may have been decided, or run out")
+    Fault::new(ErrorCode::NotFound, message)
+        .with_hint("`keep pending` shows what waits; it may have been decided, or run out")
 }
 
 impl Approver for Approvals {
@@ -176,14 +179,17 @@ impl Approver for Approvals {
 mod tests {
     use super::*;
     use keep_policy::{Approval, Basis, Grant, Policy, Rule, Standing, Usage, Verdict, judge};
-    use keep_types::{EndpointId, EventTemplate, Intent, JobId, KeyId, Origin, PublicKey, Request, RequestId};
+    use keep_types::{
+        EndpointId, EventTemplate, Intent, JobId, KeyId, Origin, PublicKey, Request, RequestId,
+    };
 
     fn prompt(approval: Approval) -> Prompt {
         let client = PublicKey::from_byte_array([2; 32]);
         let (endpoint, key) = (EndpointId::from_bytes([1; 16]), KeyId::from_bytes([2; 16]));
         let rule = Rule { approval: Some(approval), ..Rule::sign(keep_policy::Effect::Ask, &[1]) };
         let policy = Policy { rules: vec![rule], ..Policy::default() };
-        let grant = Grant::new(&client, endpoint, key, policy, keep_policy::Limits::default(), Timestamp::ZERO);
+        let grant =
+            Grant::new(&client, endpoint, key, policy, keep_policy::Limits::default(), Timestamp::ZERO);
         let event = EventTemplate::new(1, "hello", vec![], 1).into_unsigned(client).unwrap();
         let request = Request {
             id: RequestId::from_bytes([3; 32]),

@@ -56,33 +56,33 @@ impl Call for MakeNamedOffer {
 }
 
 fn offer(host: &Host, wanted: MakeOffer) -> Result<BunkerView, Fault> {
-        if wanted.relays.is_empty() {
-            return Err(Fault::new(ErrorCode::InvalidInput, "a bunker needs at least one relay")
-                .with_hint("name one with --relay wss://…"));
+    if wanted.relays.is_empty() {
+        return Err(Fault::new(ErrorCode::InvalidInput, "a bunker needs at least one relay")
+            .with_hint("name one with --relay wss://…"));
+    }
+    let key = record(host, Some(&wanted.pubkey))?;
+    let connections = Connections::new(host.vault().clone());
+    let relays: Vec<String> = wanted.relays.iter().map(ToString::to_string).collect();
+    let is_the_same = |endpoint: &Endpoint| {
+        endpoint.key == key.id
+            && !endpoint.is_claimed()
+            && !endpoint.is_token
+            && endpoint.follows == wanted.follows
+            && !endpoint.stopped
+            && endpoint.relays == relays
+            && endpoint.policy == wanted.policy
+            && endpoint.limits == wanted.limits
+    };
+    let endpoint = match connections.endpoints()?.into_iter().find(is_the_same) {
+        Some(endpoint) => endpoint,
+        None => {
+            let (policy, limits) = (wanted.policy, wanted.limits);
+            let new = NewEndpoint { key: key.id, relays, policy, limits, secret: fresh_secret()? };
+            connections.create_with(new, Terms { follows: wanted.follows, ..Terms::default() })?
         }
-        let key = record(host, Some(&wanted.pubkey))?;
-        let connections = Connections::new(host.vault().clone());
-        let relays: Vec<String> = wanted.relays.iter().map(ToString::to_string).collect();
-        let is_the_same = |endpoint: &Endpoint| {
-            endpoint.key == key.id
-                && !endpoint.is_claimed()
-                && !endpoint.is_token
-                && endpoint.follows == wanted.follows
-                && !endpoint.stopped
-                && endpoint.relays == relays
-                && endpoint.policy == wanted.policy
-                && endpoint.limits == wanted.limits
-        };
-        let endpoint = match connections.endpoints()?.into_iter().find(is_the_same) {
-            Some(endpoint) => endpoint,
-            None => {
-                let (policy, limits) = (wanted.policy, wanted.limits);
-                let new = NewEndpoint { key: key.id, relays, policy, limits, secret: fresh_secret()? };
-                connections.create_with(new, Terms { follows: wanted.follows, ..Terms::default() })?
-            }
-        };
-        host.state::<Running>().changed();
-        view(&KeyView::from(&key), &endpoint)
+    };
+    host.state::<Running>().changed();
+    view(&KeyView::from(&key), &endpoint)
 }
 
 /// Takes an offer back.

@@ -136,8 +136,9 @@ fn read(question: &Question, identity: PublicKey, now: Timestamp) -> Result<Read
         if peer == "self" {
             return Ok(identity);
         }
-        PublicKey::parse(peer)
-            .map_err(|_| Fault::new(ErrorCode::InvalidInput, "the other side is no public key").with_hint("write npub1…"))
+        PublicKey::parse(peer).map_err(|_| {
+            Fault::new(ErrorCode::InvalidInput, "the other side is no public key").with_hint("write npub1…")
+        })
     });
     let peer = peer.transpose()?;
     if operation.has_peer() && peer.is_none() {

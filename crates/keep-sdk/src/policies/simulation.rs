@@ -77,7 +77,8 @@ fn replay(policy: &Policy, entries: &[Entry], clients: Option<&HashSet<[u8; 32]>
     };
     let mut seen: HashMap<[u8; 32], (Usage, Timestamp)> = HashMap::new();
     for entry in entries {
-        let Some(client) = entry.client.filter(|client| clients.is_none_or(|meant| meant.contains(client))) else {
+        let Some(client) = entry.client.filter(|client| clients.is_none_or(|meant| meant.contains(client)))
+        else {
             continue;
         };
         let (Some(operation), Some(was)) = (operation(entry.action), effect(entry.outcome)) else { continue };

@@ -36,10 +36,10 @@ fn entry(app: &AppView, style: Style) -> String {
         (None, true) => "for this session".to_owned(),
         (None, false) => "forever".to_owned(),
     };
-    let used = app.last_used.as_ref().map_or_else(
-        || "never used".to_owned(),
-        |last| format!("used {} times, last {last}", app.uses),
-    );
+    let used = app
+        .last_used
+        .as_ref()
+        .map_or_else(|| "never used".to_owned(), |last| format!("used {} times, last {last}", app.uses));
     let details = [
         app.name.as_ref().and(claims),
         Some(format!("key {}", app.key)),
@@ -48,12 +48,7 @@ fn entry(app: &AppView, style: Style) -> String {
         Some(used),
     ];
     let details: Vec<String> = details.into_iter().flatten().collect();
-    format!(
-        "{}{state}\n  {}\n  {}",
-        style.bold(&name),
-        app.npub,
-        details.join(style.dim(" · ").as_str())
-    )
+    format!("{}{state}\n  {}\n  {}", style.bold(&name), app.npub, details.join(style.dim(" · ").as_str()))
 }
 
 #[derive(Serialize)]
@@ -62,7 +57,12 @@ struct Revoked(RevokedView);
 
 impl View for Revoked {
     fn human(&self, style: Style) -> String {
-        self.0.revoked.iter().map(|npub| format!("{} revoked {npub}", style.tick())).collect::<Vec<_>>().join("\n")
+        self.0
+            .revoked
+            .iter()
+            .map(|npub| format!("{} revoked {npub}", style.tick()))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 

@@ -68,7 +68,8 @@ async fn answer(signer: &RemoteSigner, method: &str, params: &[String]) -> Resul
     let text = |text: &str| serde_json::Value::from(text);
     let param = |at: usize, what: &str| {
         params.get(at).cloned().ok_or_else(|| {
-            Fault::new(ErrorCode::Usage, format!("{method} needs {what}")).with_hint("see `keep nip46 call --help`")
+            Fault::new(ErrorCode::Usage, format!("{method} needs {what}"))
+                .with_hint("see `keep nip46 call --help`")
         })
     };
     let peer = || match param(0, "the other side's public key")?.as_str() {
@@ -86,7 +87,8 @@ async fn answer(signer: &RemoteSigner, method: &str, params: &[String]) -> Resul
         "sign_event" => {
             let template = EventTemplate::from_json(&param(0, "the event as JSON")?)?;
             let event = signer.sign_event(template).await?;
-            serde_json::to_value(event).map_err(|_| Fault::new(ErrorCode::Bug, "an event has no JSON form"))?
+            serde_json::to_value(event)
+                .map_err(|_| Fault::new(ErrorCode::Bug, "an event has no JSON form"))?
         }
         "nip44_encrypt" | "nip04_encrypt" => {
             let message = SecretText::new(param(1, "the text")?);
@@ -107,7 +109,8 @@ async fn answer(signer: &RemoteSigner, method: &str, params: &[String]) -> Resul
         _ => {
             let methods = "connect, ping, get_public_key, sign_event, nip44_encrypt, nip44_decrypt, nip04_encrypt, \
                            nip04_decrypt, switch_relays, logout";
-            return Err(Fault::new(ErrorCode::Usage, "there is no such method").with_hint(format!("there are {methods}")));
+            return Err(Fault::new(ErrorCode::Usage, "there is no such method")
+                .with_hint(format!("there are {methods}")));
         }
     })
 }
@@ -133,7 +136,8 @@ fn client_key(path: &Path) -> Result<SecretKey32, Fault> {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let text = Zeroizing::new(hex::encode(key.expose()));
             let written = options.open(path).and_then(|mut file| writeln!(file, "{}", *text));
-            written.map_err(|error| Fault::new(ErrorCode::Storage, format!("cannot write {shown}: {error}")))?;
+            written
+                .map_err(|error| Fault::new(ErrorCode::Storage, format!("cannot write {shown}: {error}")))?;
             Ok(key)
         }
         Err(error) => Err(unreadable(&shown, &error)),

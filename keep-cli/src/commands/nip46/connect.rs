@@ -22,8 +22,13 @@ struct Connected(ConnectedView);
 impl View for Connected {
     fn human(&self, style: Style) -> String {
         let view = &self.0;
-        let claims = view.claims.as_ref().map(|claims| format!(", which calls itself \"{claims}\"")).unwrap_or_default();
-        let wishes = if view.wishes.is_empty() { String::new() } else { format!("\n  it wishes: {}", view.wishes) };
+        let claims = view
+            .claims
+            .as_ref()
+            .map(|claims| format!(", which calls itself \"{claims}\""))
+            .unwrap_or_default();
+        let wishes =
+            if view.wishes.is_empty() { String::new() } else { format!("\n  it wishes: {}", view.wishes) };
         format!(
             "{} connected {}{claims}\n  key {} · policy {} · relays {}{wishes}",
             style.tick(),

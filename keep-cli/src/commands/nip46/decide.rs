@@ -1,6 +1,6 @@
 //! `keep pending`, `approve` and `deny`.
 
-use keep_sdk::{Lasting, PendingView, Breadth, VoteView};
+use keep_sdk::{Breadth, Lasting, PendingView, VoteView};
 use serde::Serialize;
 
 use super::seconds;
@@ -39,7 +39,13 @@ fn entry(pending: &PendingView, style: Style) -> String {
         None => format!(" of kind {kind}"),
     });
     let mut lines = vec![
-        format!("{} {who} asks {}: {}{}", style.bold(&pending.id), pending.key, pending.method, kind.unwrap_or_default()),
+        format!(
+            "{} {who} asks {}: {}{}",
+            style.bold(&pending.id),
+            pending.key,
+            pending.method,
+            kind.unwrap_or_default()
+        ),
         format!("  since {}, because {}", pending.since, pending.because),
     ];
     if let Some(npub) = &pending.client_npub {
@@ -60,7 +66,11 @@ fn entry(pending: &PendingView, style: Style) -> String {
         lines.push(format!("  {shown}"));
     }
     if pending.persons > 1 {
-        lines.push(format!("  takes {} persons; approved by {}", pending.persons, pending.approved_by.join(", ")));
+        lines.push(format!(
+            "  takes {} persons; approved by {}",
+            pending.persons,
+            pending.approved_by.join(", ")
+        ));
     }
     lines.join("\n")
 }

@@ -41,7 +41,8 @@ struct Stopped(StoppedView);
 
 impl View for Stopped {
     fn human(&self, style: Style) -> String {
-        let what = if self.0.stopped { "stopped: no client is answered" } else { "clients are answered again" };
+        let what =
+            if self.0.stopped { "stopped: no client is answered" } else { "clients are answered again" };
         format!("{} {} addresses, {what}", style.tick(), self.0.addresses)
     }
 }

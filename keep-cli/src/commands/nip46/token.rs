@@ -50,7 +50,13 @@ fn entry(token: &TokenView, style: Style) -> String {
         format!("used {} of {}", token.used, token.uses),
         until,
     ];
-    format!("{} {}\n  {}\n  {}", style.bold(id), name, details.join(style.dim(" · ").as_str()), token.bunker_url)
+    format!(
+        "{} {}\n  {}\n  {}",
+        style.bold(id),
+        name,
+        details.join(style.dim(" · ").as_str()),
+        token.bunker_url
+    )
 }
 
 #[derive(Serialize)]

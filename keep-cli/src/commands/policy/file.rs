@@ -27,19 +27,24 @@ pub fn read(path: &Path) -> Result<String, Fault> {
 /// Lets the person change a policy in `$VISUAL` or `$EDITOR`.
 pub fn edit(text: &str) -> Result<String, Fault> {
     let failed = |error: std::io::Error| {
-        Fault::new(ErrorCode::Storage, format!("cannot edit: {error}")).with_hint("give the policy with --file")
+        Fault::new(ErrorCode::Storage, format!("cannot edit: {error}"))
+            .with_hint("give the policy with --file")
     };
     let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok()).ok_or_else(|| {
-        Fault::new(ErrorCode::Usage, "no editor is set").with_hint("set EDITOR, or give the policy with --file")
+        Fault::new(ErrorCode::Usage, "no editor is set")
+            .with_hint("set EDITOR, or give the policy with --file")
     })?;
-    let mut file = tempfile::Builder::new().prefix("keep-policy-").suffix(".toml").tempfile().map_err(failed)?;
+    let mut file =
+        tempfile::Builder::new().prefix("keep-policy-").suffix(".toml").tempfile().map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
     // The variable may hold arguments too, as in `code --wait`.
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
     let status = Command::new(program).args(words).arg(file.path()).status().map_err(failed)?;
     if !status.success() {
-        return Err(Fault::new(ErrorCode::Usage, "the editor ended without success").with_hint("nothing was changed"));
+        return Err(
+            Fault::new(ErrorCode::Usage, "the editor ended without success").with_hint("nothing was changed")
+        );
     }
     std::fs::read_to_string(file.path()).map_err(failed)
 }

@@ -67,7 +67,10 @@ impl View for Listed {
             };
             let description = policy.description.as_deref().unwrap_or_default();
             let name = style.bold(&format!("{:width$}", policy.name));
-            format!("{name}  {}  {description}", style.dim(&format!("{whose:8} · {} rules{clients}", policy.rules)))
+            format!(
+                "{name}  {}  {description}",
+                style.dim(&format!("{whose:8} · {} rules{clients}", policy.rules))
+            )
         };
         self.policies.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -96,7 +99,9 @@ impl View for Checked {
         let check = &self.check;
         let mut text = format!("{} {} {}, {} rules", style.tick(), check.name, self.done, check.rules);
         for rule in &check.unreachable {
-            text.push_str(&style.yellow(&format!("\n  rule {rule} never decides: an earlier rule covers all of it")));
+            text.push_str(
+                &style.yellow(&format!("\n  rule {rule} never decides: an earlier rule covers all of it")),
+            );
         }
         text
     }

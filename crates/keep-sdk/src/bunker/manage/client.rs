@@ -3,8 +3,8 @@
 use keep_types::Fault;
 
 use super::{
-    AppView, Apps, AutoApprove, CreateToken, GrantTerms, ListTokens, Revoke, RevokeToken, RevokedView, SetGrant, Stop,
-    StoppedView, TokenTerms, TokenView,
+    AppView, Apps, AutoApprove, CreateToken, GrantTerms, ListTokens, Revoke, RevokeToken, RevokedView,
+    SetGrant, Stop, StoppedView, TokenTerms, TokenView,
 };
 use crate::Keep;
 use crate::bunker::pairing::{ConnectTerms, ConnectedView, PairWith};

@@ -131,7 +131,9 @@ fn policy_of(permissions: &Permissions, auto_approve: &[u16]) -> Result<Policy, 
         Operation::for_clients().into_iter().map(|operation| (operation, None)).collect()
     } else {
         let known = permissions.iter().filter(|permission| !is_free(permission));
-        known.map(|permission| Ok((operation(permission)?, permission.kind()))).collect::<Result<_, Fault>>()?
+        known
+            .map(|permission| Ok((operation(permission)?, permission.kind())))
+            .collect::<Result<_, Fault>>()?
     };
     if named.is_empty() && permissions.is_empty() {
         return Err(Fault::new(ErrorCode::Usage, "no permission is named")
@@ -156,7 +158,13 @@ fn policy_of(permissions: &Permissions, auto_approve: &[u16]) -> Result<Policy, 
         rules.push(Rule::new(Effect::Allow, &others));
     }
     let description = Some("given by the owner".to_owned());
-    Ok(Policy { name: "granted".to_owned(), rules, otherwise: Some(Effect::Deny), description, ..Policy::default() })
+    Ok(Policy {
+        name: "granted".to_owned(),
+        rules,
+        otherwise: Some(Effect::Deny),
+        description,
+        ..Policy::default()
+    })
 }
 
 /// What every connected client may do, permitted or not.
@@ -171,9 +179,11 @@ fn operation(permission: &Permission) -> Result<Operation, Fault> {
         }
         Some(operation) => Ok(operation),
         None => {
-            let known: Vec<&str> = Operation::for_clients().iter().map(|operation| operation.as_str()).collect();
+            let known: Vec<&str> =
+                Operation::for_clients().iter().map(|operation| operation.as_str()).collect();
             let message = format!("there is no permission \"{permission}\"");
-            Err(Fault::new(ErrorCode::Usage, message).with_hint(format!("there are all, {}", known.join(", "))))
+            Err(Fault::new(ErrorCode::Usage, message)
+                .with_hint(format!("there are all, {}", known.join(", "))))
         }
     }
 }

@@ -60,7 +60,8 @@ impl Call for CreateToken {
                 let endpoints = connections.endpoints()?;
                 let latest = endpoints.into_iter().rfind(|endpoint| endpoint.key == key.id);
                 latest.map(|endpoint| endpoint.relays).ok_or_else(|| {
-                    Fault::new(ErrorCode::Usage, "a token needs a relay").with_hint("name one with --relay wss://…")
+                    Fault::new(ErrorCode::Usage, "a token needs a relay")
+                        .with_hint("name one with --relay wss://…")
                 })?
             }
         };

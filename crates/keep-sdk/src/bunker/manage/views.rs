@@ -59,7 +59,13 @@ pub struct AppView {
 }
 
 impl AppView {
-    pub(crate) fn new(grant: &Grant, usage: &Usage, endpoint: Option<&Endpoint>, key: String, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        grant: &Grant,
+        usage: &Usage,
+        endpoint: Option<&Endpoint>,
+        key: String,
+        now: Timestamp,
+    ) -> Self {
         let client = grant.client_key();
         let remembered = (!grant.remembered.is_empty()).then(|| {
             let policy = keep_policy::Policy { rules: grant.remembered.clone(), ..Default::default() };
