@@ -86,9 +86,19 @@ impl Session {
         let home = Home::from_environment()?;
         Keep::expect_vault(&home)?;
         let keep = match self.connect(&home) {
+            None => self.unlock(&home)?,
             // The hidden vault, and no other, where that was asked for.
-            Some(connection) if !self.is_hidden() || connection.is_hidden() => Keep::connected(connection),
-            Some(_) | None => self.unlock(&home)?,
+            Some(connection) if self.is_hidden() && !connection.is_hidden() => self.unlock(&home)?,
+            // A passphrase that was given decides which vault it is, if that can be told from it.
+            Some(connection) if connection.is_hidden() && !self.is_hidden() && self.has_password() => {
+                match self.unlock(&home) {
+                    Err(Ending::Fault(fault)) if fault.code() == ErrorCode::StorageBusy => {
+                        Keep::connected(connection)
+                    }
+                    outcome => outcome?,
+                }
+            }
+            Some(connection) => Keep::connected(connection),
         };
         self.report_damage(&keep);
         Ok(keep)

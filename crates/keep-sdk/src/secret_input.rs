@@ -41,6 +41,7 @@ impl SecretInput {
         }
         let key = SecretKey32::take(&mut bytes);
         secp256k1::SecretKey::from_slice(key.expose())
+            .map(|mut copy| copy.non_secure_erase())
             .map_err(|_| invalid("these 32 bytes are not a secret key of secp256k1"))?;
         Ok(Self::Plain(key))
     }

@@ -53,14 +53,17 @@ impl From<String> for SecretText {
 }
 
 /// A 32-byte secret key. Wiped on drop; `Debug` shows nothing of it.
-pub struct SecretKey32(Zeroizing<[u8; 32]>);
+///
+/// It stays at one place: moving the value leaves no copies on the stack.
+pub struct SecretKey32(Box<Zeroizing<[u8; 32]>>);
 
 impl SecretKey32 {
     /// Copies `bytes` in and wipes the source.
     pub fn take(bytes: &mut [u8; 32]) -> Self {
-        let key = Self(Zeroizing::new(*bytes));
+        let mut key = Box::new(Zeroizing::new([0; 32]));
+        key.copy_from_slice(bytes);
         bytes.zeroize();
-        key
+        Self(key)
     }
 
     /// The secret itself. Keep the borrow short.
