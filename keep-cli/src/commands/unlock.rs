@@ -114,7 +114,11 @@ pub fn status(session: &Session) -> Result<(), Ending> {
     let home = Home::from_environment()?;
     Keep::expect_vault(&home)?;
     let status = match Connection::find(&home, None)? {
-        Some(connection) => connection.status()?,
+        Some(connection) => match connection.status() {
+            // It locked while it was asked.
+            Err(fault) if fault.code() == ErrorCode::Locked => DaemonStatus::default(),
+            status => status?,
+        },
         None => DaemonStatus::default(),
     };
     session.output.show(&State(status))

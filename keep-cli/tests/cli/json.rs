@@ -8,13 +8,14 @@ fn fields(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const KEY_FIELDS: [&str; 6] = ["created_at", "id", "name", "npub", "pubkey", "source"];
+const KEY_FIELDS: [&str; 7] = ["created_at", "id", "name", "npub", "pubkey", "source", "type"];
 
 #[test]
 fn every_command_prints_one_value() {
     let world = World::new();
     let home = world.path().join("vault");
-    assert_eq!(world.done(&["--json", "init"]).json(), json!({ "home": home }));
+    let made = world.done(&["--json", "init"]).json();
+    assert_eq!((fields(&made), &made["home"]), (vec!["fingerprint", "home"], &json!(home)));
 
     let imported = world.run_with(&["--json", "import", "--name", "main"], NSEC, |_| {});
     assert_eq!(fields(&imported.json()), KEY_FIELDS);
@@ -43,18 +44,23 @@ fn every_command_prints_one_value() {
     let deleted = world.done(&["--json", "delete", "--name", "other", "--yes"]).json();
     assert_eq!(deleted["deleted"]["name"], "other");
 
-    let log = world.done(&["--json", "audit", "list", "--limit", "3"]).json();
-    let actions: Vec<&Value> =
-        log["entries"].as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    let log = world.done(&["--json", "audit", "list", "--limit", "20"]).json();
+    let actions = log["entries"].as_array().unwrap().iter().map(|entry| &entry["action"]);
+    let actions: Vec<&Value> = actions.filter(|action| **action != "unlocked").skip(3).collect();
     assert_eq!(actions, ["export", "sign_event", "key_deleted"]);
     assert_eq!(
         fields(&log["entries"][0]),
         ["action", "client", "key", "kind", "origin", "outcome", "reason", "seq", "subject", "time"]
     );
 
+    // Each command opened the vault once, and this one does.
+    let unlocks = 8;
     let verified = world.done(&["--json", "audit", "verify"]).json();
-    assert_eq!(fields(&verified), ["entries", "head", "intact", "last", "records", "revision"]);
-    assert_eq!((&verified["intact"], &verified["entries"]), (&json!(true), &json!(6)));
+    assert_eq!(
+        fields(&verified),
+        ["anchor", "entries", "fingerprint", "first", "head", "intact", "last", "records", "revision"]
+    );
+    assert_eq!((&verified["intact"], &verified["entries"]), (&json!(true), &json!(6 + unlocks)));
 }
 
 #[test]
