@@ -1,0 +1,221 @@
+//! The age file format, version 1 (<https://age-encryption.org/v1>), by the crate `age`: a stock `age -d` opens what Keep
+//! writes.
+//!
+//! Two ways to lock a file: a passphrase (scrypt), or recipients (X25519). The format does not mix them.
+//!
+//! ```
+//! use keep_cipher::age::{self, Lock, Unlock};
+//! use keep_types::SecretText;
+//!
+//! # fn main() -> Result<(), keep_cipher::CipherError> {
+//! let passphrase = SecretText::from("correct horse".to_owned());
+//! let file = age::encrypt(&Lock::Passphrase(&passphrase, 10), b"hello")?;
+//! assert!(file.starts_with(b"age-encryption.org/v1\n-> scrypt "));
+//! assert_eq!(&*age::decrypt(&Unlock::Passphrase(&passphrase), &file)?, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::io::{Read, Write};
+
+use ::age::secrecy::{ExposeSecret, SecretString};
+use ::age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt, x25519};
+use keep_types::SecretText;
+use zeroize::Zeroizing;
+
+use crate::CipherError;
+
+/// The scrypt cost of files that Keep writes, as its logarithm: 2^18 rounds, 256 MiB, about a second.
+pub const DEFAULT_LOG_N: u8 = 18;
+/// The highest cost that is accepted: 2^20 rounds, 1 GiB. A file names its own cost.
+pub const MAX_LOG_N: u8 = 20;
+
+/// What a file is locked with.
+pub enum Lock<'a> {
+    /// A passphrase, and the logarithm of the scrypt cost.
+    Passphrase(&'a SecretText, u8),
+    /// Each of these opens it.
+    Recipients(&'a [Recipient]),
+}
+
+/// What a file is opened with.
+pub enum Unlock<'a> {
+    /// Its passphrase.
+    Passphrase(&'a SecretText),
+    /// The secret keys of recipients; one that fits is enough.
+    Identities(&'a [Identity]),
+}
+
+/// What a file asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Its passphrase.
+    Passphrase,
+    /// The secret key of a recipient.
+    Identity,
+}
+
+/// Whom a file is for: `age1…`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Recipient(x25519::Recipient);
+
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipient({self})")
+    }
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Recipient {
+    /// Reads `age1…`. Spaces around it are ignored.
+    ///
+    /// # Errors
+    /// [`CipherError::AgeKey`].
+    pub fn parse(text: &str) -> Result<Self, CipherError> {
+        text.trim().parse().map(Self).map_err(|_| CipherError::AgeKey)
+    }
+}
+
+/// The secret key of a recipient: `AGE-SECRET-KEY-1…`.
+pub struct Identity(x25519::Identity);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(…)")
+    }
+}
+
+impl Identity {
+    /// A new one.
+    pub fn generate() -> Self {
+        Self(x25519::Identity::generate())
+    }
+
+    /// Reads `AGE-SECRET-KEY-1…`. Spaces around it are ignored.
+    ///
+    /// # Errors
+    /// [`CipherError::AgeKey`].
+    pub fn parse(text: &SecretText) -> Result<Self, CipherError> {
+        text.expose().trim().parse().map(Self).map_err(|_| CipherError::AgeKey)
+    }
+
+    /// Reads a file of identities as `age-keygen` writes it: one in a line, and comments.
+    ///
+    /// # Errors
+    /// [`CipherError::AgeKey`] when a line is neither, or there is none.
+    pub fn parse_file(text: &SecretText) -> Result<Vec<Self>, CipherError> {
+        let lines = text.expose().lines().map(str::trim);
+        let found: Vec<Self> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| line.parse().map(Self).map_err(|_| CipherError::AgeKey))
+            .collect::<Result<_, _>>()?;
+        if found.is_empty() { Err(CipherError::AgeKey) } else { Ok(found) }
+    }
+
+    /// The text form.
+    pub fn to_text(&self) -> SecretText {
+        SecretText::from(self.0.to_string().expose_secret().to_owned())
+    }
+
+    /// Whom files for this identity are addressed to.
+    pub fn recipient(&self) -> Recipient {
+        Recipient(self.0.to_public())
+    }
+}
+
+/// What opens this file.
+///
+/// # Errors
+/// [`CipherError::Age`] when it is no age file.
+pub fn needs(file: &[u8]) -> Result<Needs, CipherError> {
+    let decryptor = Decryptor::new_buffered(file).map_err(not_opened)?;
+    Ok(if decryptor.is_scrypt() { Needs::Passphrase } else { Needs::Identity })
+}
+
+/// An age file with `plaintext` inside.
+///
+/// # Errors
+/// Without a recipient, or with a cost that is not in `1..=MAX_LOG_N`.
+pub fn encrypt(lock: &Lock<'_>, plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
+    match lock {
+        Lock::Passphrase(passphrase, log_n) => {
+            check_cost(*log_n)?;
+            let mut recipient = scrypt::Recipient::new(secret(passphrase));
+            recipient.set_work_factor(*log_n);
+            seal(&[&recipient], plaintext)
+        }
+        Lock::Recipients(recipients) => {
+            let recipients: Vec<&dyn ::age::Recipient> = recipients.iter().map(|to| &to.0 as _).collect();
+            seal(&recipients, plaintext)
+        }
+    }
+}
+
+/// What is inside an age file. Nothing is given unless all of it is authentic.
+///
+/// # Errors
+/// [`CipherError::AgeLocked`] when it does not open with what was given; [`CipherError::Age`] when it is damaged or no age
+/// file; [`CipherError::LogN`] when it asks for more memory than a file may.
+pub fn decrypt(unlock: &Unlock<'_>, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
+    match unlock {
+        Unlock::Passphrase(passphrase) => {
+            let mut identity = scrypt::Identity::new(secret(passphrase));
+            identity.set_max_work_factor(MAX_LOG_N);
+            open(&[&identity], file)
+        }
+        Unlock::Identities(identities) => {
+            let identities: Vec<&dyn ::age::Identity> = identities.iter().map(|own| &own.0 as _).collect();
+            open(&identities, file)
+        }
+    }
+}
+
+fn seal(recipients: &[&dyn ::age::Recipient], plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
+    let encryptor = Encryptor::with_recipients(recipients.iter().copied()).map_err(|error| match error {
+        EncryptError::MissingRecipients => CipherError::Age("it has no recipient"),
+        _ => CipherError::Age("it cannot be locked so"),
+    })?;
+    let mut file = Vec::with_capacity(plaintext.len() + plaintext.len() / 4096 + 1024);
+    let written = encryptor.wrap_output(&mut file).and_then(|mut writer| {
+        writer.write_all(plaintext)?;
+        writer.finish()
+    });
+    written.map_err(|_| CipherError::Age("it cannot be written"))?;
+    Ok(file)
+}
+
+fn open(identities: &[&dyn ::age::Identity], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
+    let decryptor = Decryptor::new_buffered(file).map_err(not_opened)?;
+    let mut reader = decryptor.decrypt(identities.iter().copied()).map_err(not_opened)?;
+    // No content is as long as its file, so the buffer never moves and leaves no copy behind.
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(file.len() + 64));
+    reader.read_to_end(&mut plaintext).map_err(|_| CipherError::Age("its content was changed or cut"))?;
+    Ok(plaintext)
+}
+
+fn not_opened(error: DecryptError) -> CipherError {
+    match error {
+        DecryptError::ExcessiveWork { required, .. } => CipherError::LogN { log_n: required, max: MAX_LOG_N },
+        DecryptError::NoMatchingKeys | DecryptError::KeyDecryptionFailed | DecryptError::DecryptionFailed => {
+            CipherError::AgeLocked
+        }
+        DecryptError::InvalidMac => CipherError::Age("its header was changed"),
+        DecryptError::InvalidHeader | DecryptError::UnknownFormat | DecryptError::Io(_) => {
+            CipherError::Age("its header is damaged, or of another format")
+        }
+    }
+}
+
+fn check_cost(log_n: u8) -> Result<(), CipherError> {
+    if (1..=MAX_LOG_N).contains(&log_n) { Ok(()) } else { Err(CipherError::LogN { log_n, max: MAX_LOG_N }) }
+}
+
+fn secret(passphrase: &SecretText) -> SecretString {
+    SecretString::from(passphrase.expose().to_owned())
+}
