@@ -86,16 +86,39 @@ pub enum Command {
     #[command(hide = true)]
     DaemonProcess,
     /// Make a new key
-    Generate(Named),
-    /// Take in a key that you have: nsec1…, 64 hex digits, or ncryptsec1…
+    ///
+    /// With --mnemonic from a new list of words (BIP-39), which is shown and kept: Bitcoin keys follow from the same words.
+    Generate(Generate),
+    /// Take in a key that you have: nsec1…, 64 hex digits, ncryptsec1…, or the words of a mnemonic
     ///
     /// The key is asked for, or read from stdin. It is never taken from the arguments, which other users of this machine
     /// could read. The passphrase of an ncryptsec1… is asked for, or comes from KEEP_PASSPHRASE or --passphrase-file.
     Import(Import),
     /// Hand out a secret key
     ///
-    /// In a terminal as nsec1…; with --ncryptsec also in scripts, encrypted under a passphrase of its own (NIP-49).
+    /// In a terminal as nsec1…; with --ncryptsec also in scripts, encrypted under a passphrase of its own (NIP-49). With
+    /// --mnemonic the words that it follows from.
     Export(Export),
+    /// Give a key another name
+    Rename(Rename),
+    /// Note something about a key
+    Note(Note),
+    /// Keep other secrets beside the keys: passphrases, tokens, notes
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Look after the vault itself
+    #[command(subcommand)]
+    Vault(Vault),
+    /// Replace the vault's passphrase
+    ///
+    /// The new one is asked for, or comes from KEEP_NEW_PASSWORD or --new-password-file. Nothing is encrypted anew: whoever
+    /// has an old copy of the vault and the old passphrase can still open it. See `keep rotate-data-key`.
+    RotatePassword(RotatePassword),
+    /// Give the vault a new data key and encrypt every record anew
+    ///
+    /// Passphrases that are not presented, and old recovery codes, do not open the vault afterwards; a new recovery code is
+    /// printed. Other processes that have the vault open must unlock it again.
+    RotateDataKey(RotateDataKey),
     /// List the keys
     List(List),
     /// Remove a key for good
@@ -202,12 +225,154 @@ pub struct Named {
 }
 
 #[derive(Debug, Args)]
+pub struct Generate {
+    #[command(flatten)]
+    pub named: Named,
+    /// From a new mnemonic
+    #[arg(long)]
+    pub mnemonic: bool,
+    /// How many words it has: 12 or 24
+    #[arg(long, default_value_t = 24, value_name = "N", requires = "mnemonic")]
+    pub words: u8,
+    #[command(flatten)]
+    pub path: Derived,
+}
+
+/// Where in the tree of a mnemonic the Nostr key is.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Derived {
+    /// By which rule the Nostr key follows from the words
+    #[arg(long, value_enum, default_value_t)]
+    pub path: PathName,
+    /// Which account of that rule; without it, the first
+    #[arg(long, value_name = "N")]
+    pub account: Option<u32>,
+}
+
+/// The rules, by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum PathName {
+    /// BIP-85, application 128002': the key says nothing about the words
+    #[default]
+    Bip85,
+    /// NIP-06, as most Nostr applications do
+    Nip06,
+}
+
+#[derive(Debug, Args)]
 pub struct Import {
     #[command(flatten)]
     pub named: Named,
-    /// A file with the passphrase of the ncryptsec1…
+    /// A file with the passphrase of the ncryptsec1… or of the mnemonic
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub path: Derived,
+}
+
+#[derive(Debug, Args)]
+pub struct Rename {
+    #[command(flatten)]
+    pub named: Named,
+    /// Its new name
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Note {
+    #[command(flatten)]
+    pub named: Named,
+    /// What to note; it is not treated as a secret
+    #[arg(required_unless_present = "clear", conflicts_with = "clear")]
+    pub text: Option<String>,
+    /// Take the note away
+    #[arg(long)]
+    pub clear: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Store a secret text: asked for, or read from stdin
+    Add(SecretAdd),
+    /// Print a stored secret
+    Get(Named),
+    /// List what is stored, without the secrets
+    List,
+    /// Remove a stored secret for good
+    Remove(Delete),
+}
+
+#[derive(Debug, Args)]
+pub struct SecretAdd {
+    #[command(flatten)]
+    pub named: Named,
+    /// What to note about it; this is not treated as a secret
+    #[arg(long)]
+    pub note: Option<String>,
+    /// Take the place of one that has this name
+    #[arg(long)]
+    pub replace: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// The ways to unlock it
+    #[command(subcommand)]
+    Stanza(Stanza),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Stanza {
+    /// List them
+    List,
+    /// Add one: another passphrase, or a recovery code to print
+    Add(StanzaAdd),
+    /// Remove one, but never the last
+    Remove(StanzaRemove),
+}
+
+#[derive(Debug, Args)]
+pub struct StanzaAdd {
+    /// A new recovery code of 24 words, which is shown this once
+    #[arg(long, conflicts_with = "new_password_file")]
+    pub recovery_code: bool,
+    /// What to call it; stands in clear in the vault
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+    /// A file with the additional passphrase; without it, KEEP_NEW_PASSWORD, or you are asked
+    #[arg(long, value_name = "FILE")]
+    pub new_password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct StanzaRemove {
+    /// Which one, as `keep vault stanza list` shows it
+    #[arg(value_name = "ID")]
+    pub stanza: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RotatePassword {
+    /// A file with the new passphrase; without it, KEEP_NEW_PASSWORD, or you are asked
+    #[arg(long, value_name = "FILE")]
+    pub new_password_file: Option<PathBuf>,
+    /// Which passphrase to replace; without it, the one that opens the vault now
+    #[arg(long, value_name = "ID")]
+    pub stanza: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RotateDataKey {
+    /// A file with another passphrase or recovery code that is to go on working; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub also_password_file: Vec<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +382,9 @@ pub struct Export {
     /// Encrypted (NIP-49), under a passphrase of its own
     #[arg(long)]
     pub ncryptsec: bool,
+    /// The words that it follows from
+    #[arg(long, conflicts_with_all = ["ncryptsec", "rescue"])]
+    pub mnemonic: bool,
     /// A file with that passphrase; without it, KEEP_PASSPHRASE, or you are asked
     #[arg(long, value_name = "FILE", requires = "ncryptsec")]
     pub passphrase_file: Option<PathBuf>,
@@ -500,6 +668,22 @@ mod tests {
             "keep policy explain --policy social --kind 1",
             "keep policy simulate --policy p --since 30d",
             "keep policy person add bob",
+            "keep generate --name main --mnemonic",
+            "keep generate --name main --mnemonic --words 12 --path nip06 --account 1",
+            "keep export --name n --mnemonic",
+            "keep rename --name a --to b",
+            "keep note --name a text",
+            "keep note --name a --clear",
+            "keep secret add --name token --note mine",
+            "keep secret get --name token",
+            "keep secret list",
+            "keep secret remove --name token --yes",
+            "keep vault stanza list",
+            "keep vault stanza add --recovery-code",
+            "keep vault stanza add --label laptop",
+            "keep vault stanza remove 0a1b2c3d --yes",
+            "keep rotate-password",
+            "keep rotate-data-key",
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -515,6 +699,16 @@ mod tests {
             "password_file",
             "hidden_password_file",
             "passphrase_file",
+            "new_password_file",
+            "also_password_file",
+            "words",
+            "path",
+            "account",
+            "to",
+            "text",
+            "note",
+            "label",
+            "stanza",
             "kind",
             "content",
             "tags",

@@ -3,14 +3,27 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keep_sdk::{Blame, ErrorCode, Fault};
-use serde::Serialize;
+use keep_sdk::{Blame, ErrorCode, Fault, SecretText};
+use serde::{Serialize, Serializer};
 
 use crate::ending::Ending;
 use crate::style::Style;
 
 /// Whether output is JSON, for the panic hook, which has no access to anything else.
 static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Where a secret becomes JSON: the person asked for exactly that.
+pub fn in_clear<S: Serializer>(secret: &SecretText, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// The same for one that may be absent.
+pub fn optional_in_clear<S: Serializer>(
+    secret: &Option<SecretText>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(SecretText::expose).serialize(serializer)
+}
 
 /// What a command shows: for people here, for programs through serde.
 pub trait View: Serialize {
@@ -36,6 +49,11 @@ impl Output {
     /// Whether programs read it.
     pub const fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether what is said beside the result is heard.
+    pub const fn is_talkative(&self) -> bool {
+        !self.json && !self.quiet
     }
 
     /// The style of what [`talk`](Self::talk) says.

@@ -58,6 +58,27 @@ impl<'a> Source<'a> {
         Self { fallback: None, flag: "--hidden-password-file", ..Self::hidden(file) }
     }
 
+    /// A new passphrase for the vault, beside or instead of the one that opens it.
+    pub const fn new_vault(file: Option<&'a Path>) -> Self {
+        Self {
+            what: "the new passphrase",
+            variable: "KEEP_NEW_PASSWORD",
+            fallback: None,
+            flag: "--new-password-file",
+            file,
+        }
+    }
+
+    /// The passphrase of a mnemonic.
+    pub const fn mnemonic(file: Option<&'a Path>) -> Self {
+        Self { what: "the mnemonic's passphrase", ..Self::ncryptsec(file) }
+    }
+
+    /// The passphrase of a backup.
+    pub const fn backup(file: Option<&'a Path>) -> Self {
+        Self { what: "the backup's passphrase", ..Self::ncryptsec(file) }
+    }
+
     /// The passphrase of an `ncryptsec1…`.
     pub const fn ncryptsec(file: Option<&'a Path>) -> Self {
         Self {
@@ -176,10 +197,11 @@ impl<'a> Source<'a> {
     }
 
     fn subject(&self) -> &'static str {
-        match self.variable {
-            "KEEP_PASSWORD" => "the vault",
-            "KEEP_HIDDEN_PASSWORD" => "the hidden vault",
-            _ if self.what == "the share's passphrase" => "the share",
+        match self.what {
+            "the vault's passphrase" | "the new passphrase" => "the vault",
+            "the hidden vault's passphrase" => "the hidden vault",
+            "the backup's passphrase" => "the backup",
+            "the share's passphrase" => "the share",
             _ => "the ncryptsec",
         }
     }
@@ -195,11 +217,27 @@ pub fn read_key(output: &Output) -> Result<SecretText, Ending> {
         Fault::new(ErrorCode::InvalidKey, "no key was given")
             .with_hint("run in a terminal to be asked, or give the key on stdin")
     };
-    output.talk("Paste the key: nsec1…, ncryptsec1… or 64 hex digits. It is not shown.");
+    output.talk(
+        "Paste the key: nsec1…, ncryptsec1…, 64 hex digits, or the words of a mnemonic. It is not shown.",
+    );
     Terminal::open().ok_or_else(missing)?.ask_hidden("Key: ")
 }
 
-fn read_file(path: &Path) -> Result<SecretText, Fault> {
+/// A secret text to be stored: asked for, or read from stdin where that is no terminal.
+pub fn read_text(output: &Output) -> Result<SecretText, Ending> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        let text = read_all(stdin.lock(), "stdin")?;
+        let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
+        return Ok(SecretText::new(line.to_owned()));
+    }
+    let missing = || Fault::new(ErrorCode::InvalidInput, "no secret was given").with_hint("give it on stdin");
+    output.talk("Type or paste the secret. It is not shown.");
+    Terminal::open().ok_or_else(missing)?.ask_hidden("Secret: ")
+}
+
+/// A secret in a file.
+pub fn read_file(path: &Path) -> Result<SecretText, Fault> {
     let shown = DisplayText::truncated(&path.display().to_string(), 200);
     let file = std::fs::File::open(path).map_err(|error| unreadable(shown.as_str(), &error))?;
     let text = read_all(file, shown.as_str())?;

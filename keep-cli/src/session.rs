@@ -149,6 +149,14 @@ impl Session {
         with_password(self.password(), &self.output, attempt)
     }
 
+    /// Opens the vault in this process, whoever else has it open, and gives what opened it.
+    pub fn open_directly(&self) -> Result<(Keep, SecretText), Ending> {
+        let home = Home::from_environment()?;
+        Keep::expect_vault(&home)?;
+        let password = self.password().get()?;
+        Ok((Keep::open(home, &password, &self.options(None))?, password))
+    }
+
     /// Searches the files of a vault that is too damaged to be opened.
     pub fn rescue(&self) -> Result<Rescue, Ending> {
         if self.is_hidden() {

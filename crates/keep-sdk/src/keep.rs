@@ -303,6 +303,11 @@ impl Keep {
         Secrets::new(self.clone())
     }
 
+    /// The ways to unlock, and the data key.
+    pub fn unlocking(&self) -> crate::Unlocking {
+        crate::Unlocking::new(self.clone())
+    }
+
     /// Signing as the owner.
     pub fn sign(&self) -> Sign {
         Sign::new(self.clone())

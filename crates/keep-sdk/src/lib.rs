@@ -51,6 +51,7 @@ mod rescue;
 mod secret_input;
 mod secrets;
 mod sign;
+mod unlocking;
 mod views;
 
 pub use agent::{Agent, Agents};
@@ -79,6 +80,7 @@ pub use rescue::Rescue;
 pub use secret_input::SecretInput;
 pub use secrets::{SecretItemView, SecretValue, Secrets};
 pub use sign::Sign;
+pub use unlocking::{NewCode, RotationPlan, RotationView, StanzaView, Unlocking};
 pub use views::{
     AuditEntryView, AuditReport, BunkerView, DaemonStatus, Done, KeyView, PublishView, SignedEvent,
 };

@@ -4,12 +4,11 @@ use std::io::{self, IsTerminal};
 
 use keep_sdk::{ErrorCode, Fault, KeyView, SecretText};
 use serde::Serialize;
-use serde::ser::Serializer;
 
 use crate::args::Export;
 use crate::commands::keyring::Keyring;
 use crate::ending::Ending;
-use crate::output::View;
+use crate::output::{View, in_clear, optional_in_clear};
 use crate::secrets::Source;
 use crate::session::Session;
 use crate::style::Style;
@@ -31,15 +30,10 @@ const AUTOMATION: [&str; 8] = [
 struct Exported<'a> {
     name: &'a str,
     npub: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_clear")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_in_clear")]
     nsec: Option<SecretText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ncryptsec: Option<String>,
-}
-
-/// The one place where a secret becomes JSON: the person asked for exactly that.
-fn in_clear<S: Serializer>(secret: &Option<SecretText>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(SecretText::expose).serialize(serializer)
 }
 
 impl View for Exported<'_> {
@@ -55,6 +49,9 @@ pub fn run(session: &Session, arguments: &Export) -> Result<(), Ending> {
     if !arguments.ncryptsec {
         refuse_automation()?;
     }
+    if arguments.mnemonic {
+        return mnemonic(session, &arguments.named.name);
+    }
     let source = Source::ncryptsec(arguments.passphrase_file.as_deref());
     // What is missing is better known before the vault is unlocked.
     let given = if arguments.ncryptsec { source.given()? } else { None };
@@ -69,6 +66,47 @@ pub fn run(session: &Session, arguments: &Export) -> Result<(), Ending> {
         (Some(raw(&keys, &key)?), None)
     };
     session.output.show(&Exported { name: &key.name, npub: &key.npub, nsec, ncryptsec })
+}
+
+#[derive(Serialize)]
+struct Words<'a> {
+    name: &'a str,
+    npub: &'a str,
+    path: String,
+    #[serde(serialize_with = "in_clear")]
+    mnemonic: SecretText,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_in_clear")]
+    passphrase: Option<SecretText>,
+}
+
+impl View for Words<'_> {
+    fn human(&self, _: Style) -> String {
+        self.mnemonic.expose().to_owned()
+    }
+}
+
+fn mnemonic(session: &Session, name: &str) -> Result<(), Ending> {
+    let keys = session.open()?.keys();
+    let key = keys.find(Some(name))?;
+    let question =
+        format!("Whoever sees the words has {} and all that follows from them. Print them?", key.name);
+    if !Terminal::open().ok_or_else(refusal)?.ask_yes(&question)? {
+        return Err(Fault::new(ErrorCode::RefusedByPerson, "nothing was exported").into());
+    }
+    let found = keys.export_mnemonic(&key)?;
+    if found.passphrase.is_some() {
+        session
+            .output
+            .talk("The words were imported with a passphrase, which belongs to them: --json shows it.");
+    }
+    session.output.talk(&format!("The Nostr key is at {}.", found.path));
+    session.output.show(&Words {
+        name: &key.name,
+        npub: &key.npub,
+        path: found.path,
+        mnemonic: found.mnemonic,
+        passphrase: found.passphrase,
+    })
 }
 
 fn encrypted(

@@ -13,12 +13,17 @@ mod keyring;
 mod list;
 mod nip46;
 mod policy;
+mod note;
 mod quickstart;
+mod rename;
+mod rotate;
+mod secret;
 mod serve;
 mod sign_event;
+mod stanza;
 mod unlock;
 
-use crate::args::Command;
+use crate::args::{Command, Vault};
 use crate::ending::Ending;
 use crate::session::Session;
 
@@ -33,6 +38,12 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Generate(arguments) => generate::run(session, &arguments),
         Command::Import(arguments) => import::run(session, &arguments),
         Command::Export(arguments) => export::run(session, &arguments),
+        Command::Rename(arguments) => rename::run(session, &arguments),
+        Command::Note(arguments) => note::run(session, &arguments),
+        Command::Secret(arguments) => secret::run(session, &arguments),
+        Command::Vault(Vault::Stanza(arguments)) => stanza::run(session, &arguments),
+        Command::RotatePassword(arguments) => rotate::password(session, &arguments),
+        Command::RotateDataKey(arguments) => rotate::data_key(session, &arguments),
         Command::List(arguments) => list::run(session, &arguments),
         Command::Delete(arguments) => delete::run(session, &arguments),
         Command::SignEvent(arguments) => sign_event::run(session, arguments),

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{agent, approvals, audit, bitcoin, bunker, frost, keys, policies, secrets, sign};
+use crate::{agent, approvals, audit, bitcoin, bunker, frost, keys, policies, secrets, sign, unlocking};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,11 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<secrets::List>(),
             CallEntry::of::<secrets::Get>(),
             CallEntry::of::<secrets::Remove>(),
+            CallEntry::of::<unlocking::List>(),
+            CallEntry::of::<unlocking::AddPassphrase>(),
+            CallEntry::of::<unlocking::AddCode>(),
+            CallEntry::of::<unlocking::Remove>(),
+            CallEntry::of::<unlocking::ChangePassphrase>(),
             CallEntry::of::<keys::ExportNsec>(),
             CallEntry::of::<keys::ExportNcryptsec>(),
             CallEntry::of::<sign::SignEvent>(),
