@@ -7,7 +7,7 @@ pub mod policy;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::frost_args::{Frost, SignFile, VerifyFile};
 use crate::lifetime::Lifetime;
