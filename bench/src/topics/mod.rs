@@ -5,6 +5,7 @@ mod bunker;
 mod cipher;
 mod fixture;
 mod flight;
+mod frost;
 mod integrity;
 mod list;
 mod sign;
@@ -33,5 +34,6 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "flight", rows: flight::rows },
     Topic { name: "bunker", rows: bunker::rows },
     Topic { name: "integrity", rows: integrity::rows },
+    Topic { name: "frost", rows: frost::rows },
     Topic { name: "size", rows: size::rows },
 ];

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cipher;
+mod frost;
 mod net;
 mod nip46;
 mod types;
@@ -49,6 +50,10 @@ targets! {
     relay_url => net::relay_url,
     audit_export => audit::audit_export,
     audit_batch => audit::audit_batch,
+    kshare => frost::kshare,
+    frost_envelope => frost::frost_envelope,
+    frost_import => frost::frost_import,
+    minisign => frost::minisign,
     vault_header => vault::vault_header,
     vault_record => vault::vault_record,
 }

@@ -14,6 +14,7 @@ mod daemon;
 mod daemon_socket;
 mod damage;
 mod hidden;
+mod frost;
 mod json;
 mod leaks;
 mod prompts;

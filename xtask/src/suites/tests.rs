@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::artifacts::{Artifacts, Group};
 use crate::context::Job;
+use crate::install;
 use crate::tally::Tally;
 use crate::workspace::cargo;
 
@@ -24,7 +25,12 @@ pub fn durability(job: &Job<'_>) -> Result<Tally> {
 }
 
 pub fn cli(job: &Job<'_>) -> Result<Tally> {
-    group(job, "cli", Group::Cli, &[])
+    let missing = install::debian(job, "minisign", "minisign").err();
+    let mut tally = group(job, "cli", Group::Cli, &[])?;
+    if let Some(reason) = missing {
+        tally.add(Tally::skipped("cli: files from and for stock minisign", &reason));
+    }
+    Ok(tally)
 }
 
 pub fn fuzz(job: &Job<'_>) -> Result<Tally> {
