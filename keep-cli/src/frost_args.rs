@@ -33,6 +33,8 @@ pub enum Frost {
     Import(Import),
     /// Sign with the shares that are here, or together with others
     Sign(Box<Sign>),
+    /// Sign a Bitcoin transaction (PSBT) that spends from the group's tr(XPUB/<0;1>/*)
+    SignPsbt(SignPsbt),
     /// Verify a signature; needs no vault when the key itself is given
     Verify(Verify),
     /// Renew the shares: same key, next epoch; the old shares are of no use beside the new ones
@@ -223,6 +225,27 @@ pub struct Sign {
     pub tweak: Option<String>,
     #[command(flatten)]
     pub together: Together,
+}
+
+#[derive(Debug, Args)]
+pub struct SignPsbt {
+    #[command(flatten)]
+    pub group: Group,
+    /// The PSBT: a file in base64, hex or binary; - for stdin
+    #[arg(long, value_name = "FILE")]
+    pub psbt: PathBuf,
+    /// The network: mainnet, testnet3, testnet4, signet or regtest
+    #[arg(long, default_value = "mainnet")]
+    pub network: String,
+    /// Also make the transaction that can be sent
+    #[arg(long)]
+    pub finalize: bool,
+    /// Where the signed PSBT goes; without it, stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite it
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -434,6 +434,9 @@ fn a_lost_share_is_made_again_with_the_help_of_others() {
     assert!(vaults[2].frost().repair_own(this, 3, vec![], board.all()).unwrap().done);
     let view = vaults[2].frost().find(None).unwrap();
     assert_eq!(view.shares, [3]);
+    // Its helpers know it by its new device.
+    let proposal = vaults[2].frost().propose(this, raw(b"x"), plain(), vec![]).unwrap().messages[0].text.clone();
+    assert_eq!(vaults[0].frost().inspect(this, &proposal).unwrap().from, 3);
     let both = [export(&vaults[2].frost(), &view, 3), export(&vaults[0].frost(), &group, 1)].join("\n");
     let frost = world.vault("together").frost();
     import(&frost, &both).unwrap();

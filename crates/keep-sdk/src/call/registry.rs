@@ -101,6 +101,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<frost::Sign>(),
             CallEntry::of::<frost::SignEvent>(),
             CallEntry::of::<frost::SignFile>(),
+            CallEntry::of::<frost::SignPsbt>(),
             CallEntry::of::<frost::Propose>(),
             CallEntry::of::<frost::Inspect>(),
             CallEntry::of::<frost::Join>(),

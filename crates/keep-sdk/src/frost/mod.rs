@@ -3,6 +3,7 @@
 mod documents;
 mod groups;
 mod lookup;
+mod psbt;
 mod renew;
 mod session;
 mod shares;
@@ -15,8 +16,10 @@ use std::collections::BTreeMap;
 use keep_types::{Event, EventTemplate, Fault, Name, SecretText};
 
 use crate::Keep;
+use crate::bitcoin::{Network, SignedPsbtView};
 
 pub(crate) use groups::{Confirm, DeleteShare, Find, Generate, List, Split};
+pub(crate) use psbt::SignPsbt;
 pub(crate) use renew::{
     InspectPlan, Refresh, RefreshStep, Repair, RepairOwn, RepairStep, RotateDevice, TakeDevices,
 };
@@ -192,6 +195,21 @@ impl Frost {
     /// As [`sign`](Self::sign).
     pub fn sign_event(&self, group: Option<&str>, template: EventTemplate) -> Result<Event, Fault> {
         Ok(self.keep.call(SignEvent { group: owned(group), template })?.0)
+    }
+
+    /// Signs every input of a PSBT that spends from `tr(XPUB/<0;1>/*)` with the group's xpub. What is signed is computed
+    /// from the decoded transaction, and its dangers are refused.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign); the dangers of the transaction; when nothing in it is the group's.
+    pub fn sign_psbt(
+        &self,
+        group: Option<&str>,
+        psbt: String,
+        network: Network,
+        finalize: bool,
+    ) -> Result<SignedPsbtView, Fault> {
+        self.keep.call(SignPsbt { group: owned(group), psbt, network, finalize })
     }
 
     /// Signs a file by its BLAKE2b-512 (see [`hash_file`]), in the format of minisign.

@@ -83,7 +83,9 @@ impl Vault {
                         format!("it renews the shares of members {}, not what you asked for", list(&kept));
                     return Err(FrostError::Malformed { what: "refresh plan", reason }.into());
                 }
-                Ok((plan, None))
+                // What was said once is said again.
+                let ours = record.shares.contains(&envelope.from());
+                Ok((plan, ours.then(|| envelope.clone())))
             }
             (None, Some(keep)) => {
                 let plan = Plan::refresh(&record.group, keep, &mut OsRng)?;
@@ -122,7 +124,7 @@ impl Vault {
         }
         self.submit(move |tx| {
             for (index, secret) in snapshots {
-                let place = secret_place(tx, id, REFRESH, index);
+                let place = secret_place(id, REFRESH, index);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
             }
             Ok(())

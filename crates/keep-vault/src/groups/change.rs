@@ -22,14 +22,14 @@ pub(super) fn put_holding(
     index: Index,
     secret: SecretBytes,
 ) -> Result<(), VaultError> {
-    let place = secret_place(tx, id, SHARE, index);
+    let place = secret_place(id, SHARE, index);
     tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })
 }
 
 /// Removes everything secret about a member of a group.
 pub(super) fn forget_member(tx: &mut Tx<'_, '_>, id: KeyId, index: Index) -> Result<(), VaultError> {
     for what in [SHARE, DEVICE, REFRESH, REPAIR] {
-        let place = secret_place(tx, id, what, index);
+        let place = secret_place(id, what, index);
         tx.delete_any::<SecretRecord>(&place)?;
     }
     Ok(())
@@ -83,6 +83,9 @@ impl Vault {
         holdings: Vec<Holding>,
     ) -> Result<GroupRecord, VaultError> {
         group.check()?;
+        if let Some(known) = self.groups()?.into_iter().find(|known| known.group.id() == group.id()) {
+            return Err(exists(&known));
+        }
         let (indices, secrets) = checked(&group, &holdings)?;
         let vault = self.id();
         let (record, _) = self

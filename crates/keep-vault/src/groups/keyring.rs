@@ -6,12 +6,13 @@ use keep_frost::sign::{LocalSession, Proposal};
 use keep_frost::{Commitment, DeviceKey, FrostError, Index, NonceId, SecretShare, SessionId};
 use keep_types::{Collection, KeyId, Record, RecordId};
 use rand_core::OsRng;
+use sha2::{Digest as _, Sha256};
 
 use super::holding::Holding;
 use super::{GroupRecord, unconfirmed};
 use crate::records::{SecretKind, SecretRecord};
 use crate::seal::open_row;
-use crate::{Tx, Vault, VaultError};
+use crate::{Vault, VaultError};
 
 /// The nonces of a session, as everybody may know them. The secret halves wait in the memory of the vault's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct GroupSession {
 }
 
 /// What a group's secret is about: the natural key of its place.
-pub(super) fn natural(id: KeyId, what: &[u8], index: Index) -> Vec<u8> {
+fn natural(id: KeyId, what: &[u8], index: Index) -> Vec<u8> {
     [id.as_bytes().as_slice(), what, &index.get().to_be_bytes()].concat()
 }
 
@@ -34,8 +35,13 @@ pub(super) const DEVICE: &[u8] = b"device";
 pub(super) const REFRESH: &[u8] = b"refresh";
 pub(super) const REPAIR: &[u8] = b"repair";
 
-pub(super) fn secret_place(tx: &Tx<'_, '_>, id: KeyId, what: &[u8], index: Index) -> RecordId {
-    tx.locate::<SecretRecord>(&natural(id, what, index))
+/// Where a group's secret lies. It follows from the group's own id alone, so that it is the same in a vault that was made
+/// from a backup of this one.
+pub(super) fn secret_place(id: KeyId, what: &[u8], index: Index) -> RecordId {
+    let hash = Sha256::digest([b"keep group secret ".as_slice(), &natural(id, what, index)].concat());
+    let mut place = [0; 16];
+    place.copy_from_slice(&hash[..16]);
+    RecordId::from_bytes(place)
 }
 
 impl Vault {
@@ -156,7 +162,6 @@ impl Vault {
         what: &[u8],
         index: Index,
     ) -> Result<Option<SecretRecord>, VaultError> {
-        let place = self.shared.keys()?.locate(Collection::Secrets, &natural(id, what, index));
-        self.read_secret(&place, SecretKind::Share)
+        self.read_secret(&secret_place(id, what, index), SecretKind::Share)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use keep_audit::{Action, Draft, Outcome};
 use keep_frost::repair::{Helper, Repair, RepairPlan, repair_local};
 use keep_frost::wire::{Envelope, Kind};
-use keep_frost::{DeviceKey, FrostError, Index};
+use keep_frost::{DeviceKey, DevicePublic, FrostError, Index};
 use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, KeyId, Origin, SecretBytes};
 use rand_core::OsRng;
 
@@ -76,7 +76,8 @@ impl Vault {
                 })),
             }
         }
-        self.keep_helpers(id, &helpers)?;
+        let device = missing.is_empty().then(|| (lost, plan.device()));
+        self.keep_helpers(id, &helpers, device)?;
         sent.extend(sums);
         step(sent, &missing, missing.is_empty())
     }
@@ -98,15 +99,27 @@ impl Vault {
         Ok(Helper::new(plan.clone(), record.group.clone(), share, device, &mut OsRng)?)
     }
 
-    fn keep_helpers(&self, id: KeyId, helpers: &BTreeMap<Index, Helper>) -> Result<(), VaultError> {
+    /// Keeps what is needed to say the same again; and whoever was helped is known by its device from then on.
+    fn keep_helpers(
+        &self,
+        id: KeyId,
+        helpers: &BTreeMap<Index, Helper>,
+        helped: Option<(Index, DevicePublic)>,
+    ) -> Result<(), VaultError> {
         let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(helpers.len());
         for (index, helper) in helpers {
             snapshots.push((*index, helper.snapshot()?));
         }
         self.submit(move |tx| {
             for (index, secret) in snapshots {
-                let place = secret_place(tx, id, REPAIR, index);
+                let place = secret_place(id, REPAIR, index);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
+            }
+            if let Some(helped) = helped {
+                let place = GroupRecord::place(id);
+                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+                record.group = record.group.with_devices(&BTreeMap::from([helped]))?;
+                tx.put(place, &record)?;
             }
             Ok(())
         })
@@ -160,7 +173,7 @@ impl Vault {
         let device = DeviceKey::generate(&mut OsRng)?;
         let secret = SecretBytes::new(device.expose().to_vec());
         self.submit(move |tx| {
-            let place = secret_place(tx, id, DEVICE, index);
+            let place = secret_place(id, DEVICE, index);
             tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })
         })
         .wait()?;

@@ -4,6 +4,7 @@ mod exchange;
 mod files;
 mod groups;
 mod message;
+mod psbt;
 mod release;
 mod renew;
 mod rounds;
@@ -29,6 +30,7 @@ pub fn run(session: &Session, command: Frost) -> Result<(), Ending> {
         Frost::Export(arguments) => shares::export(session, &arguments),
         Frost::Import(arguments) => shares::import(session, &arguments),
         Frost::Sign(arguments) => sign::sign(session, &arguments),
+        Frost::SignPsbt(arguments) => psbt::sign(session, &arguments),
         Frost::Verify(arguments) => sign::verify(session, &arguments),
         Frost::Refresh(arguments) => renew::refresh(session, &arguments),
         Frost::Repair(arguments) => renew::repair(session, &arguments),
