@@ -621,6 +621,7 @@ mod tests {
             "keep frost sign --group npub1xyz --message aabb",
             "keep frost sign --group G --message hello --interactive",
             "keep frost sign --group G --interactive --exchange DIR",
+            "keep frost sign-psbt --psbt F --network signet --finalize",
             "keep frost verify --group G --message aabb --signature ccdd",
             "keep frost refresh",
             "keep frost refresh --group G --exchange DIR --drop 3",
@@ -788,6 +789,8 @@ mod tests {
             "accept",
             "trust",
             "trusted_comment",
+            "network",
+            "psbt",
             "comment",
             "lifetime",
         ];

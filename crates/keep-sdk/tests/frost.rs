@@ -13,7 +13,9 @@ use keep_sdk::frost::{
     Frost, GroupKey, GroupView, OwnRelease, PublicInput, ShareForm, StepView, Suite, ToSign, hash_file,
     verify_file, verify_message,
 };
-use keep_sdk::{ErrorCode, EventTemplate, Fault, Home, KdfCost, Keep, Name, Options, SecretInput, SecretText};
+use keep_sdk::{
+    ErrorCode, EventTemplate, Fault, Home, KdfCost, Keep, Name, Options, SecretInput, SecretText,
+};
 
 const CHEAP: KdfCost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
 const EXPORT: Option<(u32, u8, u8)> = Some((8192, 1, 1));
@@ -57,7 +59,9 @@ fn plain() -> GroupKey {
 }
 
 fn export(from: &Frost, group: &GroupView, index: u16) -> String {
-    from.export_share(Some(&group.pubkey), index, ShareForm::Bech32, &share_passphrase(), EXPORT).unwrap().share
+    from.export_share(Some(&group.pubkey), index, ShareForm::Bech32, &share_passphrase(), EXPORT)
+        .unwrap()
+        .share
 }
 
 fn import(into: &Frost, text: &str) -> Result<GroupView, Fault> {
@@ -110,7 +114,8 @@ fn a_group_signs_what_it_is_asked() {
         let unknown = frost.sign(Some(&group.name), raw(b"x"), plain(), vec![1, 9]).unwrap_err();
         assert_eq!(unknown.message(), "member 9 does not belong to the group");
     }
-    let event = frost.sign_event(Some("secp256k1-tr"), EventTemplate::new(1, "hi", vec![], 1_700_000_000)).unwrap();
+    let event =
+        frost.sign_event(Some("secp256k1-tr"), EventTemplate::new(1, "hi", vec![], 1_700_000_000)).unwrap();
     assert!(event.verify().is_ok());
     assert_eq!(event.pubkey.to_hex(), frost.find(Some("secp256k1-tr")).unwrap().pubkey);
     let wrong = frost.sign_event(Some("ed25519"), EventTemplate::new(1, "hi", vec![], 1)).unwrap_err();
@@ -133,7 +138,8 @@ fn children_and_taproot_keys_sign() {
             let key = GroupKey { path: vec![0, n], tweak };
             let signed = frost.sign(Some(&group.name), raw(&[1; 32]), key, vec![]).unwrap();
             assert_ne!(signed.pubkey, group.pubkey);
-            let public = secp256k1::XOnlyPublicKey::from_slice(&hex::decode(&signed.pubkey).unwrap()).unwrap();
+            let public =
+                secp256k1::XOnlyPublicKey::from_slice(&hex::decode(&signed.pubkey).unwrap()).unwrap();
             let signature =
                 secp256k1::schnorr::Signature::from_slice(&hex::decode(&signed.signature).unwrap()).unwrap();
             let message = secp256k1::Message::from_digest([1; 32]);
@@ -175,7 +181,12 @@ fn shares_move_between_vaults_and_misuse_has_its_own_message() {
     let share = export(&dealer.frost(), &group, 1);
     let says = |text: &str, passphrase: &str| {
         let passphrase = Some(passphrase.to_owned().into());
-        other.frost().import(text.to_owned().into(), passphrase, None, false).unwrap_err().message().to_owned()
+        other
+            .frost()
+            .import(text.to_owned().into(), passphrase, None, false)
+            .unwrap_err()
+            .message()
+            .to_owned()
     };
     assert_eq!(says(&share, "wrong"), "the passphrase does not open this share");
     assert!(says(&share[..share.len() - 9], "battery staple").contains("without typing errors"));
@@ -183,14 +194,21 @@ fn shares_move_between_vaults_and_misuse_has_its_own_message() {
     let at = edited.len() / 2;
     edited[at] = if edited[at] == b'q' { b'p' } else { b'q' };
     assert!(says(&String::from_utf8(edited).unwrap(), "battery staple").contains("without typing errors"));
-    let json = dealer.frost().export_share(None, 2, ShareForm::Json, &share_passphrase(), EXPORT).unwrap().share;
+    let json =
+        dealer.frost().export_share(None, 2, ShareForm::Json, &share_passphrase(), EXPORT).unwrap().share;
     let bent = json.replace("\"epoch\": 0", "\"epoch\": 7");
     assert_ne!(bent, json);
     assert_eq!(says(&bent, "battery staple"), "this share was edited or damaged after it was exported");
     assert!(says("hello", "x").contains("no share or group that Keep reads"));
 
     // In one case, broken into lines, and both shares in one text.
-    let wrapped: String = share.to_uppercase().as_bytes().chunks(64).flat_map(|c| [c, b"\n"].concat()).map(char::from).collect();
+    let wrapped: String = share
+        .to_uppercase()
+        .as_bytes()
+        .chunks(64)
+        .flat_map(|c| [c, b"\n"].concat())
+        .map(char::from)
+        .collect();
     let both = import(&other.frost(), &format!("{wrapped}\n{json}")).unwrap();
     assert_eq!((both.shares.clone(), both.name.as_str()), (vec![1, 2], "moved"));
     let signature = other.frost().sign(None, raw(b"moved"), plain(), vec![]).unwrap();
@@ -198,10 +216,12 @@ fn shares_move_between_vaults_and_misuse_has_its_own_message() {
     // Once more is the same as once.
     assert_eq!(import(&other.frost(), &share).unwrap().shares, [1, 2]);
 
-    let missing = dealer.frost().export_share(None, 9, ShareForm::Bech32, &share_passphrase(), EXPORT).unwrap_err();
+    let missing =
+        dealer.frost().export_share(None, 9, ShareForm::Bech32, &share_passphrase(), EXPORT).unwrap_err();
     assert_eq!(missing.message(), "member 9 does not belong to the group");
     dealer.frost().delete_share(None, 1).unwrap();
-    let gone = dealer.frost().export_share(None, 1, ShareForm::Bech32, &share_passphrase(), EXPORT).unwrap_err();
+    let gone =
+        dealer.frost().export_share(None, 1, ShareForm::Bech32, &share_passphrase(), EXPORT).unwrap_err();
     assert!(gone.message().contains("share of member 1 is missing"), "{gone}");
 }
 
@@ -213,7 +233,10 @@ fn an_old_epoch_is_refused_by_whoever_saw_the_refresh() {
     let group = frost.generate(name("family"), Suite::Secp256k1Tr, 2, 4).unwrap();
     let old = export(&frost, &group, 1);
     let next = frost.refresh(None, vec![4]).unwrap();
-    assert_eq!((next.epoch, next.shares.clone(), next.pubkey.clone()), (1, vec![1, 2, 3], group.pubkey.clone()));
+    assert_eq!(
+        (next.epoch, next.shares.clone(), next.pubkey.clone()),
+        (1, vec![1, 2, 3], group.pubkey.clone())
+    );
     let refused = import(&frost, &old).unwrap_err();
     assert_eq!(refused.message(), "this is of epoch 0, the group is at epoch 1");
     let signature = frost.sign(None, raw(b"after"), plain(), vec![2, 3]).unwrap();
@@ -237,7 +260,8 @@ fn groups_of_other_software_sign_or_must_be_re_shared() {
     let world = World::new();
     let frost = world.vault("v").frost();
     let vectors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../keep-frost/tests/vectors");
-    let file = std::fs::read_to_string(vectors.join("bip445-frost-signing/sign_verify_vectors.json")).unwrap();
+    let file =
+        std::fs::read_to_string(vectors.join("bip445-frost-signing/sign_verify_vectors.json")).unwrap();
     let file: serde_json::Value = serde_json::from_str(&file).unwrap();
     let material = file["test_groups"].as_array().unwrap().iter().find(|g| g["t"] == 2).unwrap();
     let kept = ["t", "n", "thresh_pk", "pubshares", "secshares"];
@@ -382,8 +406,17 @@ fn shares_in_different_vaults_are_renewed_file_by_file() {
             let frost = world.vault(&format!("v{index}")).frost();
             let begin = board.0.is_empty();
             let step = frost.refresh_step(this, begin, vec![], board.all()).unwrap();
-            let again = frost.refresh_step(this, false, vec![], [board.all(), texts(&step.messages)].concat()).unwrap();
-            assert_eq!(texts(&step.messages).iter().collect::<BTreeSet<_>>().difference(&texts(&again.messages).iter().collect()).count(), 0);
+            let again = frost
+                .refresh_step(this, false, vec![], [board.all(), texts(&step.messages)].concat())
+                .unwrap();
+            assert_eq!(
+                texts(&step.messages)
+                    .iter()
+                    .collect::<BTreeSet<_>>()
+                    .difference(&texts(&again.messages).iter().collect())
+                    .count(),
+                0
+            );
             board.leave(&step);
             board.leave(&again);
             if step.done || again.done {
@@ -400,7 +433,10 @@ fn shares_in_different_vaults_are_renewed_file_by_file() {
     for index in 1..=3_u16 {
         let frost = world.vault(&format!("v{index}")).frost();
         let view = frost.find(None).unwrap();
-        assert_eq!((view.epoch, view.pubkey.as_str(), view.shares.clone()), (1, group.pubkey.as_str(), vec![index]));
+        assert_eq!(
+            (view.epoch, view.pubkey.as_str(), view.shares.clone()),
+            (1, group.pubkey.as_str(), vec![index])
+        );
         all.push(export(&frost, &view, index));
     }
     let frost = world.vault("together").frost();
@@ -420,7 +456,10 @@ fn a_lost_share_is_made_again_with_the_help_of_others() {
     let mut board = Board::default();
     board.leave(&vaults[2].frost().repair_own(this, 3, vec![1, 2], vec![]).unwrap());
     let plan = vaults[0].frost().inspect_plan(this, board.all()).unwrap();
-    assert_eq!((plan.kind.as_deref(), plan.lost, plan.members.clone()), (Some("repair"), Some(3), vec![1, 2]));
+    assert_eq!(
+        (plan.kind.as_deref(), plan.lost, plan.members.clone()),
+        (Some("repair"), Some(3), vec![1, 2])
+    );
     assert!(!plan.device_known, "the device key went with the share");
     for _ in 0..2 {
         for keep in &vaults[..2] {
@@ -435,7 +474,8 @@ fn a_lost_share_is_made_again_with_the_help_of_others() {
     let view = vaults[2].frost().find(None).unwrap();
     assert_eq!(view.shares, [3]);
     // Its helpers know it by its new device.
-    let proposal = vaults[2].frost().propose(this, raw(b"x"), plain(), vec![]).unwrap().messages[0].text.clone();
+    let proposal =
+        vaults[2].frost().propose(this, raw(b"x"), plain(), vec![]).unwrap().messages[0].text.clone();
     assert_eq!(vaults[0].frost().inspect(this, &proposal).unwrap().from, 3);
     let both = [export(&vaults[2].frost(), &view, 3), export(&vaults[0].frost(), &group, 1)].join("\n");
     let frost = world.vault("together").frost();
@@ -451,7 +491,8 @@ fn device_keys_are_rotated_at_first_contact() {
     let this = Some(group.pubkey.as_str());
     let rotated = vaults[0].frost().rotate_device(this, 1).unwrap();
     let notice = rotated.notice.unwrap();
-    let proposal = vaults[0].frost().propose(this, raw(b"x"), plain(), vec![]).unwrap().messages[0].text.clone();
+    let proposal =
+        vaults[0].frost().propose(this, raw(b"x"), plain(), vec![]).unwrap().messages[0].text.clone();
     let unknown = vaults[1].frost().inspect(this, &proposal).unwrap_err();
     assert!(unknown.message().contains("not signed by member 1"), "{unknown}");
     vaults[1].frost().take_devices(this, vec![notice.clone()], BTreeMap::new()).unwrap();

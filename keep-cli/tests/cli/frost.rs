@@ -17,6 +17,8 @@ const EXPORT_COST: [&str; 6] = ["--kdf-memory-kib", "8192", "--kdf-iterations", 
 fn command(world: &World, vault: &Path, arguments: &[&str]) -> Command {
     let mut command = world.command(arguments);
     command.env("KEEP_HOME", vault).env("KEEP_PASSPHRASE", SHARE_PASSPHRASE);
+    // What the machine remembers of a vault: each is on a machine of its own.
+    command.env("XDG_STATE_HOME", vault.with_extension("state"));
     command
 }
 
@@ -114,7 +116,18 @@ fn an_event_is_signed_by_files_in_a_directory() {
     let (one, two, npub) = two_vaults(&world, &[]);
     let exchange = world.path().join("stick");
     let directory = exchange.to_str().unwrap();
-    let propose = ["sign-event", "--group", "pair", "--kind", "1", "--content", "ours", "--interactive", "--exchange", directory];
+    let propose = [
+        "sign-event",
+        "--group",
+        "pair",
+        "--kind",
+        "1",
+        "--content",
+        "ours",
+        "--interactive",
+        "--exchange",
+        directory,
+    ];
     let coordinator = command(&world, &one, &propose).spawn().unwrap();
     let join = ["frost", "sign", "--interactive", "--exchange", directory, "--yes"];
     let signer = command(&world, &two, &join).spawn().unwrap();
@@ -122,7 +135,10 @@ fn an_event_is_signed_by_files_in_a_directory() {
     let event = finish(coordinator, "").json();
     assert_eq!((event["content"].as_str(), event["kind"].as_u64()), (Some("ours"), Some(1)));
     let group = done(&world, &two, &["--json", "frost", "show"]).json();
-    assert_eq!((group["pubkey"].as_str(), group["npub"].as_str()), (event["pubkey"].as_str(), Some(npub.as_str())));
+    assert_eq!(
+        (group["pubkey"].as_str(), group["npub"].as_str()),
+        (event["pubkey"].as_str(), Some(npub.as_str()))
+    );
     // The session has cleaned up behind it.
     assert_eq!(std::fs::read_dir(&exchange).unwrap().count(), 0);
 }
@@ -136,9 +152,33 @@ fn a_file_is_signed_by_two_vaults_and_verified_by_stock_minisign() {
     std::fs::write(path("copy.bin"), vec![0x5a; 3 << 20]).unwrap();
     std::fs::write(path("wrong.bin"), vec![0x5b; 3 << 20]).unwrap();
     let exchange = path("stick");
-    let sign = ["sign", "a.bin", "--group", "pair", "-t", "version 1", "-c", "for people", "--interactive", "--exchange", &exchange];
+    let sign = [
+        "sign",
+        "a.bin",
+        "--group",
+        "pair",
+        "-t",
+        "version 1",
+        "-c",
+        "for people",
+        "--interactive",
+        "--exchange",
+        &exchange,
+    ];
     let join = |file: &'static str, exchange: &str| -> Vec<String> {
-        let words = ["sign", file, "--group", "pair", "-t", "version 1", "--interactive", "--join", "--yes", "--exchange", exchange];
+        let words = [
+            "sign",
+            file,
+            "--group",
+            "pair",
+            "-t",
+            "version 1",
+            "--interactive",
+            "--join",
+            "--yes",
+            "--exchange",
+            exchange,
+        ];
         words.iter().map(|word| (*word).to_owned()).collect()
     };
     let coordinator = command(&world, &one, &sign).spawn().unwrap();
@@ -161,7 +201,11 @@ fn a_file_is_signed_by_two_vaults_and_verified_by_stock_minisign() {
     }
     let wrong = run(&world, &one, &["verify", "wrong.bin", "a.bin.minisig", "--group", "pair.pub"], "");
     assert_eq!(wrong.code, Some(5), "{wrong:?}");
-    let Ok(minisign) = Command::new("minisign").args(["-V", "-H", "-m", "a.bin", "-p", "pair.pub"]).current_dir(world.path()).output() else {
+    let Ok(minisign) = Command::new("minisign")
+        .args(["-V", "-H", "-m", "a.bin", "-p", "pair.pub"])
+        .current_dir(world.path())
+        .output()
+    else {
         println!("skipped: minisign is not installed");
         return;
     };
@@ -244,6 +288,8 @@ fn no_nonce_is_ever_used_twice() {
     // The directory is put back to what it was before all of that.
     std::fs::remove_dir_all(&two).unwrap();
     copy(&older, &two);
+    // And the machine, which would have noticed, has forgotten.
+    let _ = std::fs::remove_dir_all(two.with_extension("state"));
     for steps in 1..=4 {
         cut_session(&world, &one, &two, steps, &mut seen);
     }
@@ -313,7 +359,9 @@ fn nothing_secret_is_printed_or_logged() {
         assert!(!all.contains(word), "{word}: {all}");
     }
     // Without a person nothing is handed out in clear or destroyed unasked.
-    for arguments in [["frost", "recover"].as_slice(), &["frost", "refresh"], &["frost", "delete-share", "--share", "1"]] {
+    for arguments in
+        [["frost", "recover"].as_slice(), &["frost", "refresh"], &["frost", "delete-share", "--share", "1"]]
+    {
         let refused = run(&world, &vault, arguments, "");
         assert_eq!(refused.code, Some(1), "{refused:?}");
     }
@@ -348,7 +396,8 @@ fn renewal_and_repair_go_by_files_among_vaults() {
     coordinator.say(&signer.line());
     let signature = coordinator.line();
     assert_eq!((signer.end(), coordinator.end()), (Some(0), Some(0)));
-    let verify = ["frost", "verify", "--group", &npub, "--message", "over the gap", "--signature", &signature];
+    let verify =
+        ["frost", "verify", "--group", &npub, "--message", "over the gap", "--signature", &signature];
     done(&world, &one, &verify);
 }
 

@@ -47,14 +47,17 @@ impl Call for SignPsbt {
             }
             let message = Message::Raw(AsRef::<[u8]>::as_ref(&job.sighash).to_vec());
             let signature = sign_here(host, &record, &message, &spec, &here)?;
-            signatures.push(Schnorr::from_slice(signature.as_bytes()).map_err(|_| bug("a signature has another form"))?);
+            signatures.push(
+                Schnorr::from_slice(signature.as_bytes()).map_err(|_| bug("a signature has another form"))?,
+            );
         }
         let signed = inspection.attach(&signatures)?;
         let mut file = signed.file;
         let mut transaction = None;
         if self.finalize {
             file.finalize().map_err(|error| {
-                Fault::from(error).with_hint("without --finalize you get the PSBT with the group's signatures in it")
+                Fault::from(error)
+                    .with_hint("without --finalize you get the PSBT with the group's signatures in it")
             })?;
             transaction = Some(keep_bitcoin::bitcoin::consensus::encode::serialize_hex(&file.extract()?));
         }
@@ -68,7 +71,10 @@ impl Call for SignPsbt {
             fee_sats: facts.fee_sats,
             skipped: skipped
                 .into_iter()
-                .map(|skip| SkippedView { input: skip.input, reason: skip.reason.to_string().as_str().into() })
+                .map(|skip| SkippedView {
+                    input: skip.input,
+                    reason: skip.reason.to_string().as_str().into(),
+                })
                 .collect(),
         })
     }
@@ -78,7 +84,9 @@ impl Call for SignPsbt {
 fn account(record: &GroupRecord, network: Network) -> Result<Account, Fault> {
     let kind = match network {
         Network::Mainnet => keep_frost::Network::Mainnet,
-        Network::Testnet3 | Network::Testnet4 | Network::Signet | Network::Regtest => keep_frost::Network::Testnet,
+        Network::Testnet3 | Network::Testnet4 | Network::Signet | Network::Regtest => {
+            keep_frost::Network::Testnet
+        }
     };
     let xpub = record.group.xpub(kind)?;
     Ok(Account::from_descriptor(&format!("tr({xpub}/<0;1>/*)"), network)?)

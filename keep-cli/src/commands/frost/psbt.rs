@@ -25,10 +25,8 @@ impl View for Signed<'_> {
 }
 
 pub fn sign(session: &Session, arguments: &args::SignPsbt) -> Result<(), Ending> {
-    let network: Network = Network::ALL
-        .into_iter()
-        .find(|network| network.as_str() == arguments.network)
-        .ok_or_else(|| {
+    let network: Network =
+        Network::ALL.into_iter().find(|network| network.as_str() == arguments.network).ok_or_else(|| {
             Fault::new(ErrorCode::Usage, "this is no Bitcoin network")
                 .with_hint("give mainnet, testnet3, testnet4, signet or regtest")
         })?;
