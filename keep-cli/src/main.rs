@@ -3,6 +3,7 @@
 
 mod approver;
 mod args;
+mod bitcoin_args;
 mod commands;
 mod ending;
 mod frost_args;

@@ -2,11 +2,13 @@
 
 mod agent;
 mod audit;
+mod bitcoin;
 mod delete;
 mod export;
 mod frost;
 mod generate;
 mod help;
+mod hwi;
 mod import;
 mod init;
 mod keyring;
@@ -57,6 +59,8 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Pending => nip46::pending(session),
         Command::Approve(arguments) => nip46::approve(session, &arguments),
         Command::Deny(arguments) => nip46::deny(session, &arguments),
+        Command::Bitcoin(command) => bitcoin::run(session, command),
+        Command::Hwi(arguments) => hwi::run(session, arguments),
         Command::Audit(arguments) => audit::run(session, &arguments),
         Command::Quickstart(arguments) => quickstart::run(session, &arguments),
         Command::Help { topic } => help::run(session, &topic),

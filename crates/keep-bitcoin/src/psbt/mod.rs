@@ -1,5 +1,6 @@
 //! PSBT files: version 0 (BIP-174) and version 2 (BIP-370), with taproot fields (BIP-371).
 
+mod previous;
 mod raw;
 mod v2;
 

@@ -1,6 +1,7 @@
 //! Bitcoin with the keys of a vault.
 
 mod accounts;
+mod esplora;
 mod limits;
 mod messages;
 mod spend;
@@ -10,13 +11,14 @@ mod wallet;
 use keep_policy::SpendLimits;
 use keep_types::Fault;
 
+pub use esplora::Esplora;
 pub use keep_bitcoin::{
     Branch, Encoding, InputOwnership, Network, OutputRole, PsbtFile, Severity, TransactionView, WayView,
 };
 pub use messages::{CoinProof, verify_message};
 pub use views::{
-    AddressView, AddressesView, AnalysisView, BudgetView, CoinView, DescriptorView, LimitsView,
-    SignedMessageView, SignedPsbtView, SkippedView, VerifiedMessageView,
+    AddressBalanceView, AddressView, AddressesView, AnalysisView, BalanceView, BudgetView, CoinView,
+    DescriptorView, LimitsView, SignedMessageView, SignedPsbtView, SkippedView, VerifiedMessageView,
 };
 pub use wallet::{FeeLimits, WalletSelector};
 

@@ -17,6 +17,8 @@ pub struct AddressView {
     pub index: u32,
     /// The origin of its key, `[fingerprint/86h/0h/0h/0/0]`.
     pub origin: String,
+    /// Its key before the tweak (BIP-341), 64 hexadecimal digits.
+    pub internal_key: String,
 }
 
 impl From<&OwnAddress> for AddressView {
@@ -27,6 +29,7 @@ impl From<&OwnAddress> for AddressView {
             branch: address.branch(),
             index: address.index(),
             origin: format!("[{fingerprint}/{}]", path.to_string().replace('\'', "h")),
+            internal_key: address.internal_key().to_string(),
         }
     }
 }
@@ -189,4 +192,36 @@ impl LimitsView {
             ask_above_sats: limits.ask_above_sats,
         }
     }
+}
+
+/// What an account has, as a server says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BalanceView {
+    /// The name of the key.
+    pub key: String,
+    /// The network.
+    pub network: Network,
+    /// The number of the account.
+    pub account: u32,
+    /// What is in blocks, in satoshis.
+    pub confirmed_sats: u64,
+    /// What transactions that wait for a block add, or take away.
+    pub pending_sats: i64,
+    /// The addresses that were used.
+    pub used: Vec<AddressBalanceView>,
+}
+
+/// What an address has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AddressBalanceView {
+    /// The address.
+    pub address: String,
+    /// Receive or change.
+    pub branch: Branch,
+    /// The index in its branch.
+    pub index: u32,
+    /// What is in blocks, in satoshis.
+    pub confirmed_sats: u64,
+    /// What transactions that wait for a block add, or take away.
+    pub pending_sats: i64,
 }
