@@ -135,7 +135,7 @@ pub enum Command {
     /// Run a bunker (NIP-46): sign for applications until you stop it
     ///
     /// Prints a bunker:// address whose secret works once. In a terminal you are asked about what the policy does not
-    /// cover (Y approves, N rejects, Q quits); without one, or with --headless, it is refused at once.
+    /// cover (Y approves, N rejects, Q quits), and `keep approve` decides it from elsewhere; with --headless it is refused at once.
     Serve(Serve),
     /// Clients of the bunker: what they may do, tokens, connections
     #[command(subcommand)]

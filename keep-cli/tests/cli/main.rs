@@ -17,6 +17,7 @@ mod frost;
 mod hidden;
 mod json;
 mod leaks;
+mod managing;
 mod prompts;
 mod serving;
 mod world;

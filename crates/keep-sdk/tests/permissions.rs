@@ -1,0 +1,333 @@
+//! What clients may do is managed while the bunker serves, and holds at once: over the relay, for requests that wait, when
+//! many come at the limit, and after a restart.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keep_sdk::{
+    Attendance, Breadth, BunkerOptions, BunkerUri, ConnectTerms, EmbeddedRelay, ErrorCode, EventTemplate, Fault,
+    GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options, Permissions, Permitted,
+    PoolOptions, PublicKey, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme, SecretKey32, SecretText,
+    Serving, TokenTerms, TokenView, Transport,
+};
+
+const NOW: u64 = 1_700_000_000;
+
+struct World {
+    directory: tempfile::TempDir,
+    keep: Keep,
+    relay: EmbeddedRelay,
+}
+
+fn options() -> Options {
+    let cheap = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+    Options::default().allow_weak_kdf().kdf_cost(cheap)
+}
+
+fn passphrase() -> SecretText {
+    SecretText::from("correct horse".to_owned())
+}
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().join("vault")).unwrap();
+        let keep = Keep::create(home, &passphrase(), &options()).unwrap();
+        keep.keys().generate(Name::new("main").unwrap()).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let relay = EmbeddedRelay::bind(address, RelayOptions::default()).await.unwrap();
+        Self { directory, keep, relay }
+    }
+
+    /// Serves, and somebody can be asked.
+    async fn serve(&self) -> (Serving, Attendance) {
+        let key = self.keep.keys().find(Some("main")).unwrap();
+        let queue = self.keep.approvals().unwrap();
+        let attendance = queue.attend();
+        (self.keep.bunker(queue).serve(&key, BunkerOptions::default()).await.unwrap(), attendance)
+    }
+
+    /// The same vault in a new process, as far as it can tell.
+    fn reopened(self) -> Self {
+        drop(self.keep);
+        let home = Home::new(self.directory.path().join("vault")).unwrap();
+        Self { keep: Keep::open(home, &passphrase(), &options()).unwrap(), ..self }
+    }
+
+    fn token(&self, policy: &str) -> TokenView {
+        self.token_with(policy, 1, None, Limits::default())
+    }
+
+    fn token_with(&self, policy: &str, uses: u32, seconds: Option<u64>, limits: Limits) -> TokenView {
+        let terms = TokenTerms {
+            key: None,
+            policy: policy.to_owned(),
+            name: Some("app".to_owned()),
+            uses,
+            seconds,
+            relays: vec![self.relay.url().clone()],
+            limits,
+        };
+        self.keep.nip46().create_token(terms).unwrap()
+    }
+
+    async fn client(&self, token: &TokenView) -> Result<RemoteSigner, Fault> {
+        self.client_as(token, None).await
+    }
+
+    async fn client_as(&self, token: &TokenView, key: Option<&SecretKey32>) -> Result<RemoteSigner, Fault> {
+        let pool = RelayPool::new(PoolOptions::default()).unwrap();
+        pool.add(self.relay.url().clone(), RelayPolicy { allow_private: true });
+        let uri = BunkerUri::parse(&token.bunker_url).unwrap();
+        RemoteSigner::connect_as(&uri, Arc::new(pool) as Arc<dyn Transport>, "test app", key).await
+    }
+
+    /// Waits until somebody is asked; the id of the request.
+    async fn asked(&self) -> String {
+        for _ in 0..200 {
+            if let Some(one) = self.keep.inbox().pending().unwrap().first() {
+                return one.id.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("nobody was asked");
+    }
+}
+
+async fn sign(client: &RemoteSigner, kind: u16, text: &str) -> Result<(), Fault> {
+    client.sign_event(EventTemplate::new(kind, text, vec![], NOW)).await.map(drop)
+}
+
+fn refused(outcome: Result<(), Fault>, part: &str) {
+    let fault = outcome.unwrap_err();
+    assert!(fault.message().contains(part), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_named_policy_holds_at_once_and_after_a_restart() {
+    let world = World::new().await;
+    let policies = world.keep.policies();
+    policies.put("name = \"mine\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\", \"sign_event\"]\nkinds = [1]\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]", false).unwrap();
+    let (serving, _attendance) = world.serve().await;
+    let client = world.client(&world.token("mine")).await.unwrap();
+    sign(&client, 1, "one").await.unwrap();
+    refused(sign(&client, 7, "+").await, "refused_by_policy");
+    policies.put("name = \"mine\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [7]", true).unwrap();
+    refused(sign(&client, 1, "two").await, "refused_by_policy");
+    sign(&client, 7, "+").await.unwrap();
+    assert!(policies.remove("mine").is_err(), "it is in use");
+    serving.stop().await.unwrap();
+    let world = world.reopened();
+    let (_serving, _attendance) = world.serve().await;
+    sign(&client, 7, "after the restart").await.unwrap();
+    refused(sign(&client, 1, "three").await, "refused_by_policy");
+    assert_eq!(world.keep.audit().verify().unwrap().entries > 5, true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_taken_as_often_as_it_says_and_ends_when_it_says() {
+    let world = World::new().await;
+    let (_serving, _attendance) = world.serve().await;
+    let once = world.token("full");
+    let key = RemoteSigner::fresh_key().unwrap();
+    let first = world.client_as(&once, Some(&key)).await.unwrap();
+    refused(world.client(&once).await.map(drop), "invalid_secret");
+    world.client_as(&once, Some(&key)).await.expect("the same client may repeat its connect");
+    let twice = world.token_with("full", 2, None, Limits::default());
+    world.client(&twice).await.unwrap();
+    world.client(&twice).await.unwrap();
+    refused(world.client(&twice).await.map(drop), "invalid_secret");
+    let short = world.token_with("full", 5, Some(2), Limits::default());
+    let brief = world.client(&short).await.unwrap();
+    sign(&brief, 1, "in time").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    refused(sign(&brief, 1, "too late").await, "expired");
+    refused(world.client(&short).await.map(drop), "invalid_secret");
+    // A token that is withdrawn takes its clients along.
+    sign(&first, 1, "before").await.unwrap();
+    world.keep.nip46().revoke_token(&once.id).unwrap();
+    let late = tokio::time::timeout(Duration::from_secs(3), sign(&first, 1, "after")).await;
+    assert!(!matches!(late, Ok(Ok(()))), "a withdrawn token still signs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_requests_cannot_exceed_a_limit() {
+    let world = World::new().await;
+    let (_serving, _attendance) = world.serve().await;
+    let limits = Limits { uses: Some(6), ..Limits::default() };
+    let client = world.client(&world.token_with("full", 1, None, limits)).await.unwrap();
+    // Asking for the public key was the first use.
+    let many = (0..30).map(|n| {
+        let text = format!("note {n}");
+        let client = &client;
+        async move { sign(client, 1, &text).await.is_ok() }
+    });
+    let signed = futures_util::future::join_all(many).await.into_iter().filter(|ok| *ok).count();
+    assert_eq!(signed, 5);
+    assert_eq!(world.keep.nip46().apps().unwrap()[0].uses, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_decided_from_elsewhere_and_remembered() {
+    let world = World::new().await;
+    let (serving, _attendance) = world.serve().await;
+    let client = Arc::new(world.client(&world.token("social")).await.unwrap());
+    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 0, "{}").await }) };
+    let id = world.asked().await;
+    sign(&client, 1, "a waiting request blocks nobody").await.unwrap();
+    let pending = world.keep.inbox().pending().unwrap();
+    assert_eq!((pending[0].kind, pending[0].kind_name.as_deref()), (Some(0), Some("profile")));
+    assert_eq!(pending[0].claims.as_str(), "test app");
+    let always = Lasting { breadth: Breadth::Kind, seconds: None };
+    assert!(world.keep.inbox().decide(&id, true, Some(always)).unwrap().settled);
+    waiting.await.unwrap().unwrap();
+    sign(&client, 0, "{\"name\":\"again\"}").await.expect("the decision is remembered");
+    // A remembered refusal.
+    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 3, "").await }) };
+    let id = world.asked().await;
+    world.keep.inbox().decide(&id, false, Some(always)).unwrap();
+    refused(waiting.await.unwrap(), "refused_by_person");
+    refused(sign(&client, 3, "again").await, "refused_by_policy");
+    serving.stop().await.unwrap();
+    let world = world.reopened();
+    let (_serving, _attendance) = world.serve().await;
+    sign(&client, 0, "{\"name\":\"later\"}").await.expect("remembered after a restart");
+    refused(sign(&client, 3, "later").await, "refused_by_policy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_holds_for_requests_that_wait() {
+    let world = World::new().await;
+    let (_serving, _attendance) = world.serve().await;
+    let client = Arc::new(world.client(&world.token("social")).await.unwrap());
+    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 0, "{}").await }) };
+    let id = world.asked().await;
+    world.keep.nip46().revoke("app").unwrap();
+    world.keep.inbox().decide(&id, true, None).unwrap();
+    refused(waiting.await.unwrap(), "not_connected");
+    assert!(world.keep.nip46().apps().unwrap().is_empty());
+    let entries = world.keep.audit().list(10).unwrap();
+    assert!(entries.iter().all(|entry| entry.kind != Some(0) || entry.outcome != "approved"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_persons_have_to_approve() {
+    let world = World::new().await;
+    let policies = world.keep.policies();
+    policies.put("name = \"joint\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]\n[[rule]]\neffect = \"ask\"\nkinds = [1]\napproval = \"two_persons\"", false).unwrap();
+    let code = policies.add_person("bob").unwrap();
+    let (_serving, _attendance) = world.serve().await;
+    let client = Arc::new(world.client(&world.token("joint")).await.unwrap());
+    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 1, "both").await }) };
+    let (id, inbox) = (world.asked().await, world.keep.inbox());
+    let first = inbox.decide(&id, true, None).unwrap();
+    assert_eq!((first.settled, first.needs), (false, 1));
+    assert!(!inbox.decide(&id, true, None).unwrap().settled, "one person is not two");
+    let wrong = inbox.vote(&id, true, "bob", SecretText::from("00".repeat(32)));
+    assert_eq!(wrong.unwrap_err().code(), ErrorCode::RefusedByPolicy);
+    assert!(inbox.vote(&id, true, "bob", code).unwrap().settled);
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() {
+    let world = World::new().await;
+    let (_serving, _attendance) = world.serve().await;
+    let client = world.client(&world.token("full")).await.unwrap();
+    let nip46 = world.keep.nip46();
+    let terms = |permissions: &str, kinds: &[u16]| GrantTerms {
+        client: "app".to_owned(),
+        key: None,
+        name: Some("my-client".to_owned()),
+        permitted: Some(Permitted::Methods {
+            permissions: Permissions::parse(permissions).unwrap(),
+            auto_approve: kinds.to_vec(),
+        }),
+        seconds: None,
+        session: false,
+        limits: Limits::default(),
+        suspended: None,
+    };
+    nip46.grant(terms("get_public_key,sign_event:7", &[])).unwrap();
+    refused(sign(&client, 1, "x").await, "refused_by_policy");
+    sign(&client, 7, "+").await.unwrap();
+    let renamed = GrantTerms { client: "my-client".to_owned(), ..terms("sign_event", &[1]) };
+    nip46.grant(renamed).unwrap();
+    sign(&client, 1, "x").await.unwrap();
+    let peer = *client.public_key();
+    let sealed = client.encrypt(Scheme::Nip44, peer, SecretText::from("x".to_owned())).await;
+    refused(sealed.map(drop), "refused_by_policy");
+    assert_eq!(nip46.stop(true).unwrap().addresses, 1);
+    refused(sign(&client, 1, "y").await, "not_connected");
+    nip46.stop(false).unwrap();
+    sign(&client, 1, "z").await.unwrap();
+    let suspended = GrantTerms {
+        client: "my-client".to_owned(),
+        suspended: Some(true),
+        permitted: None,
+        ..terms("sign_event", &[1])
+    };
+    nip46.grant(suspended).unwrap();
+    refused(sign(&client, 1, "w").await, "suspended");
+    // A client that is not connected yet is granted something at the key's address, and needs no secret then.
+    let key = RemoteSigner::fresh_key().unwrap();
+    let public = PublicKey::from_hex(&public_of(&key)).unwrap();
+    nip46.grant(GrantTerms { client: public.to_hex(), ..terms("get_public_key,sign_event", &[1]) }).unwrap();
+    assert_eq!(nip46.auto_approve(Some(&public.to_hex()), &[7]).unwrap().len(), 1);
+}
+
+fn public_of(key: &SecretKey32) -> String {
+    let secret = secp256k1::SecretKey::from_slice(key.expose()).unwrap();
+    hex::encode(secret.x_only_public_key(secp256k1::SECP256K1).0.serialize())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plaintexts_that_the_policy_withholds_are_not_released() {
+    let world = World::new().await;
+    world.keep.policies().put("name = \"lists\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\", \"nip44_encrypt\"]\n[[rule]]\neffect = \"allow\"\nmethods = [\"nip44_decrypt\"]\nplaintext = [\"tags\"]\n[[rule]]\neffect = \"deny\"\nmethods = [\"nip44_decrypt\"]", false).unwrap();
+    let (_serving, _attendance) = world.serve().await;
+    let client = world.client(&world.token("lists")).await.unwrap();
+    let me = *client.public_key();
+    let round = async |text: &str| {
+        let sealed = client.encrypt(Scheme::Nip44, me, SecretText::from(text.to_owned())).await.unwrap();
+        client.decrypt(Scheme::Nip44, me, sealed).await
+    };
+    assert_eq!(round("[[\"p\",\"ab\"]]").await.unwrap().expose(), "[[\"p\",\"ab\"]]");
+    let fault = round("a letter").await.unwrap_err();
+    assert!(fault.message().contains("does not release"), "{fault}");
+    assert!(!fault.message().contains("letter"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_for_a_signer_gets_one() {
+    let world = World::new().await;
+    let (_serving, _attendance) = world.serve().await;
+    let secret = keep_nip46::ConnectSecret::from_random(&[7; 24]);
+    let transport = keep_nip46::TransportKey::new(&RemoteSigner::fresh_key().unwrap()).unwrap();
+    let metadata = keep_nip46::ClientMetadata::new(Some("My Client"), Some("https://c.example"), None);
+    let relays = vec![world.relay.url().clone()];
+    let uri = NostrConnectUri::new(*transport.public_key(), relays, &secret, Permissions::default(), metadata).unwrap();
+    let pool = RelayPool::new(PoolOptions::default()).unwrap();
+    pool.add(world.relay.url().clone(), RelayPolicy { allow_private: true });
+    let filter = keep_net::Filter::new().kinds([nostr::Kind::NostrConnect]).to([*transport.public_key()]);
+    let subscription = pool.subscribe(vec![filter], &keep_net::Relays::All);
+    subscription.subscribed().await.unwrap();
+    let terms = ConnectTerms {
+        uri: uri.to_string(),
+        key: None,
+        policy: "social".to_owned(),
+        name: None,
+        seconds: None,
+        limits: Limits::default(),
+    };
+    let nip46 = world.keep.nip46();
+    let view = tokio::task::spawn_blocking(move || nip46.connect(terms)).await.unwrap().unwrap();
+    assert!(view.serving);
+    assert_eq!(view.claims.unwrap().as_str(), "My Client");
+    let answer = subscription.recv().await.unwrap().event.into_claim().unwrap();
+    let pairing = keep_nip46::client::Pairing::new(&uri, transport);
+    assert!(matches!(pairing.receive(&answer), keep_nip46::client::Paired::Done(_)), "the secret comes back");
+    assert_eq!(world.keep.nip46().apps().unwrap().len(), 1);
+}

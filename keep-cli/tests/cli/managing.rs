@@ -1,0 +1,133 @@
+//! `keep nip46`, `policy`, `pending`, `approve` and `deny` while `keep serve` runs.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::serving::{Net, PATIENCE, Serving};
+use crate::world::World;
+
+/// A bunker that is neither at a terminal nor headless: what is to be asked waits for `keep approve`.
+fn serve(world: &World, net: &Net) -> (Serving, Value) {
+    let serving = Serving::of(world.command(&["--json", "serve", "--relay", &net.url()]));
+    let first = serving.next();
+    (serving, first)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn pending(world: &World) -> Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let list = world.done(&["--json", "pending"]).json();
+        if let Some(first) = list["pending"].as_array().and_then(|all| all.first()) {
+            return first.clone();
+        }
+        assert!(Instant::now() < until, "nothing waits");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn clients_are_managed_while_the_bunker_serves() {
+    let (world, net) = (World::with_key(), Net::new());
+    let (_serving, first) = serve(&world, &net);
+    let client = net.connect(text(&first["bunker_url"])).unwrap();
+    let apps = world.done(&["--json", "nip46", "apps"]).json();
+    let npub = text(&apps["apps"][0]["npub"]).to_owned();
+    assert_eq!((&apps["apps"][0]["claims"], &apps["apps"][0]["policy"]), (&"test application".into(), &"social".into()));
+    let granted = world.done(&[
+        "--json", "nip46", "grant", &npub, "--name", "my-client", "--permissions", "get_public_key,sign_event",
+        "--auto-approve-kinds", "1,7", "--duration", "forever",
+    ]);
+    assert_eq!(granted.json()["apps"][0]["name"], "my-client");
+    net.sign(&client, 7, "+").unwrap();
+
+    // Kind 0 waits for a person, and is decided from elsewhere.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| net.sign(&client, 0, "{}"));
+        let one = pending(&world);
+        assert_eq!((&one["kind"], &one["kind_name"], &one["name"]), (&0.into(), &"profile".into(), &"my-client".into()));
+        let settled = world.done(&["--json", "approve", text(&one["id"]), "--for", "always"]).json();
+        assert_eq!(settled["settled"], true);
+        waiting.join().unwrap().unwrap();
+    });
+    net.sign(&client, 0, "{\"name\":\"again\"}").expect("always means always");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| net.sign(&client, 3, ""));
+        world.done(&["deny", text(&pending(&world)["id"])]);
+        assert!(waiting.join().unwrap().is_err());
+    });
+    world.done(&["nip46", "auto-approve", "--kinds", "3"]);
+    net.sign(&client, 3, "").unwrap();
+
+    world.done(&["nip46", "stop"]);
+    assert!(net.sign(&client, 1, "stopped").is_err());
+    world.done(&["nip46", "resume"]);
+    net.sign(&client, 1, "resumed").unwrap();
+    world.done(&["nip46", "revoke", "my-client"]);
+    assert!(net.sign(&client, 1, "revoked").is_err());
+    assert_eq!(world.run(&["nip46", "revoke", "my-client"]).code, Some(3));
+    assert_eq!(world.run(&["approve", "00000000"]).code, Some(3));
+    world.done(&["audit", "verify"]);
+}
+
+#[test]
+fn tokens_carry_named_policies_whose_changes_hold_at_once() {
+    let (world, net) = (World::with_key(), Net::new());
+    let file = world.path().join("p.toml");
+    let write = |kinds: &str| {
+        let rules = "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]\n";
+        std::fs::write(&file, format!("name = \"p\"\n{rules}[[rule]]\neffect = \"allow\"\nkinds = [{kinds}]\n")).unwrap();
+    };
+    write("1");
+    world.done(&["policy", "check", "p.toml"]);
+    let (_serving, _) = serve(&world, &net);
+    world.done(&["policy", "add", "p.toml"]);
+    assert_eq!(world.run(&["policy", "add", "p.toml"]).code, Some(5), "it is there already");
+    let token = world.done(&["--json", "nip46", "token", "create", "--policy", "p", "--uses", "1", "--expires", "30d"]).json();
+    let client = net.connect(text(&token["bunker_url"])).unwrap();
+    assert!(net.connect(text(&token["bunker_url"])).is_err(), "it has one use");
+    net.sign(&client, 1, "one").unwrap();
+    assert!(net.sign(&client, 7, "+").is_err());
+    let simulated = |kinds: &str| {
+        write(kinds);
+        world.done(&["--json", "policy", "simulate", "--file", "p.toml", "--since", "1d"]).json()
+    };
+    assert_eq!(simulated("1")["differences"], Value::Array(vec![]));
+    let difference = &simulated("7")["differences"];
+    assert_eq!((&difference[0]["was"], &difference[0]["would"]), (&"allow".into(), &"deny".into()), "{difference}");
+    world.done(&["policy", "edit", "p", "--file", "p.toml"]);
+    assert!(net.sign(&client, 1, "two").is_err());
+    net.sign(&client, 7, "+").unwrap();
+    let said = world.done(&["policy", "explain", "--policy", "p", "--kind", "1"]).stdout;
+    assert!(said.starts_with("deny: no rule of policy p is about it"), "{said}");
+    assert_eq!(world.run(&["policy", "remove", "p"]).code, Some(5), "it is in use");
+    assert_eq!(world.run(&["policy", "show", "q"]).code, Some(3));
+    std::fs::write(&file, "name = \"p\"\n[[rule]]\neffect = \"maybe\"\n").unwrap();
+    assert_eq!(world.run(&["policy", "check", "p.toml"]).code, Some(5));
+    let id = text(&token["id"]).to_owned();
+    world.done(&["nip46", "token", "revoke", &id]);
+    world.done(&["policy", "remove", "p"]);
+}
+
+#[test]
+fn keep_is_a_client_of_other_bunkers_too() {
+    let (world, net) = (World::with_key(), Net::new());
+    let (_serving, first) = serve(&world, &net);
+    let url = text(&first["bunker_url"]).to_owned();
+    let call = |arguments: &[&str]| {
+        let mut all = vec!["--json", "nip46", "call", "--client-key-file", "client.key", &url];
+        all.extend(arguments);
+        world.run(&all)
+    };
+    assert_eq!(call(&["ping"]).json()["result"], "pong");
+    assert_eq!(call(&["get_public_key"]).json()["result"], crate::world::PUBKEY);
+    let event = r#"{"kind":1,"content":"hello","tags":[],"created_at":1700000000}"#;
+    let signed = call(&["sign_event", event]).json()["result"].clone();
+    let signed: keep_sdk::Event = serde_json::from_value(signed).unwrap();
+    signed.verify().unwrap();
+    assert_eq!(call(&["fly"]).code, Some(2));
+}
