@@ -158,6 +158,10 @@ words! {
         PersonAdded = 56, "person_added";
         /// A person may no longer approve.
         PersonRemoved = 57, "person_removed";
+        /// Bytes were encrypted with NIP-44 version 3.
+        Nip44V3Encrypt = 58, "nip44v3_encrypt";
+        /// Bytes were decrypted with NIP-44 version 3.
+        Nip44V3Decrypt = 59, "nip44v3_decrypt";
     }
 }
 

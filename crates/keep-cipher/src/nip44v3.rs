@@ -9,7 +9,7 @@ use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use hmac::Mac;
 use hmac::digest::FixedOutput;
-use keep_types::SecretBytes;
+use keep_types::{SecretBytes, SecretText};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::key::hmac_sha256;
@@ -136,6 +136,19 @@ pub fn decrypt(shared: &SharedX, context: Context<'_>, payload: &str) -> Result<
     bytes[len..].zeroize();
     bytes.truncate(len);
     Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
+}
+
+/// Bytes as base64, as clients send and get them.
+pub fn to_base64(bytes: &SecretBytes) -> SecretText {
+    SecretText::new(STANDARD.encode(bytes.expose()))
+}
+
+/// Bytes from base64.
+///
+/// # Errors
+/// [`CipherError::Base64`].
+pub fn from_base64(text: &str) -> Result<SecretBytes, CipherError> {
+    STANDARD.decode(text).map(SecretBytes::new).map_err(|_| CipherError::Base64)
 }
 
 /// Kind and scope at the head of what is authenticated.

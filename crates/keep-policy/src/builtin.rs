@@ -95,11 +95,12 @@ impl Builtin {
     }
 }
 
-/// Encryption and decryption in every scheme that clients use.
+/// Encryption in the schemes of everyday clients. Version 3 of NIP-44 is granted by its own name.
 fn encrypting() -> Vec<Operation> {
-    Operation::for_clients().into_iter().filter(|op| op.has_peer() && op.has_text()).collect()
+    vec![Operation::Nip44Encrypt, Operation::Nip04Encrypt]
 }
 
+/// Decryption in every scheme.
 fn decrypting() -> Vec<Operation> {
     Operation::for_clients().into_iter().filter(|op| op.is_decrypting()).collect()
 }

@@ -11,7 +11,7 @@ use crate::PlaintextClass;
 pub struct Facts<'a> {
     /// What is asked for.
     pub operation: Operation,
-    /// The kind of the event.
+    /// The kind of the event, or the one that a message is for (NIP-44 version 3).
     pub kind: Option<u16>,
     /// The event to be signed; `None` where only its kind is known, as in the audit log.
     pub event: Option<&'a UnsignedEvent>,
@@ -39,7 +39,10 @@ impl<'a> Facts<'a> {
     ) -> Self {
         Self {
             operation: intent.operation(),
-            kind: intent.kind().map(|kind| kind.as_u16()),
+            kind: intent
+                .kind()
+                .map(|kind| kind.as_u16())
+                .or_else(|| intent.message_kind().and_then(|kind| u16::try_from(kind).ok())),
             event: intent.event(),
             peer: intent.peer(),
             plaintext: intent.plaintext(),

@@ -81,6 +81,7 @@ impl Permit {
             | Intent::SignEvent(_)
             | Intent::Encrypt { .. }
             | Intent::Decrypt { .. }
+            | Intent::Nip44V3(_)
             | Intent::BitcoinAccount { .. }
             | Intent::SignPsbt(_)
             | Intent::SignMessage(_) => false,

@@ -15,8 +15,8 @@ use keep_nip46::message::{CallId, Outcome, Reply, write_call};
 use keep_nip46::server::{Limits as ServerLimits, Rate};
 use keep_nip46::{BunkerUri, TransportKey};
 use keep_sdk::{
-    BunkerOptions, Headless, Home, KdfCost, Keep, Limits, Name, Options, PublicKey, RemoteSigner, Scheme, SecretText,
-    Serving, Timestamp, TokenTerms,
+    BunkerOptions, Headless, Home, KdfCost, Keep, Limits, Name, Options, PublicKey, RemoteSigner, Scheme,
+    SecretText, Serving, Timestamp, TokenTerms,
 };
 use nostr::JsonUtil;
 
@@ -134,8 +134,7 @@ async fn every_request_is_decided_once_and_answered_alike() {
     let home = || Home::new(directory.path().join("vault")).unwrap();
     let mut keep = Keep::create(home(), &passphrase(), &options()).unwrap();
     keep.keys().generate(Name::new("main").unwrap()).unwrap();
-    let weather =
-        Faults { drop: 100, duplicate: 120, reorder: 150, delay: 40, corrupt: 20, no_answer: 100 };
+    let weather = Faults { drop: 100, duplicate: 120, reorder: 150, delay: 40, corrupt: 20, no_answer: 100 };
     let network = MemoryNetwork::new(42, weather).unwrap();
     let terms = TokenTerms {
         key: None,
@@ -182,7 +181,8 @@ async fn every_request_is_decided_once_and_answered_alike() {
         assert_eq!(app.uses, requests() as u64, "every use is counted once");
     }
     let signed = keep.audit().list(1_000_000).unwrap();
-    let signed = signed.iter().filter(|entry| entry.action == "sign_event" && entry.outcome == "allowed").count();
+    let signed =
+        signed.iter().filter(|entry| entry.action == "sign_event" && entry.outcome == "allowed").count();
     assert_eq!(signed, total, "every signature is recorded once");
     keep.audit().verify().unwrap();
     let tally = network.tally();

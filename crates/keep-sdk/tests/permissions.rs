@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
-    Attendance, Breadth, BunkerOptions, BunkerUri, ConnectTerms, EmbeddedRelay, ErrorCode, EventTemplate, Fault,
-    GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options, Permissions, Permitted,
-    PoolOptions, PublicKey, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme, SecretKey32, SecretText,
-    Serving, TokenTerms, TokenView, Transport,
+    Attendance, Breadth, BunkerOptions, BunkerUri, ConnectTerms, EmbeddedRelay, ErrorCode, EventTemplate,
+    Fault, GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options, Permissions,
+    Permitted, PoolOptions, PublicKey, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme,
+    SecretKey32, SecretText, Serving, TokenTerms, TokenView, Transport,
 };
 
 const NOW: u64 = 1_700_000_000;
@@ -114,7 +114,9 @@ async fn a_change_of_a_named_policy_holds_at_once_and_after_a_restart() {
     let client = world.client(&world.token("mine")).await.unwrap();
     sign(&client, 1, "one").await.unwrap();
     refused(sign(&client, 7, "+").await, "refused_by_policy");
-    policies.put("name = \"mine\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [7]", true).unwrap();
+    policies
+        .put("name = \"mine\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [7]", true)
+        .unwrap();
     refused(sign(&client, 1, "two").await, "refused_by_policy");
     sign(&client, 7, "+").await.unwrap();
     assert!(policies.remove("mine").is_err(), "it is in use");
@@ -174,7 +176,10 @@ async fn what_waits_is_decided_from_elsewhere_and_remembered() {
     let world = World::new().await;
     let (serving, _attendance) = world.serve().await;
     let client = Arc::new(world.client(&world.token("social")).await.unwrap());
-    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 0, "{}").await }) };
+    let waiting = {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { sign(&client, 0, "{}").await })
+    };
     let id = world.asked().await;
     sign(&client, 1, "a waiting request blocks nobody").await.unwrap();
     let pending = world.keep.inbox().pending().unwrap();
@@ -185,7 +190,10 @@ async fn what_waits_is_decided_from_elsewhere_and_remembered() {
     waiting.await.unwrap().unwrap();
     sign(&client, 0, "{\"name\":\"again\"}").await.expect("the decision is remembered");
     // A remembered refusal.
-    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 3, "").await }) };
+    let waiting = {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { sign(&client, 3, "").await })
+    };
     let id = world.asked().await;
     world.keep.inbox().decide(&id, false, Some(always)).unwrap();
     refused(waiting.await.unwrap(), "refused_by_person");
@@ -202,7 +210,10 @@ async fn revocation_holds_for_requests_that_wait() {
     let world = World::new().await;
     let (_serving, _attendance) = world.serve().await;
     let client = Arc::new(world.client(&world.token("social")).await.unwrap());
-    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 0, "{}").await }) };
+    let waiting = {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { sign(&client, 0, "{}").await })
+    };
     let id = world.asked().await;
     world.keep.nip46().revoke("app").unwrap();
     world.keep.inbox().decide(&id, true, None).unwrap();
@@ -220,7 +231,10 @@ async fn two_persons_have_to_approve() {
     let code = policies.add_person("bob").unwrap();
     let (_serving, _attendance) = world.serve().await;
     let client = Arc::new(world.client(&world.token("joint")).await.unwrap());
-    let waiting = { let client = Arc::clone(&client); tokio::spawn(async move { sign(&client, 1, "both").await }) };
+    let waiting = {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { sign(&client, 1, "both").await })
+    };
     let (id, inbox) = (world.asked().await, world.keep.inbox());
     let first = inbox.decide(&id, true, None).unwrap();
     assert_eq!((first.settled, first.needs), (false, 1));
@@ -308,7 +322,9 @@ async fn a_client_that_asks_for_a_signer_gets_one() {
     let transport = keep_nip46::TransportKey::new(&RemoteSigner::fresh_key().unwrap()).unwrap();
     let metadata = keep_nip46::ClientMetadata::new(Some("My Client"), Some("https://c.example"), None);
     let relays = vec![world.relay.url().clone()];
-    let uri = NostrConnectUri::new(*transport.public_key(), relays, &secret, Permissions::default(), metadata).unwrap();
+    let uri =
+        NostrConnectUri::new(*transport.public_key(), relays, &secret, Permissions::default(), metadata)
+            .unwrap();
     let pool = RelayPool::new(PoolOptions::default()).unwrap();
     pool.add(world.relay.url().clone(), RelayPolicy { allow_private: true });
     let filter = keep_net::Filter::new().kinds([nostr::Kind::NostrConnect]).to([*transport.public_key()]);
@@ -330,4 +346,70 @@ async fn a_client_that_asks_for_a_signer_gets_one() {
     let pairing = keep_nip46::client::Pairing::new(&uri, transport);
     assert!(matches!(pairing.receive(&answer), keep_nip46::client::Paired::Done(_)), "the secret comes back");
     assert_eq!(world.keep.nip46().apps().unwrap().len(), 1);
+}
+
+/// One call of a client that is connected already, as it stands on the wire.
+async fn raw(world: &World, token: &TokenView, key: &SecretKey32, method: &str, params: &[&str]) -> String {
+    use keep_nip46::message::{CallId, Outcome, Reply, write_call};
+    let transport = keep_nip46::TransportKey::new(key).unwrap();
+    let uri = BunkerUri::parse(&token.bunker_url).unwrap();
+    let pool = RelayPool::new(PoolOptions::default()).unwrap();
+    pool.add(world.relay.url().clone(), RelayPolicy { allow_private: true });
+    let filter = keep_net::Filter::new().kinds([nostr::Kind::NostrConnect]).to([*transport.public_key()]);
+    let inbox = pool.subscribe(vec![filter], &keep_net::Relays::All);
+    inbox.subscribed().await.unwrap();
+    let mut random = [0; 80];
+    getrandom::getrandom(&mut random).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let seal = keep_nip46::envelope::Seal {
+        to: *uri.remote(),
+        scheme: Scheme::Nip44,
+        created_at: keep_sdk::Timestamp::from_secs(now),
+        nonce: *random[..32].first_chunk().unwrap(),
+        aux_rand: *random[32..64].first_chunk().unwrap(),
+    };
+    let id = CallId::from_random(random[64..].first_chunk().unwrap());
+    let text = write_call(&id, method, params);
+    let event = keep_nip46::envelope::seal(&transport, text.expose(), &seal).unwrap();
+    let _ = pool.publish(&event, &keep_net::Relays::All);
+    loop {
+        let received = tokio::time::timeout(Duration::from_secs(20), inbox.recv()).await.unwrap().unwrap();
+        let Ok(event) = received.event.into_claim() else { continue };
+        let Ok(opened) = keep_nip46::envelope::open(&event, &transport) else { continue };
+        let reply = Reply::parse(opened.verify().unwrap().plaintext.expose()).unwrap();
+        if reply.id.to_text() == id.to_text() {
+            return match reply.outcome {
+                Outcome::Success(text) => text.expose().to_owned(),
+                Outcome::Failure(text) | Outcome::Challenge(text) => format!("error {text}"),
+            };
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_3_of_nip_44_is_a_permission_of_its_own() {
+    let world = World::new().await;
+    world.keep.policies().put("name = \"v3\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\", \"nip44_decrypt\"]\n[[rule]]\neffect = \"allow\"\nmethods = [\"nip44v3_encrypt\", \"nip44v3_decrypt\"]\nkinds = [30078]", false).unwrap();
+    let (_serving, _attendance) = world.serve().await;
+    let token = world.token("v3");
+    let key = RemoteSigner::fresh_key().unwrap();
+    let client = world.client_as(&token, Some(&key)).await.unwrap();
+    let me = client.public_key().to_hex();
+    drop(client);
+    let sealed = raw(&world, &token, &key, "nip44v3_encrypt", &[&me, "30078", "notes", "aGVsbG8="]).await;
+    assert!(!sealed.starts_with("error"), "{sealed}");
+    let opened = raw(&world, &token, &key, "nip44v3_decrypt", &[&me, "30078", "notes", &sealed]).await;
+    assert_eq!(opened, "aGVsbG8=");
+    for (method, params, error) in [
+        ("nip44v3_decrypt", [&*me, "30078", "others", &*sealed], "invalid_payload"),
+        ("nip44v3_decrypt", [&*me, "1", "notes", &*sealed], "refused_by_policy"),
+        ("nip44v3_encrypt", [&*me, "30078", "notes", "no base64!"], "invalid_input"),
+        ("nip44v3_encrypt", [&*me, "kind", "notes", "aGVsbG8="], "invalid_input"),
+        ("nip44_encrypt", [&*me, "hello", "", ""], "refused_by_policy"),
+    ] {
+        let said = raw(&world, &token, &key, method, &params).await;
+        assert!(said.starts_with(&format!("error {error}")), "{method}: {said}");
+    }
+    let entries = world.keep.audit().list(20).unwrap();
+    assert!(entries.iter().any(|entry| entry.action == "nip44v3_encrypt" && entry.kind == Some(30078)));
 }

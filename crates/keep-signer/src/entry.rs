@@ -1,7 +1,7 @@
 //! Requests as entries of the audit log.
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_types::{GroupUse, Intent, MessageFacts, Operation, Request, SpendFacts, event_id};
+use keep_types::{GroupUse, Intent, MessageFacts, Operation, Request, SpendFacts, V3Use, event_id};
 
 /// How many destinations an entry names.
 const DESTINATIONS: usize = 4;
@@ -17,6 +17,15 @@ pub(crate) fn draft(request: &Request, outcome: Outcome) -> Draft {
             entry.event_kind(event.kind.as_u16()).subject(id.to_bytes())
         }
         Intent::Encrypt { peer, .. } | Intent::Decrypt { peer, .. } => entry.subject(peer.to_bytes()),
+        Intent::Nip44V3(usage) => match &**usage {
+            V3Use::Encrypt { peer, kind, .. } | V3Use::Decrypt { peer, kind, .. } => {
+                let entry = entry.subject(peer.to_bytes());
+                match u16::try_from(*kind) {
+                    Ok(kind) => entry.event_kind(kind),
+                    Err(_) => entry,
+                }
+            }
+        },
         Intent::Group(usage) => group_draft(entry, usage),
         Intent::BitcoinAccount { coin_type, account } => entry.reason(format!("86h/{coin_type}h/{account}h")),
         Intent::SignPsbt(spend) => entry.subject(spend.txid()).reason(of_spend(spend.facts())),
@@ -87,6 +96,8 @@ pub(crate) const fn action(operation: Operation) -> Action {
         Operation::Nip44Decrypt => Action::Nip44Decrypt,
         Operation::Nip04Encrypt => Action::Nip04Encrypt,
         Operation::Nip04Decrypt => Action::Nip04Decrypt,
+        Operation::Nip44V3Encrypt => Action::Nip44V3Encrypt,
+        Operation::Nip44V3Decrypt => Action::Nip44V3Decrypt,
         Operation::Export => Action::Export,
         Operation::ExportMnemonic => Action::ExportMnemonic,
         Operation::RevealSecret => Action::RevealSecret,

@@ -101,6 +101,7 @@ fn is_there(tx: &mut Tx<'_, '_>, request: &Request) -> Result<bool, VaultError> 
         | Intent::SignEvent(_)
         | Intent::Encrypt { .. }
         | Intent::Decrypt { .. }
+        | Intent::Nip44V3(_)
         | Intent::Export
         | Intent::ExportMnemonic
         | Intent::BitcoinAccount { .. }
@@ -133,6 +134,7 @@ impl Nonces {
             | Intent::SignEvent(_)
             | Intent::Encrypt { .. }
             | Intent::Decrypt { .. }
+            | Intent::Nip44V3(_)
             | Intent::Export
             | Intent::ExportMnemonic
             | Intent::RevealSecret

@@ -7,8 +7,8 @@ use nostr::{Kind, PublicKey, Tag, Tags, UnsignedEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ErrorCode, Fault, GroupMessage, GroupUse, InspectedMessage, InspectedSpend, MessageFacts, SecretText,
-    SpendFacts, event_id,
+    ErrorCode, Fault, GroupMessage, GroupUse, InspectedMessage, InspectedSpend, MessageFacts, SecretBytes,
+    SecretText, SpendFacts, event_id,
 };
 
 /// Which payload encryption.
@@ -47,6 +47,8 @@ pub enum Intent {
         /// The encrypted payload, as received.
         ciphertext: String,
     },
+    /// Encrypt or decrypt with NIP-44 version 3 (draft).
+    Nip44V3(Box<V3Use>),
     /// Hand out the secret key itself.
     Export,
     /// Hand out the words of the mnemonic that the key follows from.
@@ -70,6 +72,33 @@ pub enum Intent {
     SignMessage(Box<dyn InspectedMessage>),
 }
 
+/// A use of NIP-44 version 3 (draft): bytes, for an event kind and a scope within it, which are authenticated.
+#[derive(Debug)]
+pub enum V3Use {
+    /// Encrypt.
+    Encrypt {
+        /// The other side of the conversation.
+        peer: PublicKey,
+        /// The kind that the message is for.
+        kind: u32,
+        /// What within that kind.
+        scope: String,
+        /// What to encrypt.
+        plaintext: SecretBytes,
+    },
+    /// Decrypt.
+    Decrypt {
+        /// The other side of the conversation.
+        peer: PublicKey,
+        /// The kind that the message is for.
+        kind: u32,
+        /// What within that kind.
+        scope: String,
+        /// The encrypted payload, as received.
+        payload: String,
+    },
+}
+
 /// The kinds of use, as policy and the audit log name them. The words are those of NIP-46.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +111,10 @@ pub enum Operation {
     Nip44Encrypt,
     /// `nip44_decrypt`
     Nip44Decrypt,
+    /// `nip44v3_encrypt`
+    Nip44V3Encrypt,
+    /// `nip44v3_decrypt`
+    Nip44V3Decrypt,
     /// `nip04_encrypt`
     Nip04Encrypt,
     /// `nip04_decrypt`
@@ -116,11 +149,13 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::GetPublicKey,
         Self::SignEvent,
         Self::Nip44Encrypt,
         Self::Nip44Decrypt,
+        Self::Nip44V3Encrypt,
+        Self::Nip44V3Decrypt,
         Self::Nip04Encrypt,
         Self::Nip04Decrypt,
         Self::Export,
@@ -154,6 +189,8 @@ impl Operation {
             | Self::SignEvent
             | Self::Nip44Encrypt
             | Self::Nip44Decrypt
+            | Self::Nip44V3Encrypt
+            | Self::Nip44V3Decrypt
             | Self::Nip04Encrypt
             | Self::Nip04Decrypt
             | Self::FrostSign
@@ -170,6 +207,8 @@ impl Operation {
             Self::SignEvent => "sign_event",
             Self::Nip44Encrypt => "nip44_encrypt",
             Self::Nip44Decrypt => "nip44_decrypt",
+            Self::Nip44V3Encrypt => "nip44v3_encrypt",
+            Self::Nip44V3Decrypt => "nip44v3_decrypt",
             Self::Nip04Encrypt => "nip04_encrypt",
             Self::Nip04Decrypt => "nip04_decrypt",
             Self::Export => "export",
@@ -202,7 +241,15 @@ impl Operation {
 
     /// Whether it is about messages with somebody.
     pub const fn has_peer(self) -> bool {
-        matches!(self, Self::Nip44Encrypt | Self::Nip44Decrypt | Self::Nip04Encrypt | Self::Nip04Decrypt)
+        matches!(
+            self,
+            Self::Nip44Encrypt
+                | Self::Nip44Decrypt
+                | Self::Nip44V3Encrypt
+                | Self::Nip44V3Decrypt
+                | Self::Nip04Encrypt
+                | Self::Nip04Decrypt
+        )
     }
 
     /// Whether it gives a plaintext.
@@ -212,7 +259,7 @@ impl Operation {
 
     /// Whether the asker brings a text: an event's content, or a plaintext to encrypt.
     pub const fn has_text(self) -> bool {
-        matches!(self, Self::SignEvent | Self::Nip44Encrypt | Self::Nip04Encrypt)
+        matches!(self, Self::SignEvent | Self::Nip44Encrypt | Self::Nip44V3Encrypt | Self::Nip04Encrypt)
     }
 }
 
@@ -263,6 +310,10 @@ impl Intent {
             Self::Encrypt { scheme: Scheme::Nip04, .. } => Operation::Nip04Encrypt,
             Self::Decrypt { scheme: Scheme::Nip44, .. } => Operation::Nip44Decrypt,
             Self::Decrypt { scheme: Scheme::Nip04, .. } => Operation::Nip04Decrypt,
+            Self::Nip44V3(usage) => match **usage {
+                V3Use::Encrypt { .. } => Operation::Nip44V3Encrypt,
+                V3Use::Decrypt { .. } => Operation::Nip44V3Decrypt,
+            },
             Self::Export => Operation::Export,
             Self::ExportMnemonic => Operation::ExportMnemonic,
             Self::RevealSecret => Operation::RevealSecret,
@@ -282,6 +333,7 @@ impl Intent {
             Self::GetPublicKey
             | Self::Encrypt { .. }
             | Self::Decrypt { .. }
+            | Self::Nip44V3(_)
             | Self::Export
             | Self::ExportMnemonic
             | Self::RevealSecret
@@ -299,13 +351,34 @@ impl Intent {
 
     /// The text to be encrypted, if this encrypts one.
     pub fn plaintext(&self) -> Option<&str> {
-        if let Self::Encrypt { plaintext, .. } = self { Some(plaintext.expose()) } else { None }
+        match self {
+            Self::Encrypt { plaintext, .. } => Some(plaintext.expose()),
+            // Bytes that are no text have no words that a rule could look for.
+            Self::Nip44V3(usage) => match &**usage {
+                V3Use::Encrypt { plaintext, .. } => {
+                    Some(std::str::from_utf8(plaintext.expose()).unwrap_or_default())
+                }
+                V3Use::Decrypt { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The kind that a message is for, where its encryption says so (NIP-44 version 3).
+    pub fn message_kind(&self) -> Option<u32> {
+        let Self::Nip44V3(usage) = self else { return None };
+        match **usage {
+            V3Use::Encrypt { kind, .. } | V3Use::Decrypt { kind, .. } => Some(kind),
+        }
     }
 
     /// The other side of an encryption or decryption.
-    pub const fn peer(&self) -> Option<&PublicKey> {
+    pub fn peer(&self) -> Option<&PublicKey> {
         match self {
             Self::Encrypt { peer, .. } | Self::Decrypt { peer, .. } => Some(peer),
+            Self::Nip44V3(usage) => match &**usage {
+                V3Use::Encrypt { peer, .. } | V3Use::Decrypt { peer, .. } => Some(peer),
+            },
             Self::GetPublicKey
             | Self::SignEvent(_)
             | Self::Export

@@ -38,7 +38,7 @@ pub use error::{Blame, ErrorCode, Fault};
 pub use event_id::event_id;
 pub use group::{CeremonyStep, GroupKeyPath, GroupMessage, GroupSign, GroupTweak, GroupUse};
 pub use id::{EndpointId, IdError, JobId, KeyId, RecordId, RequestId, Revision, SessionId, VaultId};
-pub use intent::{EventTemplate, Intent, IntentError, Operation, Scheme};
+pub use intent::{EventTemplate, Intent, IntentError, Operation, Scheme, V3Use};
 pub use name::{Name, NameError};
 pub use origin::Origin;
 pub use record::{Collection, DecodeError, Record};

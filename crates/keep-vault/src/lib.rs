@@ -41,6 +41,7 @@ mod ledger;
 mod log;
 mod memory;
 mod mnemonic;
+mod nip44v3;
 mod pending;
 mod presence;
 mod prune;

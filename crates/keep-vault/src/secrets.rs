@@ -127,6 +127,10 @@ impl Vault {
                 }
                 Answer::Plaintext(plaintext)
             }
+            Intent::Nip44V3(usage) => {
+                let keys = self.shared.answer_key_under(&lifted)?;
+                crate::nip44v3::answer(&keys, &pair.0, &request.id, request.asked_at, *usage, releases)?
+            }
             // Is gone by now.
             Intent::Group(_) => return Err(VaultError::Unrecorded),
             Intent::Export => Answer::SecretKey(SecretKey32::take(&mut pair.0.secret_bytes())),
@@ -174,6 +178,7 @@ impl Vault {
             | Intent::SignEvent(_)
             | Intent::Encrypt { .. }
             | Intent::Decrypt { .. }
+            | Intent::Nip44V3(_)
             | Intent::Export
             | Intent::Group(_)
             | Intent::BitcoinAccount { .. }
@@ -366,7 +371,7 @@ fn decrypt(
     .map_err(payload)
 }
 
-fn shared_x(pair: &Keypair, peer: &PublicKey) -> Result<SharedX, VaultError> {
+pub(crate) fn shared_x(pair: &Keypair, peer: &PublicKey) -> Result<SharedX, VaultError> {
     let mut secret = pair.secret_key();
     let shared = SharedX::derive(&secret, peer);
     secret.non_secure_erase();

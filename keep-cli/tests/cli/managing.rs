@@ -37,10 +37,23 @@ fn clients_are_managed_while_the_bunker_serves() {
     let client = net.connect(text(&first["bunker_url"])).unwrap();
     let apps = world.done(&["--json", "nip46", "apps"]).json();
     let npub = text(&apps["apps"][0]["npub"]).to_owned();
-    assert_eq!((&apps["apps"][0]["claims"], &apps["apps"][0]["policy"]), (&"test application".into(), &"social".into()));
+    assert_eq!(
+        (&apps["apps"][0]["claims"], &apps["apps"][0]["policy"]),
+        (&"test application".into(), &"social".into())
+    );
     let granted = world.done(&[
-        "--json", "nip46", "grant", &npub, "--name", "my-client", "--permissions", "get_public_key,sign_event",
-        "--auto-approve-kinds", "1,7", "--duration", "forever",
+        "--json",
+        "nip46",
+        "grant",
+        &npub,
+        "--name",
+        "my-client",
+        "--permissions",
+        "get_public_key,sign_event",
+        "--auto-approve-kinds",
+        "1,7",
+        "--duration",
+        "forever",
     ]);
     assert_eq!(granted.json()["apps"][0]["name"], "my-client");
     net.sign(&client, 7, "+").unwrap();
@@ -49,7 +62,10 @@ fn clients_are_managed_while_the_bunker_serves() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| net.sign(&client, 0, "{}"));
         let one = pending(&world);
-        assert_eq!((&one["kind"], &one["kind_name"], &one["name"]), (&0.into(), &"profile".into(), &"my-client".into()));
+        assert_eq!(
+            (&one["kind"], &one["kind_name"], &one["name"]),
+            (&0.into(), &"profile".into(), &"my-client".into())
+        );
         let settled = world.done(&["--json", "approve", text(&one["id"]), "--for", "always"]).json();
         assert_eq!(settled["settled"], true);
         waiting.join().unwrap().unwrap();
@@ -80,14 +96,20 @@ fn tokens_carry_named_policies_whose_changes_hold_at_once() {
     let file = world.path().join("p.toml");
     let write = |kinds: &str| {
         let rules = "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]\n";
-        std::fs::write(&file, format!("name = \"p\"\n{rules}[[rule]]\neffect = \"allow\"\nkinds = [{kinds}]\n")).unwrap();
+        std::fs::write(
+            &file,
+            format!("name = \"p\"\n{rules}[[rule]]\neffect = \"allow\"\nkinds = [{kinds}]\n"),
+        )
+        .unwrap();
     };
     write("1");
     world.done(&["policy", "check", "p.toml"]);
     let (_serving, _) = serve(&world, &net);
     world.done(&["policy", "add", "p.toml"]);
     assert_eq!(world.run(&["policy", "add", "p.toml"]).code, Some(5), "it is there already");
-    let token = world.done(&["--json", "nip46", "token", "create", "--policy", "p", "--uses", "1", "--expires", "30d"]).json();
+    let token = world
+        .done(&["--json", "nip46", "token", "create", "--policy", "p", "--uses", "1", "--expires", "30d"])
+        .json();
     let client = net.connect(text(&token["bunker_url"])).unwrap();
     assert!(net.connect(text(&token["bunker_url"])).is_err(), "it has one use");
     net.sign(&client, 1, "one").unwrap();
@@ -98,7 +120,11 @@ fn tokens_carry_named_policies_whose_changes_hold_at_once() {
     };
     assert_eq!(simulated("1")["differences"], Value::Array(vec![]));
     let difference = &simulated("7")["differences"];
-    assert_eq!((&difference[0]["was"], &difference[0]["would"]), (&"allow".into(), &"deny".into()), "{difference}");
+    assert_eq!(
+        (&difference[0]["was"], &difference[0]["would"]),
+        (&"allow".into(), &"deny".into()),
+        "{difference}"
+    );
     world.done(&["policy", "edit", "p", "--file", "p.toml"]);
     assert!(net.sign(&client, 1, "two").is_err());
     net.sign(&client, 7, "+").unwrap();

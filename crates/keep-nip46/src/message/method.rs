@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keep_types::{DisplayText, EventTemplate, PublicKey, Scheme, SecretText};
+use keep_types::{DisplayText, EventTemplate, PublicKey, Scheme, SecretText, V3Use};
 
 use super::MessageError;
 use super::loose::Loose;
@@ -50,6 +50,8 @@ pub enum Method {
         /// The encrypted payload.
         ciphertext: String,
     },
+    /// `nip44v3_encrypt` and `nip44v3_decrypt` (draft): peer, kind, scope, then base64 of the bytes, or the payload
+    Nip44V3(Box<V3Use>),
     /// `switch_relays`
     SwitchRelays,
     /// `logout`
@@ -70,6 +72,10 @@ impl Method {
             Self::Encrypt { scheme: Scheme::Nip04, .. } => "nip04_encrypt",
             Self::Decrypt { scheme: Scheme::Nip44, .. } => "nip44_decrypt",
             Self::Decrypt { scheme: Scheme::Nip04, .. } => "nip04_decrypt",
+            Self::Nip44V3(usage) => match **usage {
+                V3Use::Encrypt { .. } => "nip44v3_encrypt",
+                V3Use::Decrypt { .. } => "nip44v3_decrypt",
+            },
             Self::SwitchRelays => "switch_relays",
             Self::Logout => "logout",
             Self::Unknown(name) => name.as_str(),
@@ -96,6 +102,19 @@ impl Method {
             "nip04_encrypt" => encrypt("nip04_encrypt", Scheme::Nip04, next(), next())?,
             "nip44_decrypt" => decrypt("nip44_decrypt", Scheme::Nip44, next(), next())?,
             "nip04_decrypt" => decrypt("nip04_decrypt", Scheme::Nip04, next(), next())?,
+            "nip44v3_encrypt" => {
+                let (peer, kind, scope) = context("nip44v3_encrypt", next(), next(), next())?;
+                let text = needed(next(), "nip44v3_encrypt", 4, "the base64 of what to encrypt")?;
+                let plaintext = keep_cipher::nip44v3::from_base64(text.expose())
+                    .map_err(|_| MessageError::BadParam { method: "nip44v3_encrypt", what: "base64" })?;
+                Self::Nip44V3(Box::new(V3Use::Encrypt { peer, kind, scope, plaintext }))
+            }
+            "nip44v3_decrypt" => {
+                let (peer, kind, scope) = context("nip44v3_decrypt", next(), next(), next())?;
+                let payload =
+                    needed(next(), "nip44v3_decrypt", 4, "the encrypted payload")?.expose().to_owned();
+                Self::Nip44V3(Box::new(V3Use::Decrypt { peer, kind, scope, payload }))
+            }
             "switch_relays" => Self::SwitchRelays,
             "logout" => Self::Logout,
             other => Self::Unknown(DisplayText::truncated(other, 64)),
@@ -121,6 +140,19 @@ fn needed(
 fn peer_of(method: &'static str, param: Option<SecretText>) -> Result<PublicKey, MessageError> {
     let hex = needed(param, method, 1, "the other side's public key")?;
     PublicKey::from_hex(hex.expose()).map_err(|_| MessageError::Peer(method))
+}
+
+/// What a message of version 3 is for: peer, kind and scope.
+fn context(
+    method: &'static str,
+    peer: Option<SecretText>,
+    kind: Option<SecretText>,
+    scope: Option<SecretText>,
+) -> Result<(PublicKey, u32, String), MessageError> {
+    let peer = peer_of(method, peer)?;
+    let kind = needed(kind, method, 2, "the kind")?;
+    let kind = kind.expose().parse().map_err(|_| MessageError::BadParam { method, what: "a kind" })?;
+    Ok((peer, kind, scope.map(|scope| scope.expose().to_owned()).unwrap_or_default()))
 }
 
 fn encrypt(

@@ -44,6 +44,14 @@ pub enum MessageError {
         /// What it should be.
         what: &'static str,
     },
+    /// A parameter has another form.
+    #[error("a parameter of {method} is not {what}")]
+    BadParam {
+        /// The method.
+        method: &'static str,
+        /// What it has to be.
+        what: &'static str,
+    },
     /// A parameter that should be a public key is none.
     #[error("parameter 1 of {0} is not a public key of 64 hex digits")]
     Peer(&'static str),
@@ -62,6 +70,7 @@ impl From<MessageError> for Fault {
             | MessageError::Missing(_)
             | MessageError::Params
             | MessageError::MissingParam { .. }
+            | MessageError::BadParam { .. }
             | MessageError::Peer(_) => Self::new(ErrorCode::InvalidInput, error.to_string()),
         }
     }

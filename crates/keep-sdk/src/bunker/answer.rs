@@ -63,7 +63,11 @@ pub async fn answer(
         Method::Unknown(unknown) => {
             Err(Fault::new(ErrorCode::UnsupportedMethod, format!("there is no method \"{unknown}\"")))
         }
-        Method::GetPublicKey | Method::SignEvent(_) | Method::Encrypt { .. } | Method::Decrypt { .. } => {
+        Method::GetPublicKey
+        | Method::SignEvent(_)
+        | Method::Encrypt { .. }
+        | Method::Decrypt { .. }
+        | Method::Nip44V3(_) => {
             return use_key(service, served, method, asking, before_asking).await;
         }
     };
@@ -158,6 +162,7 @@ fn intent(author: keep_types::PublicKey, method: Method) -> Result<Intent, Fault
         Method::SignEvent(template) => Ok(Intent::SignEvent(template.into_unsigned(author)?)),
         Method::Encrypt { scheme, peer, plaintext } => Ok(Intent::Encrypt { scheme, peer, plaintext }),
         Method::Decrypt { scheme, peer, ciphertext } => Ok(Intent::Decrypt { scheme, peer, ciphertext }),
+        Method::Nip44V3(usage) => Ok(Intent::Nip44V3(usage)),
         Method::Connect(_) | Method::Ping | Method::SwitchRelays | Method::Logout | Method::Unknown(_) => {
             Err(Fault::new(ErrorCode::Bug, "this method uses no key"))
         }
