@@ -160,6 +160,9 @@ pub enum Command {
     /// Let AI agents use a key, within limits that they cannot move
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// The 16 MiB of random bytes beside the vault, in which a hidden vault may lie
+    #[command(subcommand)]
+    Reserve(Reserve),
     /// See it work: vault, key, relay, bunker and a signed event in one go, without a network
     ///
     /// Uses the vault in KEEP_HOME, or makes one; without a terminal and a passphrase, or with --ephemeral, a vault that
@@ -561,6 +564,19 @@ pub struct AuditAcceptRollback {
     pub yes: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Reserve {
+    /// Overwrite it with new random bytes
+    ///
+    /// Destroys a hidden vault, if there is one, and makes the reserve if it was lost. The salt of the passphrases lies in it, too: only
+    /// the one that you give opens the vault afterwards, and recovery codes are replaced by a new one.
+    Reset {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
 #[derive(Debug, Args)]
 pub struct Quickstart {
     /// Use a vault that is thrown away at the end
@@ -653,6 +669,7 @@ mod tests {
             "keep quickstart --ephemeral",
             "keep --hidden init",
             "keep --hidden list",
+            "keep reserve reset",
             "keep help exit-codes",
             "keep agent mcp --key main",
             "keep agent create --name bot --scope nostr --kinds 1,7 --rate 30/m --for 24h",

@@ -48,6 +48,7 @@ mod policies;
 mod publish;
 mod remote_signer;
 mod rescue;
+mod reserve;
 mod secret_input;
 mod secrets;
 mod sign;
@@ -77,6 +78,7 @@ pub use policies::{
 pub use publish::publish;
 pub use remote_signer::RemoteSigner;
 pub use rescue::Rescue;
+pub use reserve::ReserveResetView;
 pub use secret_input::SecretInput;
 pub use secrets::{SecretItemView, SecretValue, Secrets};
 pub use sign::Sign;

@@ -34,7 +34,7 @@ mod store;
 mod writer;
 
 pub use error::StoreError;
-pub use memory::{ChangeLog, MemoryStore, Room};
+pub use memory::{ChangeLog, MemoryStore, Room, changes_header};
 pub use row::{NameIndex, Row, Scan};
 pub use salvage::{Found, salvage};
 pub use sqlite::{SqliteOptions, SqliteStore};

@@ -15,22 +15,23 @@ const FILES: [&str; 4] = ["keep.db", "next.lock", "write.lock", RESERVE_FILE];
 #[derive(Debug)]
 pub(crate) struct Presence {
     directory: PathBuf,
-    salt: [u8; 32],
 }
 
 impl Presence {
     pub fn begin(directory: &Path, salt: [u8; 32]) -> Self {
-        let presence = Self { directory: directory.to_owned(), salt };
-        presence.touch();
+        let presence = Self { directory: directory.to_owned() };
+        // The header's salt counts. This is its copy, also after a reset that was interrupted.
+        presence.touch(Some(salt));
         presence
     }
 
     /// What cannot be touched cannot be hidden; it is no reason to keep somebody out of the vault.
-    fn touch(&self) {
+    fn touch(&self, salt: Option<[u8; 32]>) {
         if let Ok(mut reserve) = ReserveFile::open(&self.directory) {
             let _ = reserve.read_page().and_then(|mut page| {
-                // The header's salt counts. This is its copy, also after a reset that was interrupted.
-                page[..self.salt.len()].copy_from_slice(&self.salt);
+                if let Some(salt) = salt {
+                    page[..salt.len()].copy_from_slice(&salt);
+                }
                 reserve.write(0, &page)
             });
         }
@@ -42,7 +43,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.touch();
+        self.touch(None);
     }
 }
 
@@ -79,5 +80,9 @@ impl Store for Attended {
 
     fn write(&self, work: WriteWork<'_>) -> Result<(), StoreError> {
         self.store.write(work)
+    }
+
+    fn wipe_leftovers(&self) -> Result<(), StoreError> {
+        self.store.wipe_leftovers()
     }
 }

@@ -141,7 +141,7 @@ impl Vault {
 
     /// Changes the header, with the head that binds it and an entry in the log, in one transaction. Gives the stanza that
     /// `change` names, if it is there afterwards.
-    fn change_header(
+    pub(crate) fn change_header(
         &self,
         what: &str,
         mut change: impl FnMut(&mut Header, &SecretKey32, Timestamp) -> Result<StanzaId, VaultError>,

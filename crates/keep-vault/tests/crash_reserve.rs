@@ -346,3 +346,25 @@ fn a_flipped_byte_of_what_counts_is_never_taken_for_truth() {
     }
     assert!(fell_back > 10, "{fell_back}");
 }
+
+/// Nine tenths are for everything, the last one for the log alone; deleting is always possible.
+#[test]
+fn a_full_store_can_be_left() {
+    let audit = keep_types::Collection::Audit.number();
+    let disk = Disk::new();
+    let store = make_store(disk.clone(), LAYOUT, SALT, &kek()).unwrap();
+    let add = |collection, number| store.write(&mut |tx| tx.put(&row(collection, number, &[1; 2_000])));
+    let added = (0..).take_while(|n| add(1, *n).is_ok()).count() as u8;
+    let room = store.room().unwrap();
+    assert!(room.used <= room.limit() && room.used + 2_100 > room.limit(), "{room:?}");
+    assert!(matches!(add(1, added), Err(StoreError::NoRoom(_))));
+    let entries = (0..).take_while(|n| add(audit, *n).is_ok()).count() as u8;
+    assert!(entries >= 3, "{entries}");
+    assert!(matches!(add(audit, entries), Err(StoreError::NoRoom(_))));
+    for number in 0..added {
+        store.write(&mut |tx| tx.delete(1, &id(number)).map(drop)).unwrap();
+    }
+    add(1, 0).unwrap();
+    drop(store);
+    assert_eq!(disk.open().unwrap().room().unwrap().log, usize::from(entries) * 2_030);
+}

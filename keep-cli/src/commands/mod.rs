@@ -18,6 +18,7 @@ mod note;
 mod policy;
 mod quickstart;
 mod rename;
+mod reserve;
 mod rotate;
 mod secret;
 mod serve;
@@ -62,6 +63,7 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Bitcoin(command) => bitcoin::run(session, command),
         Command::Hwi(arguments) => hwi::run(session, arguments),
         Command::Audit(arguments) => audit::run(session, &arguments),
+        Command::Reserve(command) => reserve::run(session, &command),
         Command::Quickstart(arguments) => quickstart::run(session, &arguments),
         Command::Help { topic } => help::run(session, &topic),
     }

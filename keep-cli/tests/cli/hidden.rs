@@ -214,6 +214,12 @@ fn one_process_at_a_time_and_the_outer_vault_beside_it() {
     // Commands for the hidden one reach it through the bunker.
     let hidden = done(inside(&world, &["list"])).stdout;
     assert!(!hidden.contains("meanwhile"), "{hidden}");
+    // Another process cannot open it, and nothing is overwritten meanwhile.
+    let other = world.run_with(&["--hidden", "init", "--yes"], "", |command| {
+        command.env("KEEP_HIDDEN_PASSWORD", "a third one");
+    });
+    assert_eq!(other.code, Some(7), "{other:?}");
+    assert!(other.stderr.contains("open in one process at a time"), "{other:?}");
     // A kill loses nothing that was answered.
     drop(serving);
     let log = done(inside(&world, &["audit", "list"])).stdout;

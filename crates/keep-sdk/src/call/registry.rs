@@ -5,7 +5,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
-use crate::{agent, approvals, audit, bitcoin, bunker, frost, keys, policies, secrets, sign, unlocking};
+use crate::{
+    agent, approvals, audit, bitcoin, bunker, frost, keys, policies, reserve, secrets, sign, unlocking,
+};
 
 /// A call by its name.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<keys::ExportNsec>(),
             CallEntry::of::<keys::ExportNcryptsec>(),
             CallEntry::of::<sign::SignEvent>(),
+            CallEntry::of::<reserve::Reset>(),
             CallEntry::of::<bitcoin::GetAddresses>(),
             CallEntry::of::<bitcoin::GetDescriptor>(),
             CallEntry::of::<bitcoin::Analyze>(),

@@ -10,7 +10,8 @@ use keep_types::{RecordId, Revision};
 use super::data::{Changes, Data, Key};
 use crate::{Row, StoreError};
 
-const HEADER: u8 = 1;
+/// The header comes first, if it is there.
+pub(super) const HEADER: u8 = 1;
 const HEAD: u8 = 2;
 const PUT: u8 = 3;
 const PUT_NAMED: u8 = 4;

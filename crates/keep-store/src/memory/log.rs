@@ -16,6 +16,17 @@ pub trait ChangeLog: Send + 'static {
     /// Called once, when the last handle of the store goes. Everything is durable already.
     fn close(&mut self, whole: &dyn Fn() -> Vec<u8>);
 
+    /// Keeps `whole()` and nothing of what was kept before, not even where it cannot be reached any more.
+    ///
+    /// # Errors
+    /// When it cannot be kept. Nothing is lost then.
+    fn wipe(&mut self, whole: &dyn Fn() -> Vec<u8>) -> Result<(), StoreError>;
+
     /// The most bytes that everything together may take.
     fn capacity(&self) -> usize;
+}
+
+/// Whether a change, as [`ChangeLog::commit`] is given it, replaces the header.
+pub fn changes_header(change: &[u8]) -> bool {
+    change.first() == Some(&super::codec::HEADER)
 }

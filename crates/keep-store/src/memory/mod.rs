@@ -17,7 +17,7 @@ use crate::store::{ReadWork, Store, WriteWork};
 use data::{Changes, Data};
 use tx::{MemoryRead, MemoryWrite};
 
-pub use log::ChangeLog;
+pub use log::{ChangeLog, changes_header};
 pub use room::Room;
 
 /// How long a writer waits for its turn, as long as with a database on disk.
@@ -122,8 +122,12 @@ impl MemoryStore {
     /// How full the store is, if its log has a fixed size.
     pub fn room(&self) -> Option<Room> {
         let log = self.shared.log.as_ref()?;
-        let used = self.shared.state().data.size().total();
-        Some(Room { used, capacity: log.lock().unwrap_or_else(PoisonError::into_inner).capacity() })
+        let size = self.shared.state().data.size();
+        Some(Room {
+            used: size.total(),
+            log: size.log,
+            capacity: log.lock().unwrap_or_else(PoisonError::into_inner).capacity(),
+        })
     }
 
     /// Another handle on the same rows, as another process would have one.
@@ -159,5 +163,14 @@ impl Store for MemoryStore {
         state.commits += 1;
         self.own.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn wipe_leftovers(&self) -> Result<(), StoreError> {
+        let Some(log) = &self.shared.log else { return Ok(()) };
+        let _turn =
+            self.shared.line.wait(WAIT).ok_or_else(|| StoreError::Busy("this process itself".into()))?;
+        let data = self.shared.state().data;
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.wipe(&|| codec::encode_everything(&data))
     }
 }

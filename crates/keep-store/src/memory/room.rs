@@ -29,6 +29,8 @@ impl Size {
 pub struct Room {
     /// The bytes in use.
     pub used: usize,
+    /// Those of them that the audit log takes.
+    pub log: usize,
     /// The bytes there are.
     pub capacity: usize,
 }
@@ -43,10 +45,11 @@ impl Room {
 
 /// Refuses a change that would take what must stay free.
 pub(super) fn admit(before: Size, after: Size, capacity: usize) -> Result<(), StoreError> {
-    let room = Room { used: after.total(), capacity };
-    let adds = after.rest > before.rest && room.used > room.limit();
+    let room = Room { used: after.total(), log: after.log, capacity };
+    let grows = after.rest > before.rest && after.total() > before.total();
+    let adds = grows && room.used > room.limit();
     if adds || room.used > capacity {
-        return Err(StoreError::NoRoom(Room { used: before.total(), capacity }));
+        return Err(StoreError::NoRoom(Room { used: before.total(), log: before.log, capacity }));
     }
     Ok(())
 }
@@ -63,6 +66,7 @@ mod tests {
         assert!(!allowed(size(100, 790), size(110, 800)), "adds beyond nine tenths");
         assert!(allowed(size(110, 800), size(150, 800)), "only a log entry");
         assert!(allowed(size(150, 800), size(160, 700)), "deletes");
+        assert!(allowed(size(150, 800), size(50, 820)), "makes room");
         assert!(!allowed(size(190, 800), size(201, 800)), "beyond the end");
     }
 }

@@ -13,8 +13,12 @@ use crate::reserve::{self, Layout, Medium, ReserveFile};
 use crate::vault::read_header;
 use crate::{Environment, Vault, VaultError};
 
+mod reset;
+mod room;
 #[cfg(test)]
 mod tests;
+
+pub use reset::ReserveReset;
 
 /// How many bytes a hidden vault can hold. It never grows.
 pub const HIDDEN_CAPACITY: usize = Layout::STANDARD.capacity();
@@ -155,6 +159,7 @@ fn open_hidden(
     let found = reserve::find(&bytes, Layout::STANDARD, &salt, &kek).ok_or(VaultError::WrongPassphrase)?;
     let fallen_back = found.fallen_back;
     let (memory, rekey) = found.into_store(Box::new(file), Layout::STANDARD, salt, &kek)?;
+    let rows = memory.another_handle();
     let store: Arc<dyn Store> = Arc::new(Attended::new(Arc::new(memory), Some(beside), presence));
     let header = read_header(&*store)?;
     let mut vault = Vault::open_derived(store, &header, derived, environment)?;
@@ -162,5 +167,9 @@ fn open_hidden(
         vault.shared.alarm("its latest state is damaged, and an earlier one was opened".into());
     }
     vault.reserve = Some(rekey);
+    // A log that cannot be pruned is no reason to keep somebody out.
+    if let Err(error) = room::make(&vault, &rows) {
+        tracing::debug!(%error, "no room was made");
+    }
     Ok(vault)
 }

@@ -136,3 +136,49 @@ fn page_zero_and_the_times_say_nothing() {
     }
     assert_eq!(page(), before);
 }
+
+#[test]
+fn the_passphrase_of_a_hidden_vault_changes() {
+    let bench = Bench::new();
+    let hidden = bench.hide("outer", "inner").unwrap();
+    hidden.generate_key(Name::new("hidden key").unwrap()).unwrap();
+    hidden.change_passphrase(&text("new"), None).unwrap();
+    hidden.generate_key(Name::new("second").unwrap()).unwrap();
+    drop(hidden);
+    assert_eq!(bench.open("inner", None).unwrap_err(), VaultError::WrongPassphrase);
+    assert_eq!(names(&bench.open("new", None).unwrap().vault), ["hidden key", "second"]);
+    assert_eq!(bench.open("outer", None).unwrap().which, Which::Outer);
+}
+
+#[test]
+fn a_reset_destroys_the_hidden_vault_and_keeps_the_other() {
+    let bench = Bench::new();
+    drop(bench.hide("outer", "inner").unwrap());
+    let before = std::fs::read(bench.0.path().join("reserve")).unwrap();
+    let outer = bench.open("outer", None).unwrap().vault;
+    outer.generate_key(Name::new("outer key").unwrap()).unwrap();
+    outer.add_passphrase(&text("second"), None).unwrap();
+    let (_, code) = outer.add_recovery_code(None).unwrap();
+    assert_eq!(outer.reset_reserve(bench.0.path(), &text("wrong")).unwrap_err(), VaultError::WrongPassphrase);
+    let hidden = bench.open("inner", None).unwrap().vault;
+    assert!(matches!(hidden.reset_reserve(bench.0.path(), &text("inner")), Err(VaultError::HiddenHasOne)));
+    drop(hidden);
+    let reset = outer.reset_reserve(bench.0.path(), &text("outer")).unwrap();
+    drop(outer);
+    assert_eq!(reset.dropped, 1);
+    for gone in [&text("inner"), &text("second"), &code] {
+        let opened = Vault::open_either(bench.store(), bench.0.path(), gone, None, &environment());
+        assert_eq!(opened.unwrap_err(), VaultError::WrongPassphrase);
+    }
+    let by_code = reset.recovery_code.unwrap();
+    let opened = Vault::open_either(bench.store(), bench.0.path(), &by_code, None, &environment()).unwrap();
+    assert_eq!((opened.which, names(&opened.vault)), (Which::Outer, vec!["outer key".to_owned()]));
+    assert!(opened.vault.integrity().is_intact());
+    drop(opened);
+    let after = std::fs::read(bench.0.path().join("reserve")).unwrap();
+    let same = before.iter().zip(&after).filter(|(old, new)| old == new).count();
+    assert!(after.len() == before.len() && same < before.len() / 200, "{same} bytes are the same");
+    assert_eq!(read_header(&*bench.store()).unwrap().kdf.salt, after[..32]);
+    drop(bench.hide("outer", "inner").unwrap());
+    assert_eq!(bench.open("inner", None).unwrap().which, Which::Hidden);
+}

@@ -145,7 +145,6 @@ pub(crate) fn create(directory: &Path) -> Result<[u8; 32], VaultError> {
 
 /// Overwrites the reserve in `directory` (making it, if it is lost) with new random bytes behind `salt`, durably. Whatever
 /// it held is gone.
-#[expect(dead_code, reason = "for the reset of a reserve")]
 pub(crate) fn randomise(directory: &Path, salt: &[u8; 32]) -> Result<(), VaultError> {
     let path = directory.join(RESERVE_FILE);
     let mut options = OpenOptions::new();

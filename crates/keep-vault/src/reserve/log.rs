@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keep_store::{ChangeLog, MemoryStore, StoreError};
+use keep_store::{ChangeLog, MemoryStore, StoreError, changes_header};
 use keep_types::SecretKey32;
 
 use super::file::{Medium, store_error};
@@ -130,11 +130,10 @@ impl Inner {
     }
 
     fn commit(&mut self, change: &[u8], whole: &dyn Fn() -> Vec<u8>) -> Result<(), VaultError> {
-        let appends = self.active.is_some()
-            && !self.unsure
-            && self.next_kek.is_none()
-            && self.end.has_room(change.len(), self.layout);
-        if appends { self.append(change) } else { self.write_slot(&whole()) }
+        let rekeys = self.next_kek.is_some() && changes_header(change);
+        let appends =
+            self.active.is_some() && !self.unsure && !rekeys && self.end.has_room(change.len(), self.layout);
+        if appends { self.append(change) } else { self.write_slot(&whole(), rekeys) }
     }
 
     /// Adds a change to the journal. If that fails, the next one overwrites what it may have left.
@@ -155,12 +154,13 @@ impl Inner {
     }
 
     /// Keeps everything in the slot that does not count, and lets it count.
-    fn write_slot(&mut self, content: &[u8]) -> Result<(), VaultError> {
+    fn write_slot(&mut self, content: &[u8], rekeys: bool) -> Result<(), VaultError> {
         let slot = self.active.map_or(0, |active| 1 - active);
         let mut header = SlotHeader::fresh(self.generation + 1, self.id)?;
         let body = header.seal_body(content, self.layout.body(slot).len())?;
         let lifted = self.shield.lift();
-        let kek = SecretKey32::take(&mut *lifted.open(self.next_kek.as_ref().unwrap_or(&self.kek))?);
+        let kek = self.next_kek.as_ref().filter(|_| rekeys).unwrap_or(&self.kek);
+        let kek = SecretKey32::take(&mut *lifted.open(kek)?);
         let sealed = header.seal(&kek, slot, &self.salt)?;
         if self.unsure {
             // Its header may count already; without it the other one does, to which nothing was added since.
@@ -173,13 +173,12 @@ impl Inner {
         self.write(self.layout.header(slot).start, &sealed)?;
         self.sync()?;
         self.shred = self.shred.filter(|old| *old != slot);
-        let outdated =
-            if self.next_kek.is_some() || self.active.is_none() { Some(1 - slot) } else { self.shred };
+        let outdated = if rekeys || self.active.is_none() { Some(1 - slot) } else { self.shred };
         if let Some(old) = outdated {
             self.randomise(old)?;
             self.sync()?;
         }
-        if let Some(kek) = self.next_kek.take() {
+        if let Some(kek) = if rekeys { self.next_kek.take() } else { None } {
             self.kek = kek;
         }
         self.journal_key = self.shield.seal(&header.journal_key())?;
@@ -239,8 +238,20 @@ impl ChangeLog for ReserveLog {
         // Everything is durable as it is; this only gives the next session an empty journal. Doing it after every little
         // session would write 7 MiB for 4 KiB.
         if inner.unsure || inner.end.block * 2 >= inner.layout.blocks() {
-            let _ = inner.write_slot(&whole());
+            let _ = inner.write_slot(&whole(), false);
         }
+    }
+
+    fn wipe(&mut self, whole: &dyn Fn() -> Vec<u8>) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        let mut wipe = || {
+            inner.write_slot(&whole(), false)?;
+            // With its header goes the key of the other slot, and of the journal after it.
+            let other = inner.active.map_or(1, |active| 1 - active);
+            inner.randomise(other)?;
+            inner.sync()
+        };
+        wipe().map_err(crate::ledger::into_store_error)
     }
 
     fn capacity(&self) -> usize {
@@ -249,7 +260,7 @@ impl ChangeLog for ReserveLog {
 }
 
 impl Rekey {
-    /// The next commit is kept under `kek`, and nothing under the key before it. [`cancel`](Self::cancel) if there is none.
+    /// The next commit that replaces the header is kept under `kek`, and nothing under the key before it. [`cancel`](Self::cancel) if there is none.
     pub fn prepare(&self, kek: &SecretKey32) -> Result<(), VaultError> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.next_kek = Some(inner.shield.seal(kek.expose())?);
@@ -259,5 +270,137 @@ impl Rekey {
     /// The commit did not come about: the key stays as it is.
     pub fn cancel(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).next_kek = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use keep_store::{Store, StoreError};
+
+    use super::*;
+
+    const LAYOUT: Layout = Layout::small(16 << 10, 4);
+    const SALT: [u8; 32] = [1; 32];
+
+    /// Bytes in memory; of the writes that come, so many reach them.
+    #[derive(Clone)]
+    struct Bytes(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Bytes {
+        fn new() -> Self {
+            Self(Arc::new(Mutex::new((vec![7; LAYOUT.total()], usize::MAX))))
+        }
+
+        fn allow(&self, writes: usize) {
+            self.0.lock().unwrap().1 = writes;
+        }
+
+        fn head_under(&self, key: u8) -> Option<Vec<u8>> {
+            let bytes = self.0.lock().unwrap().0.clone();
+            let found = find(&bytes, LAYOUT, &SALT, &kek(key))?;
+            let store = found.into_store(Box::new(Self::new()), LAYOUT, SALT, &kek(key)).unwrap().0;
+            let mut head = None;
+            store.read(&mut |tx| tx.head().map(|found| head = found)).unwrap();
+            head
+        }
+    }
+
+    impl Medium for Bytes {
+        fn read(&mut self) -> io::Result<Vec<u8>> {
+            Ok(self.0.lock().unwrap().0.clone())
+        }
+
+        fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+            let mut state = self.0.lock().unwrap();
+            state.1 = state.1.checked_sub(1).ok_or_else(|| io::Error::other("cut off"))?;
+            state.0[at as usize..][..bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn kek(byte: u8) -> SecretKey32 {
+        SecretKey32::take(&mut [byte; 32])
+    }
+
+    fn put(store: &MemoryStore, header: Option<&[u8]>, head: &[u8]) -> Result<(), StoreError> {
+        store.write(&mut |tx| {
+            if let Some(header) = header {
+                tx.set_header(header)?;
+            }
+            tx.set_head(head)
+        })
+    }
+
+    #[test]
+    fn a_new_key_takes_over_with_the_header_and_not_before() {
+        let bytes = Bytes::new();
+        let log = ReserveLog::empty(Box::new(bytes.clone()), LAYOUT, SALT, &kek(1)).unwrap();
+        let rekey = log.rekey();
+        let store = MemoryStore::with_log([b""], log).unwrap();
+        put(&store, Some(b"header"), b"one").unwrap();
+        rekey.prepare(&kek(2)).unwrap();
+        // Somebody else's commit meanwhile, large enough for a slot.
+        for n in 0..6 {
+            put(&store, None, &[n; 3_000]).unwrap();
+        }
+        assert_eq!((bytes.head_under(1), bytes.head_under(2)), (Some(vec![5; 3_000]), None));
+        put(&store, Some(b"new header"), b"two").unwrap();
+        assert_eq!((bytes.head_under(1), bytes.head_under(2)), (None, Some(b"two".to_vec())));
+        put(&store, Some(b"newer header"), b"three").unwrap();
+        assert_eq!(bytes.head_under(2), Some(b"three".to_vec()));
+        rekey.prepare(&kek(3)).unwrap();
+        rekey.cancel();
+        put(&store, Some(b"newest header"), b"four").unwrap();
+        assert_eq!((bytes.head_under(3), bytes.head_under(2)), (None, Some(b"four".to_vec())));
+    }
+
+    /// Cut off after any write, one of the two keys opens one of the two states; and when the change is acknowledged only
+    /// the new one does.
+    #[test]
+    fn a_change_of_keys_that_is_cut_off_locks_nobody_out() {
+        for writes in 0..5 {
+            let bytes = Bytes::new();
+            let log = ReserveLog::empty(Box::new(bytes.clone()), LAYOUT, SALT, &kek(1)).unwrap();
+            let rekey = log.rekey();
+            let store = MemoryStore::with_log([b""], log).unwrap();
+            put(&store, Some(b"header"), b"one").unwrap();
+            put(&store, None, b"two").unwrap();
+            rekey.prepare(&kek(2)).unwrap();
+            bytes.allow(writes);
+            let done = put(&store, Some(b"new header"), b"three").is_ok();
+            assert_eq!(done, writes >= 3, "body, header, and random bytes over the old header");
+            let (old, new) = (bytes.head_under(1), bytes.head_under(2));
+            assert_eq!(old, if done { None } else { Some(b"two".to_vec()) });
+            assert_eq!(new, (writes >= 2).then(|| b"three".to_vec()));
+            bytes.allow(usize::MAX);
+            if !done {
+                rekey.cancel();
+                put(&store, None, b"goes on").unwrap();
+                assert_eq!((bytes.head_under(1), bytes.head_under(2)), (Some(b"goes on".to_vec()), None));
+            }
+        }
+    }
+
+    #[test]
+    fn wiping_leaves_one_slot_and_no_journal() {
+        let bytes = Bytes::new();
+        let store = super::super::make_store(bytes.clone(), LAYOUT, SALT, &kek(1)).unwrap();
+        for n in 0..9 {
+            put(&store, None, &[n; 3_000]).unwrap();
+        }
+        store.wipe_leftovers().unwrap();
+        let state = bytes.0.lock().unwrap().0.clone();
+        let open =
+            [0, 1].map(|slot| SlotHeader::open(&kek(1), slot, &SALT, &state[LAYOUT.header(slot)]).is_some());
+        assert_eq!(open.iter().filter(|open| **open).count(), 1);
+        assert_eq!(bytes.head_under(1), Some(vec![8; 3_000]));
+        put(&store, None, b"goes on").unwrap();
+        assert_eq!(bytes.head_under(1), Some(b"goes on".to_vec()));
     }
 }

@@ -14,7 +14,7 @@ use keep_types::SecretKey32;
 use crate::VaultError;
 
 pub use file::{Medium, ReserveFile};
-pub(crate) use file::{RESERVE_FILE, create, failed};
+pub(crate) use file::{RESERVE_FILE, create, failed, randomise};
 pub use layout::{Layout, RESERVE_LEN};
 pub(crate) use log::{Rekey, find};
 
