@@ -1,6 +1,6 @@
 //! `keep reserve reset`.
 
-use keep_sdk::{ErrorCode, Fault, ReserveResetView};
+use keep_sdk::{ErrorCode, Fault, ReserveResetView, SecretText};
 use serde::Serialize;
 
 use crate::args::Reserve;
@@ -33,7 +33,9 @@ pub fn run(session: &Session, command: &Reserve) -> Result<(), Ending> {
         ask(session)?;
     }
     let keep = session.open()?;
-    let done = session.with_password(&mut |passphrase| keep.reset_reserve(passphrase.clone()))?;
+    let done = session.with_password(&mut |passphrase| {
+        keep.reset_reserve(SecretText::from(passphrase.expose().to_owned()))
+    })?;
     let dropped = done.dropped;
     session.output.show(&Done(done))?;
     if dropped > 0 {
