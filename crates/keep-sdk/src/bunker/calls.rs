@@ -81,7 +81,8 @@ fn offer(host: &Host, wanted: MakeOffer) -> Result<BunkerView, Fault> {
             connections.create_with(new, Terms { follows: wanted.follows, ..Terms::default() })?
         }
     };
-    host.state::<Running>().changed();
+    // Whoever gets the address may use it at once.
+    host.state::<Running>().settle();
     view(&KeyView::from(&key), &endpoint)
 }
 

@@ -40,7 +40,8 @@ impl Running {
         self.services().iter().for_each(|service| service.look_anew(None));
     }
 
-    /// As [`changed`](Self::changed), and waits until the relays know. Not to be called inside a runtime.
+    /// As [`changed`](Self::changed), and waits until the relays know. Blocks the thread; a runtime of one thread
+    /// would wait for itself until the time is over.
     pub(crate) fn settle(&self) {
         let waiting: Vec<Receiver<()>> = self
             .services()

@@ -70,7 +70,8 @@ impl Call for CreateToken {
         let new = NewEndpoint { key: key.id, relays, policy, limits: terms.limits, secret: fresh_secret()? };
         let with = Terms { name: terms.name, follows, uses: terms.uses, expires, is_token: true };
         let endpoint = connections.create_with(new, with)?;
-        host.state::<Running>().changed();
+        // Whoever gets the address may use it at once.
+        host.state::<Running>().settle();
         view(host, &endpoint, key.name.to_string())
     }
 }
