@@ -168,6 +168,30 @@ pub enum Command {
     /// Uses the vault in KEEP_HOME, or makes one; without a terminal and a passphrase, or with --ephemeral, a vault that
     /// is thrown away at the end.
     Quickstart(Quickstart),
+    /// The settings: what holds, where the file is, a file to begin with
+    #[command(subcommand)]
+    Config(Config),
+    /// Look whether everything is in order here: permissions, memory, socket, settings, the vault itself
+    Doctor(Doctor),
+    /// Old vaults: whether this one needs to be brought to a newer format
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// The JSON schemas of what is printed with --json
+    Schema {
+        /// One call only, for example keys.list
+        call: Option<String>,
+    },
+    /// Completions for a shell, to be sourced
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page
+    Man {
+        /// A directory for the pages of all commands
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// Explain a command, or the exit codes (`keep help exit-codes`)
     Help {
         /// A command, or exit-codes
@@ -195,6 +219,36 @@ pub struct Unlock {
     /// Ask a person about each use of a key; without one at hand it is refused
     #[arg(long)]
     pub confirm: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// What holds, and where it comes from
+    Show,
+    /// Where the file is
+    Path,
+    /// Write a file to begin with
+    Init {
+        /// Also if there is one
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Also connect to the relays of --relay and of the settings
+    #[arg(long)]
+    pub network: bool,
+    /// A relay to connect to; may be given several times
+    #[arg(long, value_name = "URL", requires = "network")]
+    pub relay: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Migrate {
+    /// The format of the vault, and what this version reads and writes
+    Status,
 }
 
 /// A cheaper key derivation, for tests.
@@ -325,6 +379,8 @@ pub struct SecretAdd {
 
 #[derive(Debug, Subcommand)]
 pub enum Vault {
+    /// What can be told of it as a whole: its id, its fingerprint, its revision
+    Info,
     /// The ways to unlock it
     #[command(subcommand)]
     Stanza(Stanza),
@@ -438,17 +494,17 @@ pub struct SignEvent {
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Also send it to relays
-    #[arg(long, requires = "relay")]
+    #[arg(long)]
     pub publish: bool,
-    /// A relay to send it to; may be given several times
+    /// A relay to send it to; may be given several times; without it, those of the settings
     #[arg(long, value_name = "URL", requires = "publish")]
     pub relay: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// A relay to listen on: wss://… or ws://…; may be given several times
-    #[arg(long, value_name = "URL", required = true)]
+    /// A relay to listen on: wss://… or ws://…; may be given several times; without it, those of the settings
+    #[arg(long, value_name = "URL")]
     pub relay: Vec<String>,
     /// What the application that connects may do without asking; `keep policy list` names the choices
     #[arg(long, default_value = "social", value_name = "NAME")]
@@ -608,6 +664,17 @@ mod tests {
             "keep unlock --for 15m --confirm",
             "keep lock",
             "keep status",
+            "keep vault info",
+            "keep config show",
+            "keep config path",
+            "keep config init",
+            "keep migrate status",
+            "keep doctor",
+            "keep doctor --network --relay wss://relay.example",
+            "keep schema",
+            "keep schema keys.list",
+            "keep completions bash",
+            "keep man",
             "keep generate --name main",
             "keep list",
             "keep import --name n",
@@ -855,6 +922,9 @@ mod tests {
             "psbt",
             "comment",
             "lifetime",
+            "shell",
+            "directory",
+            "call",
         ];
         let mut commands = vec![Arguments::command()];
         while let Some(command) = commands.pop() {

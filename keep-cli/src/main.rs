@@ -5,6 +5,7 @@ mod approver;
 mod args;
 mod bitcoin_args;
 mod commands;
+mod config;
 mod ending;
 mod frost_args;
 mod key_view;

@@ -1,12 +1,14 @@
 //! What every command starts from: the flags, the vault's place, the unlocked vault.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use keep_sdk::daemon::{Connection, Elevate};
-use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, Rescue, SecretText};
+use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, RelayUrl, Rescue, SecretText};
 
 use crate::args::{Global, Kdf};
+use crate::config::Config;
 use crate::ending::Ending;
 use crate::output::Output;
 use crate::secrets::Source;
@@ -19,11 +21,37 @@ const TRIES: u32 = 3;
 pub struct Session {
     pub output: Output,
     global: Global,
+    config: OnceCell<Config>,
 }
 
 impl Session {
     pub fn new(global: Global) -> Self {
-        Self { output: Output::new(global.json, global.quiet), global }
+        Self { output: Output::new(global.json, global.quiet), global, config: OnceCell::new() }
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// When their file says something that is no setting.
+    pub fn config(&self) -> Result<&Config, Fault> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = Config::load()?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The relays that were given, else those of the settings.
+    ///
+    /// # Errors
+    /// When there are none, or one has no relay's form.
+    pub fn relays(&self, given: &[String]) -> Result<Vec<RelayUrl>, Fault> {
+        let given = if given.is_empty() { &self.config()?.relays.value } else { given };
+        if given.is_empty() {
+            return Err(Fault::new(ErrorCode::Usage, "no relay was given")
+                .with_hint("name one with --relay wss://…, or in the settings (`keep config init`)"));
+        }
+        crate::commands::relays(given)
     }
 
     /// Whether questions that destroy nothing are answered with yes.
@@ -189,7 +217,11 @@ impl Session {
 
     /// The key that `--key` names, or the only one.
     pub fn key(&self, keep: &Keep) -> Result<KeyView, Fault> {
-        keep.keys().find(self.global.key.as_deref())
+        let named = match self.global.key.as_deref() {
+            Some(named) => Some(named),
+            None => self.config()?.key.value.as_deref(),
+        };
+        keep.keys().find(named)
     }
 
     /// What `--key` says.

@@ -388,7 +388,7 @@ fn rescuable(fault: Fault) -> Fault {
     )
 }
 
-fn missing(error: StoreError, home: &Home) -> Fault {
+pub(crate) fn missing(error: StoreError, home: &Home) -> Fault {
     match error {
         StoreError::Missing(_) => no_vault(home),
         other => other.into(),

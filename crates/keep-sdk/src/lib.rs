@@ -42,6 +42,7 @@ pub mod daemon;
 pub mod frost;
 mod high_water;
 mod home;
+mod info;
 mod keep;
 mod keys;
 mod policies;
@@ -69,6 +70,7 @@ pub use bunker::pairing::{ConnectTerms, ConnectedView};
 pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
 pub use frost::Frost;
 pub use home::Home;
+pub use info::{FormatView, VaultInfo};
 pub use keep::{Keep, Options};
 pub use keys::{KeyPath, Keys, MnemonicKey, MnemonicView};
 pub use policies::{

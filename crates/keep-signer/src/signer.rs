@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Permit, Prompt, Question, Session};
@@ -11,6 +12,7 @@ use keep_types::{
     RequestId, Timestamp, event_id,
 };
 use keep_vault::{Pending, Recording, Tx, Vault, VaultError};
+use tokio::sync::oneshot;
 
 use crate::approver::{Approver, Decision, Reply};
 use crate::ruling::{Coming, Ruling, rule};
@@ -219,7 +221,7 @@ impl Signer {
         let decision = if approver.available() {
             let (reply, decision) = Reply::new();
             approver.ask(Prompt::of_owner(&request), reply);
-            decision.blocking_recv().unwrap_or(Decision::Unavailable)
+            wait_for(decision)
         } else {
             Decision::Unavailable
         };
@@ -513,6 +515,23 @@ impl About {
             origin: *permit.origin(),
             key: permit.key(),
             operation: permit.intent().operation(),
+        }
+    }
+}
+
+/// How long a person may think about what a program of the owner asks for.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The decision, or that there was none in time.
+fn wait_for(mut decision: oneshot::Receiver<Decision>) -> Decision {
+    let began = Instant::now();
+    loop {
+        match decision.try_recv() {
+            Ok(decision) => return decision,
+            Err(oneshot::error::TryRecvError::Empty) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(_) => return Decision::Unavailable,
         }
     }
 }

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use crate::kdf::Keks;
 use crate::{KdfParams, VaultError, effort};
 
-const FORMAT: u64 = 1;
+/// The format of vaults that this version reads and writes.
+pub const FORMAT: u64 = 1;
 const MAX_STANZAS: usize = 8;
 const CHECK_LEN: usize = 8;
 

@@ -63,6 +63,7 @@ mod wallets;
 
 pub use error::VaultError;
 pub use groups::{BurnRecord, GroupRecord, GroupSession, Holding, burn, group_key_path, group_message};
+pub use header::FORMAT;
 pub use held::{Committed, Held};
 pub use hidden::{HIDDEN_CAPACITY, Opened, ReserveReset, Which};
 pub use items::SecretItem;

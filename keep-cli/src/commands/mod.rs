@@ -3,7 +3,9 @@
 mod agent;
 mod audit;
 mod bitcoin;
+mod config;
 mod delete;
+mod doctor;
 mod export;
 mod frost;
 mod generate;
@@ -13,6 +15,7 @@ mod import;
 mod init;
 mod keyring;
 mod list;
+mod migrate;
 mod nip46;
 mod note;
 mod policy;
@@ -20,15 +23,20 @@ mod quickstart;
 mod rename;
 mod reserve;
 mod rotate;
+mod schema;
 mod secret;
 mod serve;
+mod shell;
 mod sign_event;
 mod stanza;
 mod unlock;
+mod vault_info;
 
-use crate::args::{Command, Vault};
+use crate::args::{self, Command, Vault};
 use crate::ending::Ending;
 use crate::session::Session;
+
+pub use serve::relays;
 
 /// Runs a command to its end.
 pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
@@ -44,6 +52,7 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Rename(arguments) => rename::run(session, &arguments),
         Command::Note(arguments) => note::run(session, &arguments),
         Command::Secret(arguments) => secret::run(session, &arguments),
+        Command::Vault(Vault::Info) => vault_info::run(session),
         Command::Vault(Vault::Stanza(arguments)) => stanza::run(session, &arguments),
         Command::RotatePassword(arguments) => rotate::password(session, &arguments),
         Command::RotateDataKey(arguments) => rotate::data_key(session, &arguments),
@@ -65,6 +74,12 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Audit(arguments) => audit::run(session, &arguments),
         Command::Reserve(command) => reserve::run(session, &command),
         Command::Quickstart(arguments) => quickstart::run(session, &arguments),
+        Command::Config(command) => config::run(session, &command),
+        Command::Doctor(arguments) => doctor::run(session, &arguments),
+        Command::Migrate(args::Migrate::Status) => migrate::status(session),
+        Command::Schema { call } => schema::run(session, call.as_deref()),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { directory } => shell::man(directory.as_deref()),
         Command::Help { topic } => help::run(session, &topic),
     }
 }

@@ -32,7 +32,7 @@ impl View for Address<'_> {
 }
 
 pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
-    let relays = relays(&arguments.relay)?;
+    let relays = session.relays(&arguments.relay)?;
     let output = &session.output;
     let keep = session.open_here()?;
     let keys = if arguments.all_keys { keep.keys().list()? } else { vec![session.key(&keep)?] };
@@ -42,7 +42,7 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
         Signals::new()?
     };
     let Asking { approver, desk, attendance: _attendance } = approver(output, &keep, arguments.headless)?;
-    let daemon = share(&keep, &approver, arguments.confirm, &signals)?;
+    let daemon = share(&keep, &approver, arguments.confirm || session.config()?.confirm.value, &signals)?;
     let bunker = keep.bunker(approver);
     let mut views = Vec::new();
     for key in &keys {

@@ -8,7 +8,6 @@ use keep_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::serve::relays;
 use crate::args;
 use crate::ending::Ending;
 use crate::secrets::unreadable;
@@ -18,7 +17,7 @@ use crate::session::Session;
 const MAX_TEMPLATE: u64 = 8 << 20;
 
 pub fn run(session: &Session, arguments: args::SignEvent) -> Result<(), Ending> {
-    let relays = relays(&arguments.relay)?;
+    let relays = if arguments.publish { session.relays(&arguments.relay)? } else { Vec::new() };
     let publish = arguments.publish;
     let event = match arguments.group.clone() {
         Some(group) => super::frost::sign_event(session, &group, arguments)?,

@@ -15,9 +15,6 @@ use crate::session::Session;
 use crate::style::Style;
 use crate::watch::Signals;
 
-/// How long a vault stays unlocked unless something else is said.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
-
 #[derive(Serialize)]
 #[serde(transparent)]
 struct State(DaemonStatus);
@@ -43,11 +40,13 @@ impl View for State {
 pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
     let home = Home::from_environment()?;
     Keep::expect_vault(&home)?;
-    let lifetime = arguments.lifetime.map_or(Some(LIFETIME), |lifetime| lifetime.0);
+    let config = session.config()?;
+    let lifetime = arguments.lifetime.map_or_else(|| config.lifetime(), Ok)?.0;
+    let confirm = arguments.confirm || config.confirm.value;
     if let Some(connection) = Connection::find(&home, Some(session.elevation()))? {
         let other = session.is_hidden() && !connection.is_hidden();
-        let confirm = arguments.confirm.then_some(true);
-        match if other { None } else { Some(connection.extend(lifetime, confirm)) } {
+        let asks = arguments.confirm.then_some(true);
+        match if other { None } else { Some(connection.extend(lifetime, asks)) } {
             // Perhaps it opens the other vault of this place: then that one is unlocked instead.
             Some(Err(fault)) if fault.code() == ErrorCode::WrongPassphrase && session.has_password() => {}
             Some(outcome) => return session.output.show(&State(outcome?)),
@@ -56,7 +55,7 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
     }
     let mut failed = 0;
     let status = session.with_password(&mut |password| {
-        let launched = launch(session, &home, password, lifetime, arguments.confirm, failed);
+        let launched = launch(session, &home, password, lifetime, confirm, failed);
         failed += 1;
         launched
     })?;

@@ -271,11 +271,26 @@ fn a_vault_that_was_put_elsewhere_is_locked() {
 }
 
 #[test]
-fn with_confirm_nothing_is_signed_when_nobody_can_be_asked() {
+fn with_confirm_a_person_decides_about_each_use() {
     let vault = Unlocked::with(&["--confirm"]);
     assert_eq!(vault.run(&["list"]).code, Some(0));
-    let signed = vault.run(&["--json", "sign-event", "--kind", "1", "--content", "x"]);
-    assert_eq!((signed.code, &signed.error()["error"]["code"]), (Some(1), &"approval_unavailable".into()));
-    let last = audit(&vault.0).into_iter().rfind(|entry| entry.0 == "sign_event").unwrap();
-    assert_eq!(last.1, "unanswered");
+    for (verb, code, outcome) in [("approve", 0, "approved"), ("deny", 1, "declined")] {
+        let mut command = vault.0.command(&["--json", "sign-event", "--kind", "1", "--content", "x"]);
+        command.env_remove("KEEP_PASSWORD");
+        let signing = command.spawn().unwrap();
+        let mut waiting = serde_json::Value::Null;
+        eventually("nothing waits", || {
+            let pending = vault.run(&["--json", "pending"]).json();
+            let list = pending.as_array().or_else(|| pending["pending"].as_array()).cloned().unwrap();
+            waiting = list.first().cloned().unwrap_or_default();
+            !waiting.is_null()
+        });
+        let id = waiting["id"].as_str().unwrap().to_owned();
+        // A program that can use the socket cannot approve itself.
+        assert_eq!(vault.run(&[verb, &id]).code, Some(4));
+        vault.0.done(&[verb, &id]);
+        assert_eq!(crate::world::finish(signing, "").code, Some(code));
+        let last = audit(&vault.0).into_iter().rfind(|entry| entry.0 == "sign_event").unwrap();
+        assert_eq!(last.1, outcome);
+    }
 }

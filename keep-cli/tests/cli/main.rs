@@ -15,6 +15,7 @@ mod daemon_socket;
 mod damage;
 mod frost;
 mod hidden;
+mod housekeeping;
 mod json;
 mod leaks;
 mod managing;

@@ -83,7 +83,8 @@ impl World {
         if let Some(coverage) = std::env::var_os("LLVM_PROFILE_FILE") {
             command.env("LLVM_PROFILE_FILE", coverage);
         }
-        if arguments.iter().any(|word| ["init", "quickstart"].contains(word)) && !arguments.contains(&"help")
+        if arguments.iter().any(|word| ["init", "quickstart"].contains(word))
+            && !arguments.iter().any(|word| ["help", "config"].contains(word))
         {
             command.args(CHEAP);
         }

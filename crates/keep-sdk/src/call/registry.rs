@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
 use crate::{
-    agent, approvals, audit, bitcoin, bunker, frost, keys, policies, reserve, secrets, sign, unlocking,
+    agent, approvals, audit, bitcoin, bunker, frost, info, keys, policies, reserve, secrets, sign, unlocking,
 };
 
 /// A call by its name.
@@ -59,6 +59,7 @@ fn run<C: Call>(host: &Host, parameters: &str) -> Result<Wiped, Fault> {
 pub fn registry() -> &'static [CallEntry] {
     const {
         &[
+            CallEntry::of::<info::Info>(),
             CallEntry::of::<keys::Generate>(),
             CallEntry::of::<keys::Import>(),
             CallEntry::of::<keys::List>(),

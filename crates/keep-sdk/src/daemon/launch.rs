@@ -101,11 +101,14 @@ pub fn run_launched(ready: impl FnOnce(&Daemon) -> Result<(), Fault>) -> Result<
     let told = to_wiped_json(&daemon.status())
         .and_then(|status| frame::write(&mut stdout, &protocol::reply(&status)).map_err(|e| failed(&e)));
     drop(stdout);
+    // There is no terminal; whoever is to be asked uses `keep approve`.
+    let attendance = keep.approvals()?.attend();
     // If nobody is left who asked for it, it is not wanted.
     if told.is_err() || leave_terminal().is_err() {
         daemon.trigger().lock();
     }
     daemon.wait();
+    drop(attendance);
     let farewell = daemon.stop();
     drop(keep);
     drop(farewell);
@@ -142,6 +145,7 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
         lifetime: orders.seconds.map(Duration::from_secs),
         sleep_locks: true,
         confirm: orders.confirm,
+        approver: Some(keep.approvals()?),
         ..DaemonOptions::default()
     };
     let daemon = Daemon::start(&keep, options)?;

@@ -1,0 +1,92 @@
+//! What can be told of a vault as a whole.
+
+use keep_store::{SqliteStore, Store};
+use keep_types::Fault;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::call::{Call, Class, Host};
+use crate::keep::missing;
+use crate::{Home, Keep};
+
+/// A vault as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VaultInfo {
+    /// Its directory.
+    pub home: String,
+    /// Its identifier. A restored vault has a new one.
+    pub id: String,
+    /// The fingerprint of the key that signs its checkpoints; vaults of older versions have none yet.
+    pub fingerprint: Option<String>,
+    /// How many commits it has seen.
+    pub revision: u64,
+    /// How many keys it holds.
+    pub keys: usize,
+    /// Whether the process that holds it open keeps its keys out of swap.
+    pub memory_locked: bool,
+    /// What is wrong with it. Empty if it is as it was written.
+    pub problems: Vec<String>,
+}
+
+/// The format of a vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FormatView {
+    /// The vault's.
+    pub format: u64,
+    /// The one that this version writes.
+    pub writes: u64,
+    /// Whether the vault has an older one.
+    pub needs_migration: bool,
+}
+
+/// Tells of the vault as a whole.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Info {}
+
+impl Call for Info {
+    const NAME: &'static str = "vault.info";
+    const CLASS: Class = Class::Use;
+    type Reply = VaultInfo;
+
+    fn run(self, host: &Host) -> Result<VaultInfo, Fault> {
+        let vault = host.vault();
+        Ok(VaultInfo {
+            home: host.home().path().display().to_string(),
+            id: vault.id().to_string(),
+            fingerprint: vault.fingerprint()?.map(|fingerprint| fingerprint.to_string()),
+            revision: vault.revision().get(),
+            keys: vault.keys()?.len(),
+            memory_locked: vault.memory_is_locked(),
+            problems: vault.integrity().problems,
+        })
+    }
+}
+
+impl Keep {
+    /// What can be told of the vault as a whole.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn info(&self) -> Result<VaultInfo, Fault> {
+        self.call(Info {})
+    }
+
+    /// The format of the vault in `home`, which stays closed.
+    ///
+    /// # Errors
+    /// [`NoVault`](keep_types::ErrorCode::NoVault), [`FormatTooNew`](keep_types::ErrorCode::FormatTooNew),
+    /// [`Integrity`](keep_types::ErrorCode::Integrity).
+    pub fn format(home: &Home) -> Result<FormatView, Fault> {
+        let store = SqliteStore::open(home.database()).map_err(|error| missing(error, home))?;
+        let mut header = None;
+        store.read(&mut |tx| {
+            header = tx.header()?;
+            Ok(())
+        })?;
+        let header = header.ok_or_else(|| crate::keep::no_vault(home))?;
+        // Reads every format that there is, and names one that is too new.
+        keep_vault::inspect_header(&header)?;
+        let writes = keep_vault::FORMAT;
+        Ok(FormatView { format: writes, writes, needs_migration: false })
+    }
+}

@@ -1,0 +1,44 @@
+//! `keep completions` and `keep man`: what a shell and `man` want to know of the command line.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use keep_sdk::{ErrorCode, Fault};
+
+use crate::args::Arguments;
+use crate::ending::Ending;
+
+/// `keep completions SHELL`.
+pub fn completions(shell: Shell) -> Result<(), Ending> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "keep", &mut text);
+    print(&text)
+}
+
+/// `keep man`: the page of `keep`, or with a directory a page for each command.
+pub fn man(directory: Option<&Path>) -> Result<(), Ending> {
+    let command = Arguments::command();
+    let Some(directory) = directory else {
+        let mut text = Vec::new();
+        clap_mangen::Man::new(command).render(&mut text).map_err(|error| failed("the page", &error))?;
+        return print(&text);
+    };
+    let shown = directory.display().to_string();
+    std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(command, directory))
+        .map_err(|error| failed(&shown, &error).into())
+}
+
+fn print(text: &[u8]) -> Result<(), Ending> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ending::Closed,
+        _ => failed("stdout", &error).into(),
+    })
+}
+
+fn failed(what: &str, error: &std::io::Error) -> Fault {
+    Fault::new(ErrorCode::Storage, format!("cannot write {what}: {error}"))
+}

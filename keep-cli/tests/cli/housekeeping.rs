@@ -1,0 +1,99 @@
+//! Settings, doctor, schemas, completions: what is around the vault.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use crate::world::World;
+
+fn config(world: &World) -> PathBuf {
+    world.path().join(".config/keep/config.toml")
+}
+
+#[test]
+fn settings_are_used_and_a_flag_wins() {
+    let world = World::with_key();
+    world.done(&["generate", "--name", "second"]);
+    assert_eq!(world.run(&["sign-event", "--kind", "1"]).code, Some(2), "two keys, and none is named");
+    assert_eq!(PathBuf::from(world.done(&["config", "path"]).stdout.trim_end()), config(&world));
+    world.done(&["config", "init"]);
+    assert_eq!(world.run(&["config", "init"]).code, Some(5));
+    world.done(&["config", "init", "--force"]);
+    assert_eq!(world.done(&["--json", "config", "show"]).json()["key"]["from"], "default");
+
+    std::fs::write(
+        config(&world),
+        "key = \"second\"\nunlock_for = \"3h\"\nrelays = [\"ws://127.0.0.1:9\"]\n",
+    )
+    .unwrap();
+    let shown = world.done(&["--json", "config", "show"]).json();
+    assert_eq!((&shown["key"]["value"], &shown["key"]["from"]), (&"second".into(), &"file".into()));
+    let author = |arguments: &[&str], variable: Option<&str>| {
+        let arguments = [arguments, &["sign-event", "--kind", "1"]].concat();
+        let ran = world.run_with(&arguments, "", |command| {
+            variable.map(|value| command.env("KEEP_KEY", value));
+        });
+        ran.json()["pubkey"].as_str().unwrap().to_owned()
+    };
+    let second = author(&[], None);
+    let main = author(&["--key", "main"], None);
+    assert!(second != main && main == crate::world::PUBKEY);
+    assert_eq!(author(&[], Some("main")), main, "the environment wins over the file");
+    assert_eq!(author(&["--key", "second"], Some("main")), second, "a flag wins over the environment");
+    // The relays of the settings are tried, and none answers.
+    assert_eq!(world.run(&["sign-event", "--kind", "1", "--publish"]).code, Some(6));
+    let status = world.done(&["--json", "unlock"]).json();
+    assert!(status["locks_in_seconds"].as_u64().unwrap() > 10_000, "{status}");
+    world.done(&["lock"]);
+
+    std::fs::write(config(&world), "colour = \"blue\"\n").unwrap();
+    let ran = world.run(&["config", "show"]);
+    assert!(ran.code == Some(5) && ran.stderr.contains("colour"), "{ran:?}");
+    // What needs no settings goes on.
+    world.done(&["list"]);
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong() {
+    let world = World::with_key();
+    let report = world.done(&["--json", "doctor"]).json();
+    assert_eq!(report["healthy"], true);
+    let of = |report: &serde_json::Value, what: &str| {
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|finding| finding["what"] == what).unwrap()["health"].clone()
+    };
+    assert_eq!((of(&report, "vault"), of(&report, "environment")), ("ok".into(), "warning".into()));
+    let locked = world.run_with(&["--json", "doctor"], "", |command| {
+        command.env_remove("KEEP_PASSWORD");
+    });
+    assert_eq!(of(&locked.json(), "vault"), "skipped");
+
+    std::fs::set_permissions(world.vault_file("keep.db"), PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(of(&world.done(&["--json", "doctor"]).json(), "database"), "warning");
+    let down = world.run(&["--json", "doctor", "--network", "--relay", "ws://127.0.0.1:9"]);
+    let report: serde_json::Value = serde_json::from_str(&down.stdout).unwrap();
+    assert_eq!((down.code, of(&report, "relay")), (Some(7), "bad".into()));
+    let reserve = std::fs::File::options().write(true).open(world.vault_file("reserve")).unwrap();
+    reserve.set_len(1000).unwrap();
+    assert_eq!(world.run(&["doctor"]).code, Some(7));
+    assert_eq!(World::new().run(&["doctor"]).code, Some(0), "no vault is no illness");
+}
+
+#[test]
+fn schemas_completions_and_pages_are_there() {
+    let world = World::with_vault();
+    let all = world.done(&["schema"]).json();
+    for call in ["keys.list", "sign.event", "audit.verify", "vault.info"] {
+        assert!(all[call]["reply"]["type"].is_string() || all[call]["reply"]["$ref"].is_string(), "{call}");
+    }
+    assert_eq!(all["keys.export_nsec"]["class"], "manage");
+    assert_eq!(world.done(&["schema", "keys.list"]).json()["type"], "array");
+    assert_eq!(world.run(&["schema", "keys.nothing"]).code, Some(3));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(world.done(&["completions", shell]).stdout.contains("sign-event"), "{shell}");
+    }
+    assert!(world.done(&["man"]).stdout.contains(".TH keep"));
+    world.done(&["man", "--directory", "pages"]);
+    assert!(world.path().join("pages/keep-audit-list.1").exists());
+    assert_eq!(world.done(&["--json", "migrate", "status"]).json()["needs_migration"], false);
+    assert_eq!(World::new().run(&["migrate", "status"]).code, Some(3));
+}
