@@ -114,6 +114,17 @@ pub enum Command {
     /// The new one is asked for, or comes from KEEP_NEW_PASSWORD or --new-password-file. Nothing is encrypted anew: whoever
     /// has an old copy of the vault and the old passphrase can still open it. See `keep rotate-data-key`.
     RotatePassword(RotatePassword),
+    /// Write everything in the vault into one encrypted file
+    ///
+    /// The file has the age format: `age -d` opens it, too. Whoever opens it has every key; a share of a threshold key beside
+    /// a backup with another share undoes the threshold, so keep them apart. `keep backup verify FILE` checks a backup.
+    Backup(Backup),
+    /// Make a vault of a backup, in a directory of its own
+    ///
+    /// Nothing is overwritten. Clients, bunker addresses and agents' sessions come back suspended, because the vault that was
+    /// backed up may still be in use; with --take-over they go on working. The new vault's passphrase is asked for, or comes
+    /// from KEEP_NEW_PASSWORD, --new-password-file, or else KEEP_PASSWORD.
+    Restore(Restore),
     /// Give the vault a new data key and encrypt every record anew
     ///
     /// Passphrases that are not presented, and old recovery codes, do not open the vault afterwards; a new recovery code is
@@ -427,6 +438,71 @@ pub struct RotatePassword {
     /// Which passphrase to replace; without it, the one that opens the vault now
     #[arg(long, value_name = "ID")]
     pub stanza: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Backup {
+    /// The file to write; without it, keep-backup-DATE.age here
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the file if there is one
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub with: BackupPassphrase,
+    /// For whom instead: age1…; may be given several times
+    #[arg(long, value_name = "AGE1…", conflicts_with = "passphrase_file")]
+    pub recipient: Vec<String>,
+    /// Make a passphrase of twelve random words and print it
+    #[arg(long, conflicts_with_all = ["recipient", "passphrase_file"])]
+    pub generate_passphrase: bool,
+    #[command(subcommand)]
+    pub command: Option<BackupCommand>,
+}
+
+/// Where the passphrase of a backup comes from.
+#[derive(Debug, Args)]
+pub struct BackupPassphrase {
+    /// A file with the backup's passphrase; without it, KEEP_PASSPHRASE, or you are asked
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// What opens a backup.
+#[derive(Debug, Args)]
+pub struct BackupOpened {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub with: BackupPassphrase,
+    /// A file with the secret key of a recipient, as age-keygen writes it
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub identity_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Open a backup and check everything in it
+    Verify(BackupOpened),
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    #[command(flatten)]
+    pub opened: BackupOpened,
+    /// The directory of the new vault
+    #[arg(long, value_name = "DIR")]
+    pub target: PathBuf,
+    /// The old device is gone: clients and sessions go on working
+    #[arg(long)]
+    pub take_over: bool,
+    /// A file with the new vault's passphrase
+    #[arg(long, value_name = "FILE")]
+    pub new_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub kdf: Kdf,
 }
 
 #[derive(Debug, Args)]
@@ -789,6 +865,12 @@ mod tests {
             "keep vault stanza remove 0a1b2c3d --yes",
             "keep rotate-password",
             "keep rotate-data-key",
+            "keep backup",
+            "keep backup --output F",
+            "keep backup --output F --recipient age1x --force",
+            "keep backup verify F",
+            "keep restore F --target DIR",
+            "keep restore F --target DIR --take-over",
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -805,6 +887,9 @@ mod tests {
             "hidden_password_file",
             "passphrase_file",
             "new_password_file",
+            "target",
+            "identity_file",
+            "recipient",
             "also_password_file",
             "words",
             "path",

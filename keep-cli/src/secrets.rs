@@ -69,6 +69,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The passphrase of a vault that is restored.
+    pub const fn restored_vault(file: Option<&'a Path>) -> Self {
+        Self { fallback: Some("KEEP_PASSWORD"), ..Self::new_vault(file) }
+    }
+
     /// The passphrase of a mnemonic.
     pub const fn mnemonic(file: Option<&'a Path>) -> Self {
         Self { what: "the mnemonic's passphrase", ..Self::ncryptsec(file) }

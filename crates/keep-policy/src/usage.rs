@@ -121,6 +121,13 @@ impl Usage {
     /// Refusals of one client that are recorded in one minute.
     pub const RECORDED_REFUSALS: u32 = 20;
 
+    /// Spends the rates of the current minute, hour and day: for counters that may be behind what was really used.
+    pub const fn exhaust(&mut self, now: Timestamp) {
+        self.last = now;
+        self.minute = now.as_secs() / MINUTE;
+        (self.in_minute, self.in_hour, self.in_day) = (u32::MAX, u32::MAX, u32::MAX);
+    }
+
     /// Counts one use at `now`.
     pub const fn count(&mut self, now: Timestamp) {
         if !self.is_in_window(MINUTE, now) {

@@ -88,6 +88,10 @@ impl Options {
         self.state.as_deref().map(|directory| HighWater::new(directory, vault.id()))
     }
 
+    pub(crate) const fn cost(&self) -> KdfCost {
+        self.cost
+    }
+
     pub(crate) fn environment(&self) -> Environment {
         let weak_kdf =
             if self.allow_weak_kdf { keep_vault::WeakKdf::Allow } else { keep_vault::WeakKdf::Refuse };
@@ -303,6 +307,11 @@ impl Keep {
         Secrets::new(self.clone())
     }
 
+    /// Backups of everything.
+    pub fn backups(&self) -> crate::Backups {
+        crate::Backups::new(self.clone())
+    }
+
     /// The ways to unlock, and the data key.
     pub fn unlocking(&self) -> crate::Unlocking {
         crate::Unlocking::new(self.clone())
@@ -363,7 +372,7 @@ fn open_store(home: &Home) -> Result<Arc<dyn Store>, Fault> {
     Ok(Arc::new(store.map_err(|error| missing(error, home)).map_err(rescuable)?))
 }
 
-fn refuse_empty(passphrase: &SecretText) -> Result<(), Fault> {
+pub(crate) fn refuse_empty(passphrase: &SecretText) -> Result<(), Fault> {
     if passphrase.expose().is_empty() {
         return Err(Fault::new(ErrorCode::InvalidInput, "the passphrase is empty")
             .with_hint("choose a passphrase; several random words are a good one"));
@@ -404,7 +413,7 @@ fn exists(home: &Home) -> Fault {
         .with_hint("use it as it is, or point KEEP_HOME to another directory")
 }
 
-fn make_directory(directory: &Path) -> Result<(), Fault> {
+pub(crate) fn make_directory(directory: &Path) -> Result<(), Fault> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -449,7 +458,7 @@ fn is_not_empty(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
 }
 
-fn cannot_write(path: &Path, error: &std::io::Error) -> Fault {
+pub(crate) fn cannot_write(path: &Path, error: &std::io::Error) -> Fault {
     let code = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
         _ => ErrorCode::Storage,

@@ -34,6 +34,7 @@
 pub mod agent;
 mod approvals;
 mod audit;
+mod backup;
 pub mod bitcoin;
 mod bunker;
 pub mod call;
@@ -61,6 +62,10 @@ pub use approvals::{Approvals, Attendance, Inbox, Lasting, PendingView, VoteView
 pub use audit::{
     AnchorView, Audit, AuditCountView, AuditExportView, AuditFileReport, AuditFilter, AuditStatsView,
     FingerprintView, RetentionView, RollbackView, SignerView, parse_when, verify_audit_file,
+};
+pub use backup::{
+    BackupFile, BackupKey, BackupLock, BackupNeeds, BackupSummary, Backups, RestoreTarget, RestoreView,
+    backup_needs, new_backup_passphrase, restore as restore_backup, verify as verify_backup,
 };
 pub use bitcoin::Bitcoin;
 pub use bunker::manage::{

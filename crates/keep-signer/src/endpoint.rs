@@ -146,6 +146,12 @@ impl Endpoint {
         RecordId::from_bytes(*id.as_bytes())
     }
 
+    /// Uses the connect secret up, so that nobody new connects with it.
+    pub(crate) fn burn(&mut self) {
+        self.claimed_by = self.claimed_by.or(Some([0; 32]));
+        self.uses = None;
+    }
+
     /// The public transport key.
     pub fn transport_key(&self) -> PublicKey {
         PublicKey::from_byte_array(self.transport)

@@ -24,6 +24,7 @@
 #![deny(unsafe_code)]
 
 mod again;
+mod archive;
 mod batch;
 mod cache;
 mod checkpoint;
@@ -61,6 +62,7 @@ mod vault;
 mod verify;
 mod wallets;
 
+pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive};
 pub use error::VaultError;
 pub use groups::{BurnRecord, GroupRecord, GroupSession, Holding, burn, group_key_path, group_message};
 pub use header::FORMAT;

@@ -111,6 +111,11 @@ impl MnemonicSecret {
         &self.words
     }
 
+    /// The passphrase that belongs to them; empty for none.
+    pub const fn passphrase(&self) -> &SecretText {
+        &self.passphrase
+    }
+
     /// The seed of the key tree.
     ///
     /// # Errors

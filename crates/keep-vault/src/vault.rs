@@ -221,7 +221,7 @@ pub enum KdfCost {
 }
 
 impl KdfCost {
-    const fn params(self, salt: [u8; 32]) -> KdfParams {
+    pub(crate) const fn params(self, salt: [u8; 32]) -> KdfParams {
         match self {
             Self::Standard => KdfParams::standard(salt),
             Self::Custom { memory_kib, iterations, lanes } => {
@@ -341,7 +341,7 @@ impl Vault {
         Self::with_keys(store, header, &keys, (data_key, *opened_by), environment)
     }
 
-    fn with_keys(
+    pub(crate) fn with_keys(
         store: Arc<dyn Store>,
         header: &Header,
         keys: &Subkeys,

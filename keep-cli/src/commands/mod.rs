@@ -2,6 +2,7 @@
 
 mod agent;
 mod audit;
+mod backup;
 mod bitcoin;
 mod config;
 mod delete;
@@ -22,6 +23,7 @@ mod policy;
 mod quickstart;
 mod rename;
 mod reserve;
+mod restore;
 mod rotate;
 mod schema;
 mod secret;
@@ -54,6 +56,8 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Secret(arguments) => secret::run(session, &arguments),
         Command::Vault(Vault::Info) => vault_info::run(session),
         Command::Vault(Vault::Stanza(arguments)) => stanza::run(session, &arguments),
+        Command::Backup(arguments) => backup::run(session, &arguments),
+        Command::Restore(arguments) => restore::run(session, &arguments),
         Command::RotatePassword(arguments) => rotate::password(session, &arguments),
         Command::RotateDataKey(arguments) => rotate::data_key(session, &arguments),
         Command::List(arguments) => list::run(session, &arguments),

@@ -163,6 +163,11 @@ impl Host {
         &self.shared.vault
     }
 
+    /// The owner's way to secrets.
+    pub(crate) fn owner(&self) -> &Signer {
+        &self.shared.owner
+    }
+
     /// Where the vault is.
     pub fn home(&self) -> &Home {
         &self.shared.home

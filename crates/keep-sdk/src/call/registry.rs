@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
 use crate::{
-    agent, approvals, audit, bitcoin, bunker, frost, info, keys, policies, reserve, secrets, sign, unlocking,
+    agent, approvals, audit, backup, bitcoin, bunker, frost, info, keys, policies, reserve, secrets, sign, unlocking,
 };
 
 /// A call by its name.
@@ -74,6 +74,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<secrets::List>(),
             CallEntry::of::<secrets::Get>(),
             CallEntry::of::<secrets::Remove>(),
+            CallEntry::of::<backup::Make>(),
             CallEntry::of::<unlocking::List>(),
             CallEntry::of::<unlocking::AddPassphrase>(),
             CallEntry::of::<unlocking::AddCode>(),

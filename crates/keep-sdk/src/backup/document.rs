@@ -1,0 +1,190 @@
+//! What is inside a backup: JSON, as `docs/formats/backup.md` describes it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keep_types::{Collection, ErrorCode, Fault, RecordId, Revision, SecretBytes, SecretText, VaultId};
+use keep_vault::{Archive, ArchivedKey, ArchivedRecord};
+use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::KeyView;
+use crate::call::{Wiped, to_wiped_json};
+use crate::keys::to_nsec;
+
+const FORMAT: &str = "keep-backup";
+const VERSION: u64 = 1;
+const ABOUT: &str = "Everything of one Keep vault. Whoever reads this can sign with every key in it. A share of a threshold \
+     key beside a backup that holds another share undoes the threshold: keep them apart. `keep restore` makes a vault of it; \
+     the keys and secrets can also be read here.";
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: &'static str,
+    version: u64,
+    about: &'static str,
+    keep_version: &'static str,
+    created_at: &'a str,
+    vault: Origin,
+    keys: Vec<Key<'a>>,
+    secrets: Vec<Secret<'a>>,
+    head: Base64<'a>,
+    records: Vec<WrittenRecord<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Origin {
+    id: VaultId,
+    key_epoch: u64,
+    revision: u64,
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    #[serde(flatten)]
+    public: KeyView,
+    #[serde(serialize_with = "clear")]
+    nsec: SecretText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mnemonic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mnemonic_passphrase: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Secret<'a> {
+    name: &'a str,
+    note: Option<&'a str>,
+    secret: &'a str,
+}
+
+#[derive(Serialize)]
+struct WrittenRecord<'a> {
+    collection: u8,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: RecordId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_index: Option<String>,
+    cbor: Base64<'a>,
+}
+
+/// Bytes that are written in base64, through a buffer that is wiped.
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(STANDARD.encode(self.0)))
+    }
+}
+
+fn clear<S: Serializer>(secret: &SecretText, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// The document of an archive.
+pub fn write(archive: &Archive, created_at: &str) -> Result<Wiped, Fault> {
+    let keys = archive.keys.iter().map(key).collect::<Result<_, _>>()?;
+    let secrets = archive.secrets.iter().map(|(item, text)| Secret {
+        name: item.name.as_str(),
+        note: item.note.as_deref(),
+        secret: text.expose(),
+    });
+    let records = archive.records.iter().map(|record| WrittenRecord {
+        collection: record.collection,
+        kind: Collection::from_number(record.collection).map_or("unknown", |known| known.as_str()),
+        id: record.id,
+        name_index: record.name.map(hex::encode),
+        cbor: Base64(&record.cbor),
+    });
+    to_wiped_json(&Written {
+        format: FORMAT,
+        version: VERSION,
+        about: ABOUT,
+        keep_version: env!("CARGO_PKG_VERSION"),
+        created_at,
+        vault: Origin { id: archive.vault, key_epoch: archive.epoch, revision: archive.revision.get() },
+        keys,
+        secrets: secrets.collect(),
+        head: Base64(archive.head.expose()),
+        records: records.collect(),
+    })
+}
+
+fn key(key: &ArchivedKey) -> Result<Key<'_>, Fault> {
+    Ok(Key {
+        public: KeyView::from(&key.record),
+        nsec: to_nsec(&key.secret)?,
+        mnemonic: key.mnemonic.as_ref().map(|mnemonic| mnemonic.words().expose()),
+        mnemonic_passphrase: key
+            .mnemonic
+            .as_ref()
+            .map(|mnemonic| mnemonic.passphrase().expose())
+            .filter(|passphrase| !passphrase.is_empty()),
+    })
+}
+
+#[derive(Deserialize)]
+struct Preamble {
+    format: String,
+    version: u64,
+}
+
+#[derive(Deserialize)]
+struct Read<'a> {
+    created_at: String,
+    vault: Origin,
+    #[serde(borrow)]
+    head: &'a str,
+    #[serde(borrow)]
+    records: Vec<ReadRecord<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ReadRecord<'a> {
+    collection: u8,
+    id: RecordId,
+    #[serde(borrow, default)]
+    name_index: Option<&'a str>,
+    #[serde(borrow)]
+    cbor: &'a str,
+}
+
+/// The archive of a document, and when it was made.
+pub fn read(plain: &[u8]) -> Result<(Archive, String), Fault> {
+    let preamble: Preamble = serde_json::from_slice(plain).map_err(|_| no_backup())?;
+    if preamble.format != FORMAT {
+        return Err(no_backup());
+    }
+    if preamble.version != VERSION {
+        let message =
+            format!("the backup has version {}; this version of Keep knows version 1", preamble.version);
+        return Err(Fault::new(ErrorCode::FormatTooNew, message));
+    }
+    let document: Read<'_> = serde_json::from_slice(plain).map_err(|_| no_backup())?;
+    let records = document.records.iter().map(record).collect::<Result<_, _>>()?;
+    let Origin { id, key_epoch, revision } = document.vault;
+    let head = SecretBytes::new(bytes(document.head)?.to_vec());
+    let archive = Archive::from_parts((id, key_epoch, Revision::new(revision)), head, records)?;
+    Ok((archive, document.created_at))
+}
+
+fn record(record: &ReadRecord<'_>) -> Result<ArchivedRecord, Fault> {
+    let name = record.name_index.map(|text| {
+        let mut index = [0; 32];
+        hex::decode_to_slice(text, &mut index).map(|()| index).map_err(|_| no_backup())
+    });
+    Ok(ArchivedRecord {
+        collection: record.collection,
+        id: record.id,
+        name: name.transpose()?,
+        cbor: bytes(record.cbor)?,
+    })
+}
+
+fn bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    STANDARD.decode(text).map(Zeroizing::new).map_err(|_| no_backup())
+}
+
+fn no_backup() -> Fault {
+    Fault::new(ErrorCode::InvalidPayload, "the file opens, but what is in it is no backup of Keep")
+}

@@ -1,0 +1,116 @@
+//! Backups: everything in one file in the age format, and a new vault out of it.
+
+mod calls;
+mod document;
+mod restore;
+
+use keep_cipher::age::{self, Identity, Lock, Needs, Recipient, Unlock};
+use keep_types::{ErrorCode, Fault, SecretText};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Keep;
+
+pub(crate) use calls::Make;
+pub use calls::{BackupFile, BackupSummary};
+pub use restore::{RestoreTarget, RestoreView, restore, verify};
+
+/// What a backup is locked with.
+#[derive(Debug)]
+pub enum BackupLock {
+    /// A passphrase.
+    Passphrase(SecretText),
+    /// Recipients: `age1…`.
+    Recipients(Vec<String>),
+}
+
+/// What a backup is opened with.
+#[derive(Debug)]
+pub enum BackupKey {
+    /// Its passphrase.
+    Passphrase(SecretText),
+    /// A file of identities as `age-keygen` writes it.
+    Identities(SecretText),
+}
+
+/// What a backup asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupNeeds {
+    /// Its passphrase.
+    Passphrase,
+    /// The secret key of a recipient.
+    Identity,
+}
+
+/// Makes backups.
+#[derive(Debug, Clone)]
+pub struct Backups {
+    keep: Keep,
+}
+
+impl Backups {
+    pub(crate) const fn new(keep: Keep) -> Self {
+        Self { keep }
+    }
+
+    /// Everything in the vault, as one file. Recorded before it leaves.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Integrity`] when the vault was tampered with; [`ErrorCode::InvalidKey`] for a recipient that is none.
+    pub fn make(&self, lock: BackupLock) -> Result<BackupFile, Fault> {
+        let (passphrase, recipients) = match lock {
+            BackupLock::Passphrase(passphrase) => (Some(passphrase), Vec::new()),
+            BackupLock::Recipients(recipients) => (None, recipients),
+        };
+        self.keep.call(Make { passphrase, recipients })
+    }
+}
+
+/// A new passphrase for a backup: twelve random words, 128 bits.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn new_backup_passphrase() -> Result<SecretText, Fault> {
+    let made = keep_vault::MnemonicSecret::generate(12)?;
+    Ok(SecretText::new(made.words().expose().replace(' ', "-")))
+}
+
+/// What opens this file.
+///
+/// # Errors
+/// [`ErrorCode::InvalidPayload`] when it is no age file.
+pub fn backup_needs(file: &[u8]) -> Result<BackupNeeds, Fault> {
+    Ok(match age::needs(file)? {
+        Needs::Passphrase => BackupNeeds::Passphrase,
+        Needs::Identity => BackupNeeds::Identity,
+    })
+}
+
+fn seal(passphrase: Option<&SecretText>, recipients: &[String], plain: &[u8]) -> Result<Vec<u8>, Fault> {
+    match passphrase {
+        Some(passphrase) if recipients.is_empty() => {
+            Ok(age::encrypt(&Lock::Passphrase(passphrase, age::DEFAULT_LOG_N), plain)?)
+        }
+        None if !recipients.is_empty() => {
+            let to: Vec<Recipient> =
+                recipients.iter().map(|text| Recipient::parse(text)).collect::<Result<_, _>>()?;
+            Ok(age::encrypt(&Lock::Recipients(&to), plain)?)
+        }
+        Some(_) | None => {
+            Err(Fault::new(ErrorCode::Usage, "a backup has a passphrase or recipients, and not both"))
+        }
+    }
+}
+
+fn open(key: &BackupKey, file: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
+    let identities;
+    let unlock = match key {
+        BackupKey::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
+        BackupKey::Identities(text) => {
+            identities = Identity::parse_file(text)?;
+            Unlock::Identities(&identities)
+        }
+    };
+    Ok(age::decrypt(&unlock, file)?)
+}

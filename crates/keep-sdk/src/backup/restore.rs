@@ -1,0 +1,211 @@
+//! A new vault out of a backup.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keep_store::{MemoryStore, SqliteStore, Store};
+use keep_types::{Collection, ErrorCode, Fault, SecretText};
+use keep_vault::{Archive, KdfCost, RestoreOptions, Vault};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::calls::BackupSummary;
+use super::{BackupKey, document, open};
+use crate::{Home, Options};
+
+/// Where a vault is to be made, and how.
+#[derive(Debug)]
+pub struct RestoreTarget {
+    /// Its directory, which must not exist or be empty.
+    pub home: Home,
+    /// Its passphrase.
+    pub passphrase: SecretText,
+    /// Whether the old device is gone, so that clients and sessions go on working.
+    pub take_over: bool,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoreView {
+    /// The directory of the new vault.
+    pub home: String,
+    /// The id of the new vault.
+    pub vault: String,
+    /// The backup that it was made from.
+    pub from: BackupSummary,
+    /// How many records of each kind.
+    pub records: BTreeMap<String, u64>,
+    /// How many clients, endpoints and sessions are suspended until their owner lets them go on.
+    pub suspended: u64,
+}
+
+/// Opens a backup and checks all of it: a vault is made of it in memory, and every record and the log are verified.
+///
+/// # Errors
+/// [`ErrorCode::WrongPassphrase`]; [`ErrorCode::InvalidPayload`] or [`ErrorCode::Integrity`] when it is damaged.
+pub fn verify(file: &[u8], key: &BackupKey) -> Result<BackupSummary, Fault> {
+    let (archive, created_at) = document::read(&open(key, file)?)?;
+    let passphrase = SecretText::new("check".to_owned());
+    let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+    let environment = Options::default().allow_weak_kdf().environment();
+    let options = RestoreOptions { passphrase: &passphrase, salt: [0; 32], cost };
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let vault = Vault::restore(store, &archive, &options, &|_, _, _| Ok(None), &environment)?;
+    check(&vault, &archive)?;
+    Ok(BackupSummary::new(&archive, created_at))
+}
+
+/// Makes a vault of a backup in a directory of its own. It is made beside the target, verified, and put in its place in one
+/// step: either the vault is there and whole, or nothing is. The new vault has an identity of its own; what worked with
+/// the old one comes back suspended unless the old device is gone, secrets that work once are used up, budgets are spent.
+///
+/// # Errors
+/// [`ErrorCode::AlreadyExists`] when there is something at the target; as [`verify`]; the storage errors.
+pub fn restore(
+    file: &[u8],
+    key: &BackupKey,
+    target: &RestoreTarget,
+    options: &Options,
+) -> Result<RestoreView, Fault> {
+    crate::keep::refuse_empty(&target.passphrase)?;
+    refuse_occupied(target.home.path())?;
+    let (archive, created_at) = document::read(&open(key, file)?)?;
+    let work = Workplace::make(target.home.path())?;
+    let made = make(&work, &archive, target, options);
+    let (vault, suspended) = match made {
+        Ok(made) => made,
+        Err(fault) => {
+            work.clear();
+            return Err(fault);
+        }
+    };
+    work.finish(target.home.path())?;
+    let mut records = BTreeMap::new();
+    for record in &archive.records {
+        let kind = Collection::from_number(record.collection).map_or("unknown", |known| known.as_str());
+        *records.entry(kind.to_owned()).or_insert(0) += 1;
+    }
+    Ok(RestoreView {
+        home: target.home.path().display().to_string(),
+        vault,
+        from: BackupSummary::new(&archive, created_at),
+        records,
+        suspended,
+    })
+}
+
+fn make(
+    work: &Workplace,
+    archive: &Archive,
+    target: &RestoreTarget,
+    options: &Options,
+) -> Result<(String, u64), Fault> {
+    let salt = Vault::create_reserve(&work.path)?;
+    let home = Home::new(work.path.clone())?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
+    let store = Vault::attend(store, &work.path, salt);
+    let how = RestoreOptions { passphrase: &target.passphrase, salt, cost: options.cost() };
+    let take_over = target.take_over;
+    let vault = Vault::restore(
+        store,
+        archive,
+        &how,
+        &|collection, cbor, now| keep_signer::revive(collection, cbor, now, take_over),
+        &options.environment(),
+    )?;
+    check(&vault, archive)?;
+    let held_back = [Collection::Grants, Collection::Endpoints, Collection::Sessions].map(Collection::number);
+    let count = archive.records.iter().filter(|record| held_back.contains(&record.collection)).count();
+    let suspended = if take_over { 0 } else { count as u64 };
+    Ok((vault.id().to_string(), suspended))
+}
+
+/// Every row, the log, and every key.
+fn check(vault: &Vault, archive: &Archive) -> Result<(), Fault> {
+    let report = vault.verify()?;
+    if !report.is_intact() {
+        return Err(Fault::new(ErrorCode::Integrity, report.problems.join("; ")));
+    }
+    vault.verify_audit()?;
+    if vault.keys()?.len() != archive.keys.len() {
+        return Err(Fault::new(ErrorCode::Integrity, "not every key of the backup came back"));
+    }
+    Ok(())
+}
+
+/// Where the vault is made before it is put in its place.
+struct Workplace {
+    path: PathBuf,
+    guard: Option<File>,
+}
+
+impl Workplace {
+    /// Beside the target, on the same file system. What an interrupted attempt left there is taken away.
+    fn make(target: &Path) -> Result<Self, Fault> {
+        let name = target.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+            Fault::new(ErrorCode::InvalidInput, "the target has no name").with_hint("name a directory")
+        })?;
+        let path = target.with_file_name(format!(".{name}.restoring"));
+        if let Ok(left) = File::open(&path) {
+            if matches!(left.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
+                return Err(Fault::new(ErrorCode::StorageBusy, "another process is restoring there"));
+            }
+            std::fs::remove_dir_all(&path).map_err(|error| crate::keep::cannot_write(&path, &error))?;
+        }
+        crate::keep::make_directory(&path)?;
+        let guard = File::open(&path).ok();
+        if let Some(guard) = &guard
+            && matches!(guard.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+        {
+            return Err(Fault::new(ErrorCode::StorageBusy, "another process is restoring there"));
+        }
+        Ok(Self { path, guard })
+    }
+
+    /// Takes away what was begun.
+    fn clear(self) {
+        // What cannot be removed now is taken away by the next attempt.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+
+    /// Puts the vault in its place. An empty directory gives way; nothing else does.
+    fn finish(self, target: &Path) -> Result<(), Fault> {
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::NotADirectory => occupied(target),
+            _ => crate::keep::cannot_write(target, &error),
+        };
+        if let Some(guard) = &self.guard {
+            guard.sync_all().map_err(failed)?;
+        }
+        let moved = std::fs::rename(&self.path, target);
+        if let Err(error) = moved {
+            let fault = failed(error);
+            self.clear();
+            return Err(fault);
+        }
+        if let Some(parent) = target.parent().and_then(|parent| File::open(parent).ok()) {
+            parent.sync_all().map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse_occupied(target: &Path) -> Result<(), Fault> {
+    match std::fs::read_dir(target) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(occupied(target));
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(_) => Err(occupied(target)),
+    }
+}
+
+fn occupied(target: &Path) -> Fault {
+    Fault::new(ErrorCode::AlreadyExists, format!("there is something in {} already", target.display()))
+        .with_hint("restore into a directory that does not exist yet; nothing is ever overwritten")
+}
