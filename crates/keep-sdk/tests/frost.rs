@@ -503,3 +503,70 @@ fn device_keys_are_rotated_at_first_contact() {
     let refused = vaults[1].frost().take_devices(this, vec![], own).unwrap_err();
     assert!(refused.message().contains("is in this vault"), "{refused}");
 }
+
+#[test]
+fn a_group_spends_from_its_xpub() {
+    use keep_bitcoin::bitcoin::absolute::LockTime;
+    use keep_bitcoin::bitcoin::hashes::Hash as _;
+    use keep_bitcoin::bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
+    use keep_bitcoin::bitcoin::transaction::Version;
+    use keep_bitcoin::bitcoin::{
+        Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, consensus,
+    };
+    use keep_bitcoin::{Account, Branch, Encoding, Network, PsbtFile};
+
+    let world = World::new();
+    let keep = world.vault("v");
+    let frost = keep.frost();
+    // Both parities come up.
+    for n in 0..4_u8 {
+        let group = frost.generate(name(&format!("g{n}")), Suite::Secp256k1Tr, 2, 3).unwrap();
+        let descriptor = format!("tr({}/<0;1>/*)", group.xpub.as_deref().unwrap());
+        let account = Account::from_descriptor(&descriptor, Network::Mainnet).unwrap();
+        let from: Vec<_> = (0..2).map(|index| account.address(Branch::Receive, index).unwrap()).collect();
+        let txout = |script: ScriptBuf, sats| TxOut { value: Amount::from_sat(sats), script_pubkey: script };
+        let prevouts: Vec<TxOut> =
+            from.iter().map(|address| txout(address.script().into(), 100_000)).collect();
+        let input = |vout: u32| TxIn {
+            previous_output: OutPoint { txid: Txid::hash(&[n]), vout },
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        };
+        let to = account.address(Branch::Change, 0).unwrap();
+        let unsigned = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![input(0), input(1)],
+            output: vec![txout(to.script().into(), 199_000)],
+        };
+        let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
+        for ((input, prevout), address) in psbt.inputs.iter_mut().zip(&prevouts).zip(&from) {
+            let (fingerprint, path) = address.origin();
+            input.witness_utxo = Some(prevout.clone());
+            input.tap_internal_key = Some(address.internal_key());
+            input.tap_key_origins.insert(address.internal_key(), (vec![], (fingerprint, path.clone())));
+        }
+        let text = PsbtFile::new(psbt).unwrap().write_as(Encoding::Base64);
+        let text = String::from_utf8(text).unwrap();
+        let signed = frost.sign_psbt(Some(&group.name), text.clone(), Network::Mainnet, true).unwrap();
+        assert_eq!((signed.signatures, signed.complete), (2, true));
+        let raw = hex::decode(signed.transaction.unwrap()).unwrap();
+        let transaction: Transaction = consensus::deserialize(&raw).unwrap();
+        let mut cache = SighashCache::new(&transaction);
+        for (index, prevout) in prevouts.iter().enumerate() {
+            let all = Prevouts::All(&prevouts);
+            let sighash =
+                cache.taproot_key_spend_signature_hash(index, &all, TapSighashType::Default).unwrap();
+            let witness = transaction.input[index].witness.nth(0).unwrap();
+            let signature = secp256k1::schnorr::Signature::from_slice(witness).unwrap();
+            let key = &prevout.script_pubkey.as_bytes()[2..];
+            let key = secp256k1::XOnlyPublicKey::from_slice(key).unwrap();
+            let message = secp256k1::Message::from_digest(sighash.to_byte_array());
+            secp256k1::SECP256K1.verify_schnorr(&signature, &message, &key).unwrap();
+        }
+        let other = frost.generate(name(&format!("other{n}")), Suite::Secp256k1Tr, 2, 2).unwrap();
+        let foreign = frost.sign_psbt(Some(&other.name), text, Network::Mainnet, false).unwrap_err();
+        assert_ne!(foreign.code(), ErrorCode::Bug, "{foreign}");
+    }
+}
