@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod bench;
+mod bitcoind;
 mod context;
 mod install;
 mod layers;

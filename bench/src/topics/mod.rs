@@ -1,6 +1,7 @@
 //! The topics, a file each. A new one is a line here and a function that gives rows.
 
 mod bip340;
+mod bitcoin;
 mod bunker;
 mod cipher;
 mod fixture;
@@ -27,6 +28,7 @@ pub struct Topic {
 /// Every topic, in the order of the table.
 pub const TOPICS: &[Topic] = &[
     Topic { name: "bip340", rows: bip340::rows },
+    Topic { name: "bitcoin", rows: bitcoin::rows },
     Topic { name: "cipher", rows: cipher::rows },
     Topic { name: "unlock", rows: unlock::rows },
     Topic { name: "list", rows: list::rows },

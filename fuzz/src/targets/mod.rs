@@ -1,6 +1,7 @@
 //! The table of targets. A new one is a line here, a function in the file of its crate, and seeds in `seeds/`.
 
 mod audit;
+mod bitcoin;
 mod cipher;
 mod frost;
 mod net;
@@ -54,6 +55,9 @@ targets! {
     frost_envelope => frost::frost_envelope,
     frost_import => frost::frost_import,
     minisign => frost::minisign,
+    psbt => bitcoin::psbt,
+    descriptor => bitcoin::descriptor,
+    message_signature => bitcoin::message_signature,
     vault_header => vault::vault_header,
     vault_record => vault::vault_record,
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::bitcoind;
 use crate::context::Job;
 use crate::install::{self, Installed};
 use crate::tally::Tally;
@@ -35,6 +36,15 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
     for name in scenarios {
         let whose = format!("interop/{name}");
         let mut command = Command::new("node");
+        if needs_chain(&source.join("scenarios").join(&name)) {
+            match bitcoind::install(job) {
+                Ok(node) => command.env("BITCOIND_BIN", node),
+                Err(reason) => {
+                    tally.add(Tally::skipped(whose, &*reason));
+                    continue;
+                }
+            };
+        }
         command
             .arg(tools.modules.join("scenarios").join(&name))
             .current_dir(&tools.modules)
@@ -59,6 +69,11 @@ pub fn keep(job: &Job<'_>) -> Result<PathBuf> {
         job.run(cargo().args(["build", "--package", "keep-cli", "--bin", "keep"]).current_dir(job.root()))?;
     ensure!(build.end.success(), "keep does not build: {}", build.end);
     Ok(job.context.workspace.target().join("debug").join("keep"))
+}
+
+/// Whether a scenario wants a Bitcoin node, as its first line says.
+fn needs_chain(scenario: &Path) -> bool {
+    fs::read_to_string(scenario).is_ok_and(|text| text.starts_with("// needs: bitcoind\n"))
 }
 
 /// The file names of the scenarios, in order.
