@@ -733,6 +733,7 @@ mod tests {
 
     /// The lines that other people's scripts have, as far as the commands exist.
     #[test]
+    #[allow(clippy::too_many_lines, reason = "it is a list")]
     fn lines_that_must_work_as_written_do() {
         for line in [
             "keep init",
@@ -879,6 +880,7 @@ mod tests {
 
     /// No argument takes a secret. One that is new has to be looked at here.
     #[test]
+    #[allow(clippy::too_many_lines, reason = "it is a list")]
     fn arguments_take_no_secrets() {
         let harmless = [
             "name",

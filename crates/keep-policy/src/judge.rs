@@ -54,6 +54,7 @@ pub enum Basis {
 /// The answer of policy.
 #[derive(Debug)]
 #[must_use]
+#[allow(clippy::large_enum_variant, reason = "it lives for one step, and boxing each permit would cost more")]
 pub enum Verdict {
     /// Allowed: the permit for this one use.
     Allow(Permit),

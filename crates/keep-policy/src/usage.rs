@@ -72,18 +72,15 @@ impl Usage {
         if let Some(uses) = limits.uses.filter(|uses| self.total >= *uses) {
             return Err(Exceeded::Spent(uses));
         }
-        let rates: [(_, u64, u32, fn(u32) -> Exceeded); 3] = [
-            (limits.per_minute, MINUTE, self.in_minute, Exceeded::Rate),
-            (limits.per_hour, HOUR, self.in_hour, Exceeded::HourlyRate),
-            (limits.per_day, DAY, self.in_day, Exceeded::DailyRate),
-        ];
-        for (most, window, used, exceeded) in rates {
-            let used = if self.is_in_window(window, now) { used } else { 0 };
-            if let Some(most) = most.filter(|most| used >= *most) {
-                return Err(exceeded(most));
-            }
-        }
-        Ok(())
+        self.check_rate(limits.per_minute, MINUTE, self.in_minute, now).map_err(Exceeded::Rate)?;
+        self.check_rate(limits.per_hour, HOUR, self.in_hour, now).map_err(Exceeded::HourlyRate)?;
+        self.check_rate(limits.per_day, DAY, self.in_day, now).map_err(Exceeded::DailyRate)
+    }
+
+    /// Whether one more use keeps within `most` in its window; if not, how many that is.
+    fn check_rate(&self, most: Option<u32>, window: u64, used: u32, now: Timestamp) -> Result<(), u32> {
+        let used = if self.is_in_window(window, now) { used } else { 0 };
+        most.filter(|most| used >= *most).map_or(Ok(()), Err)
     }
 
     /// How many uses each rate of `limits` leaves in its window.

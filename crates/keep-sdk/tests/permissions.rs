@@ -9,8 +9,8 @@ use std::time::Duration;
 use keep_sdk::{
     Attendance, Breadth, BunkerOptions, BunkerUri, ConnectTerms, EmbeddedRelay, ErrorCode, EventTemplate,
     Fault, GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options, Permissions,
-    Permitted, PoolOptions, PublicKey, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme,
-    SecretKey32, SecretText, Serving, TokenTerms, TokenView, Transport,
+    Permitted, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme, SecretKey32,
+    SecretText, Serving, TokenTerms, TokenView, Transport,
 };
 
 const NOW: u64 = 1_700_000_000;
@@ -125,7 +125,7 @@ async fn a_change_of_a_named_policy_holds_at_once_and_after_a_restart() {
     let (_serving, _attendance) = world.serve().await;
     sign(&client, 7, "after the restart").await.unwrap();
     refused(sign(&client, 1, "three").await, "refused_by_policy");
-    assert_eq!(world.keep.audit().verify().unwrap().entries > 5, true);
+    assert!(world.keep.audit().verify().unwrap().entries > 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,11 +285,20 @@ async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() 
     };
     nip46.grant(suspended).unwrap();
     refused(sign(&client, 1, "w").await, "suspended");
-    // A client that is not connected yet is granted something at the key's address, and needs no secret then.
+    // A client that is not connected yet is granted something ahead, and needs no secret then.
     let key = RemoteSigner::fresh_key().unwrap();
-    let public = PublicKey::from_hex(&public_of(&key)).unwrap();
-    nip46.grant(GrantTerms { client: public.to_hex(), ..terms("get_public_key,sign_event", &[1]) }).unwrap();
-    assert_eq!(nip46.auto_approve(Some(&public.to_hex()), &[7]).unwrap().len(), 1);
+    let spent = world.token("read-only");
+    world.client(&spent).await.unwrap();
+    refused(world.client_as(&spent, Some(&key)).await.map(drop), "invalid_secret");
+    let public = public_of(&key);
+    let ahead = GrantTerms { client: public.clone(), name: None, ..terms("get_public_key,sign_event", &[1]) };
+    nip46.grant(ahead).unwrap();
+    assert_eq!(nip46.auto_approve(Some(&public), &[7]).unwrap().len(), 1);
+    let known = world.client_as(&spent, Some(&key)).await.unwrap();
+    sign(&known, 7, "+").await.unwrap();
+    sign(&known, 1, "hello").await.unwrap();
+    nip46.revoke(&public).unwrap();
+    refused(world.client_as(&spent, Some(&key)).await.map(drop), "invalid_secret");
 }
 
 fn public_of(key: &SecretKey32) -> String {

@@ -225,6 +225,20 @@ impl Connections {
                 return Ok(Err(invalid_secret("this bunker address no longer exists")));
             };
             let now = tx.now();
+            let ahead = Grant::natural_key(&client, Self::ahead(record.key));
+            let ahead_at = tx.locate::<Grant>(&ahead);
+            if let Some(given) = tx.get::<Grant>(&ahead_at)?.filter(|_| !record.stopped) {
+                // The owner knows this client by its key: it needs no secret.
+                tx.delete::<Grant>(&ahead_at)?;
+                let shown = |text: String| DisplayText::truncated(&text, MAX_CLAIMS).as_str().to_owned();
+                let (claims, claims_url) = (claims.name.map(shown), claims.url.map(shown));
+                let grant = Grant { endpoint, claims, claims_url, connected_at: now, ..given };
+                tx.put(grant_at, &grant)?;
+                let origin = Origin::Nip46 { client, endpoint };
+                let entry = Draft::new(Action::ClientConnected, Outcome::Allowed, &origin).key(record.key);
+                tx.audit(entry.reason(format!("policy {}", grant.policy.name)));
+                return Ok(Ok(()));
+            }
             match record.claim(&client, secret.as_deref().unwrap_or_default(), now) {
                 Claim::Accepted => {}
                 // The grant was taken away since: the spent secret does not bring it back.

@@ -2,8 +2,8 @@
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Limits, Policy, Rule, Usage};
-use keep_types::{EndpointId, ErrorCode, Fault, Origin, PublicKey};
-use keep_vault::VaultError;
+use keep_types::{EndpointId, ErrorCode, Fault, KeyId, Origin, PublicKey, RecordId};
+use keep_vault::{KeyRecord, Tx, VaultError};
 
 use crate::policies::{followed, no_policy};
 use crate::{Connections, Endpoint, current_run};
@@ -44,18 +44,9 @@ impl Connections {
             let now = tx.now();
             let natural = Grant::natural_key(&client, endpoint);
             let place = tx.locate::<Grant>(&natural);
-            let Some(record) = tx.get::<Endpoint>(&Endpoint::place(endpoint))? else {
-                return Err(not_found("this bunker address no longer exists"));
-            };
             let (mut grant, is_new) = match tx.get::<Grant>(&place)? {
                 Some(grant) => (grant, false),
-                None if create => {
-                    let grant = Grant {
-                        follows: record.follows,
-                        ..Grant::new(&client, endpoint, record.key, record.policy.clone(), record.limits, now)
-                    };
-                    (grant, true)
-                }
+                None if create => (new_grant(tx, &client, endpoint)?, true),
                 None => return Err(not_found("this client is not connected")),
             };
             if let Some((policy, follows)) = &change.policy
@@ -103,6 +94,28 @@ impl Connections {
     /// As there.
     pub fn revoke(&self, client: PublicKey, endpoint: EndpointId) -> Result<bool, VaultError> {
         Ok(self.disconnecting(client, endpoint, Origin::Cli).wait()?.0)
+    }
+}
+
+/// What a client has at an address before the owner says more; or, for the sign of a key, ahead of any connection.
+fn new_grant(tx: &mut Tx<'_, '_>, client: &PublicKey, endpoint: EndpointId) -> Result<Grant, VaultError> {
+    let now = tx.now();
+    if let Some(record) = tx.get::<Endpoint>(&Endpoint::place(endpoint))? {
+        let grant = Grant::new(client, endpoint, record.key, record.policy, record.limits, now);
+        return Ok(Grant { follows: record.follows, ..grant });
+    }
+    let key = KeyId::from_bytes(*endpoint.as_bytes());
+    if tx.get::<KeyRecord>(&RecordId::from_bytes(*key.as_bytes()))?.is_none() {
+        return Err(not_found("this bunker address no longer exists"));
+    }
+    Ok(Grant::new(client, endpoint, key, Policy::default(), Limits::default(), now))
+}
+
+impl Connections {
+    /// Where grants lie that were given to clients of `key` ahead of their connection: at no address, until the client
+    /// connects to one of the key's.
+    pub const fn ahead(key: KeyId) -> EndpointId {
+        EndpointId::from_bytes(*key.as_bytes())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::Endpoint;
 
 /// What lies in the collection of policies.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[allow(clippy::large_enum_variant, reason = "there are few of them, and each is read for one decision")]
 pub enum PolicyRow {
     /// A named policy.
     #[n(0)]

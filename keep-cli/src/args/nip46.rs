@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 pub enum Nip46 {
     /// Let a client do something, or change what it may do; holds at once
     ///
-    /// A client that is not connected yet is granted it at the latest bunker address of the key. What --permissions does
+    /// A client that is not connected yet is granted it ahead, and needs no secret to connect. What --permissions does
     /// not name is refused. A sign_event permission signs the kinds of --auto-approve-kinds, and asks for the others.
     Grant(Grant),
     /// List connected clients

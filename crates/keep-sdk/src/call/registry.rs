@@ -56,6 +56,7 @@ fn run<C: Call>(host: &Host, parameters: &str) -> Result<Wiped, Fault> {
 }
 
 /// Every call there is. A capability is added here with one line.
+#[allow(clippy::too_many_lines, reason = "it is a table, one line for each call")]
 pub fn registry() -> &'static [CallEntry] {
     const {
         &[

@@ -2,7 +2,7 @@
 
 use keep_nip46::{Permission, Permissions};
 use keep_policy::{Effect, Grant, Kinds, Limits, Policy, Rule};
-use keep_signer::{Connections, Endpoint, GrantChange};
+use keep_signer::{Connections, GrantChange};
 use keep_types::{ErrorCode, Fault, KeyId, Operation, PublicKey};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ impl Call for SetGrant {
                 .with_hint("start `keep serve` first, or give a duration such as 24h"));
         }
         let connections = Connections::new(host.vault().clone());
-        let (client, places) = places(host, &connections, &terms)?;
+        let (client, places) = places(host, &terms)?;
         let policy = match &terms.permitted {
             None => None,
             Some(Permitted::Policy(name)) => Some(named_policy(host, name)?),
@@ -95,9 +95,9 @@ impl Call for SetGrant {
 
 type Places = (PublicKey, Vec<keep_types::EndpointId>);
 
-/// The client, and the endpoints at which it is granted something: where it is connected with the key, or else the latest
-/// address of the key.
-fn places(host: &Host, connections: &Connections, terms: &GrantTerms) -> Result<Places, Fault> {
+/// The client, and the endpoints at which it is granted something: where it is connected with the key, or else ahead of its
+/// connection to any address of the key.
+fn places(host: &Host, terms: &GrantTerms) -> Result<Places, Fault> {
     let key = terms.key.as_deref().map(|key| record(host, Some(key))).transpose()?.map(|key| key.id);
     let of_key = |grant: &Grant| key.is_none_or(|key| grant.key == key);
     if let Ok(mut grants) = super::client_grants(host, &terms.client) {
@@ -114,13 +114,7 @@ fn places(host: &Host, connections: &Connections, terms: &GrantTerms) -> Result<
         Some(key) => key,
         None => record(host, None)?.id,
     };
-    let endpoints = connections.endpoints()?;
-    let latest = endpoints.iter().rfind(|endpoint: &&Endpoint| endpoint.key == key && !endpoint.is_token);
-    let latest = latest.or_else(|| endpoints.iter().rfind(|endpoint| endpoint.key == key));
-    latest.map(|endpoint| (client, vec![endpoint.id])).ok_or_else(|| {
-        Fault::new(ErrorCode::NotFound, "the key has no bunker address yet that the client could use")
-            .with_hint("run `keep serve --relay wss://…` once, or make one with `keep nip46 token create`")
-    })
+    Ok((client, vec![Connections::ahead(key)]))
 }
 
 /// The policy that a list of permissions describes. What it does not name is denied.
