@@ -12,7 +12,7 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{CHEAP, passphrase};
 use keep_audit::{Action, Draft, Entry, Outcome};
@@ -98,28 +98,26 @@ fn play() -> History {
     history
 }
 
-/// Right before and after a sync every kind of tear; elsewhere one, in turn.
-fn tears(position: usize, next: Option<&Op>) -> Vec<Tear> {
-    let kinds = Tear::every_kind(position as u64);
-    if next.is_none_or(Op::is_sync) { kinds.to_vec() } else { vec![kinds[position % kinds.len()]] }
-}
-
 impl History {
-    fn lose_power(&self, every: usize, enough: Duration) -> usize {
-        let (begin, mut images) = (Instant::now(), 0);
+    /// Looks at images right before and after syncs, and at every so many operations elsewhere; with all kinds of tears, or with
+    /// one in turn. Gives their number.
+    fn lose_power(&self, every: usize, all_tears: bool) -> usize {
+        let mut images = 0;
         let mut replay = Replay::new(&self.log);
-        while replay.step() && begin.elapsed() < enough {
+        while replay.step() {
+            let position = replay.position();
             let is_near_sync = replay.next_op().is_none_or(Op::is_sync);
-            if replay.position() < self.promises[0].at || !(is_near_sync || replay.position() % every == 0) {
+            if position < self.promises[0].at || !(is_near_sync || position % every == 0) {
                 continue;
             }
-            for tear in tears(replay.position(), replay.next_op()) {
+            let kinds = Tear::every_kind(position as u64);
+            let tears = if all_tears { kinds.to_vec() } else { vec![kinds[images % kinds.len()]] };
+            for tear in tears {
                 images += 1;
                 let dir = directory();
                 replay.image(tear).write_to(dir.path()).unwrap();
-                self.check(dir.path(), replay.position()).unwrap_or_else(|e| {
-                    panic!("at {} of {}, {tear:?}: {e}", replay.position(), self.log.ops().len())
-                });
+                self.check(dir.path(), position)
+                    .unwrap_or_else(|e| panic!("at {position} of {}, {tear:?}: {e}", self.log.ops().len()));
             }
         }
         images
@@ -159,8 +157,7 @@ impl History {
 #[test]
 fn compaction_and_pruning_survive_a_loss_of_power() {
     let long = std::env::var_os("KEEP_SOAK").is_some();
-    let (every, enough) = if long { (1, Duration::from_secs(3_600)) } else { (23, Duration::from_secs(60)) };
-    let images = play().lose_power(every, enough);
+    let images = play().lose_power(if long { 1 } else { 7 }, long);
     println!("{images} crash images");
     assert!(images > 20, "{images}");
 }
@@ -171,5 +168,5 @@ fn compaction_and_pruning_survive_a_loss_of_power() {
 fn a_disk_that_lies_is_found_out() {
     let mut history = play();
     history.log = history.log.without_syncs();
-    history.lose_power(5, Duration::from_secs(600));
+    history.lose_power(5, true);
 }

@@ -289,8 +289,8 @@ fn segments_and_checkpoints_that_were_tampered_with_are_found() {
         })
         .unwrap();
     let of = |collection: Collection| rows.iter().filter(move |row| row.collection == collection.number());
-    let segments: Vec<_> = of(Collection::Audit).take(3).cloned().collect();
-    assert!(segments.iter().all(|row| row.sealed.len() > 20_000), "these are segments");
+    let segments: Vec<_> = of(Collection::Audit).filter(|row| row.sealed.len() > 20_000).cloned().collect();
+    assert!(segments.len() >= 2, "{}", segments.len());
     let found = || {
         let vault = Vault::open(Arc::new(store.another_handle()), &passphrase(), &environment).unwrap();
         let deciding = vault.integrity().is_intact();

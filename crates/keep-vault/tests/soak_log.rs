@@ -72,7 +72,14 @@ fn a_killed_process_leaves_a_log_that_verifies() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(700 + 131 * (kill % 9)));
+        // Some work must be done, however slow the machine is; then anything may be going on.
+        let begin = std::time::Instant::now();
+        let told = || std::fs::metadata(dir.path().join("told")).map_or(0, |told| told.len());
+        let before = told();
+        while told() < before + 20 && begin.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(67 * (kill % 9)));
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         child.kill().unwrap();
         child.wait().unwrap();

@@ -405,6 +405,7 @@ fn watch(shared: &Arc<Shared>) {
         if let Some(why) = due {
             shared.end(why);
         } else if shared.check_place() && looks % VERIFY_EVERY == 0 {
+            shared.host.note_revision();
             let vault = Arc::clone(shared.host.vault());
             // The signer asks the vault for what this finds, with each request. Nobody waits for it.
             let _ = std::thread::Builder::new()
