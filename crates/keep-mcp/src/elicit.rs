@@ -50,6 +50,22 @@ fn message(question: &ApprovalView) -> String {
         let parts: Vec<&str> = tag.iter().map(keep_sdk::DisplayText::as_str).collect();
         let _ = write!(text, "\nTag: {}", parts.join(", "));
     }
+    if let Some(spend) = &question.spend {
+        let sats = |amount: Option<u64>| {
+            amount.map_or_else(|| "an unknown amount".to_owned(), |s| format!("{s} sats"))
+        };
+        let _ =
+            write!(text, "\n{} would leave, the fee is {}.", sats(spend.leaving_sats), sats(spend.fee_sats));
+        for to in &spend.destinations {
+            let address =
+                to.address.as_ref().map_or("a script without address", keep_sdk::DisplayText::as_str);
+            let _ = write!(text, "\n{} sats to {address}", to.amount_sats);
+        }
+    }
+    if let Some(message) = &question.message {
+        let address = message.address.as_ref().map_or("(no address)", keep_sdk::DisplayText::as_str);
+        let _ = write!(text, "\nIn the name of {address}:\n{}", message.message);
+    }
     if !question.content.is_empty() {
         let shown: String = question.content.as_str().chars().take(SHOWN).collect();
         let cut = if shown.len() < question.content.as_str().len() { " … (cut)" } else { "" };
@@ -72,6 +88,8 @@ mod tests {
             tags: vec![vec!["p".into(), "abc".into()]],
             content: "hello\u{202e}world".into(),
             peer: None,
+            spend: None,
+            message: None,
             because: "no rule of policy agent covers it".into(),
         };
         let text = message(&question);

@@ -34,15 +34,27 @@ pub enum Agent {
 /// What a session may do.
 #[derive(Debug, Args)]
 pub struct Scope {
-    /// The operations: public, nostr or full
+    /// The operations: public, nostr, bitcoin or full
     #[arg(long, value_enum)]
     pub scope: Option<ScopeName>,
     /// The kinds of events that may be signed, with commas between; without them, common kinds
     #[arg(long, value_name = "KINDS")]
     pub kinds: Option<String>,
-    /// How often it may be used: 10/m; without a unit, in all; may be given several times
+    /// How often it may be used: 10/m, 30/h, 100/d; without a unit, in all; may be given several times
     #[arg(long = "rate", value_name = "RATE")]
     pub rates: Vec<String>,
+    /// How much Bitcoin may leave in a window of time, fees included: 50000sat/day; may be given several times
+    #[arg(long = "budget", value_name = "BUDGET")]
+    pub budgets: Vec<String>,
+    /// How much Bitcoin may leave with one transaction, fee included: 10000sat
+    #[arg(long, value_name = "AMOUNT")]
+    pub max_amount: Option<String>,
+    /// Ask a person about transactions above this: 1000sat
+    #[arg(long, value_name = "AMOUNT")]
+    pub ask_above: Option<String>,
+    /// Pay only to this address; may be given several times
+    #[arg(long = "pay-to", value_name = "ADDRESS")]
+    pub pay_to: Vec<String>,
     /// For how long: 15m, 24h, 30d
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: Option<String>,
@@ -91,6 +103,8 @@ pub enum ScopeName {
     Public,
     /// Also sign events of common kinds (or of --kinds), encrypt and decrypt
     Nostr,
+    /// Bitcoin addresses, transactions and messages; without --budget or --max-amount each transaction is asked about
+    Bitcoin,
     /// Everything but handing out the key, events of every kind
     Full,
 }

@@ -1,5 +1,6 @@
 //! The tools.
 
+mod bitcoin;
 mod cipher;
 mod input;
 mod session;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Tool> {
     let mut tools = session::tools();
     tools.extend(sign::tools());
     tools.extend(cipher::tools());
+    tools.extend(bitcoin::tools());
     tools
 }
 
@@ -84,6 +86,10 @@ pub async fn call(
         "publish_note" => sign::publish_note(using, arguments).await,
         "encrypt" => cipher::encrypt(using, arguments).await,
         "decrypt" => cipher::decrypt(using, arguments).await,
+        "bitcoin_address" => bitcoin::address(using, arguments).await,
+        "analyze_psbt" => bitcoin::analyze(using, arguments).await,
+        "sign_psbt" => bitcoin::sign(using, arguments).await,
+        "sign_message" => bitcoin::message(using, arguments).await,
         _ => return None,
     })
 }
@@ -93,7 +99,7 @@ mod tests {
     #[test]
     fn every_tool_says_what_it_is() {
         let tools = super::all();
-        assert_eq!(tools.len(), 7);
+        assert_eq!(tools.len(), 11);
         for tool in tools {
             assert!(
                 tool.title.is_some() && tool.description.is_some_and(|text| text.len() > 20),

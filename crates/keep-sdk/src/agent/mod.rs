@@ -4,7 +4,9 @@
 //! ([`Keep::for_session`]) is bound by the session's scope, which is enforced where the vault is, outside the agent's
 //! process; [`Agent`] is what remains to be done there.
 
+mod bitcoin;
 mod owner;
+mod reach;
 mod scope;
 mod spoken;
 mod uses;
@@ -12,13 +14,17 @@ mod views;
 
 use keep_types::{EventTemplate, Fault, PublicKey, SecretText};
 
+use crate::bitcoin::AnalysisView;
 use crate::{AuditEntryView, Keep};
 
-pub use keep_policy::{Asks, Effect};
+pub use bitcoin::{AccountInput, AgentAddress, AgentMessage, AgentPsbt};
+pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
+pub use reach::{Reach, Reached, reach};
 pub use scope::{Exceeding, Preset, Rates, SessionScope};
-pub use spoken::{parse_duration, parse_kinds, parse_rate};
+pub use spoken::{parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats};
 pub use views::{ApprovalView, CheckView, Encrypted, MadeSession, SessionInfo, SignedView, Text};
 
+pub(crate) use bitcoin::{AnalyzePsbt, BitcoinAddress, SignMessage, SignPsbt};
 pub(crate) use owner::{Begin, Create, List, Revoke, Show};
 pub use uses::Identity;
 pub(crate) use uses::{
@@ -161,6 +167,54 @@ impl Agent {
         approved: Option<bool>,
     ) -> Result<Text, Fault> {
         self.keep.call(Decrypt { peer: peer.to_hex(), ciphertext, approved })
+    }
+
+    /// The next Bitcoin address that nobody has got yet.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub fn bitcoin_address(
+        &self,
+        account: AccountInput,
+        approved: Option<bool>,
+    ) -> Result<AgentAddress, Fault> {
+        self.keep.call(BitcoinAddress { account, change: false, approved })
+    }
+
+    /// What a PSBT (base64) would do. Nothing is counted.
+    ///
+    /// # Errors
+    /// When the scope does not cover Bitcoin; when the PSBT cannot be read.
+    pub fn analyze_psbt(&self, account: AccountInput, psbt: String) -> Result<AnalysisView, Fault> {
+        self.keep.call(AnalyzePsbt { account, psbt })
+    }
+
+    /// Signs a PSBT (base64).
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event); when an amount exceeds a limit.
+    pub fn sign_psbt(
+        &self,
+        account: AccountInput,
+        psbt: String,
+        finalize: bool,
+        approved: Option<bool>,
+    ) -> Result<AgentPsbt, Fault> {
+        self.keep.call(SignPsbt { account, psbt, finalize, approved })
+    }
+
+    /// Signs a message in the name of an address (BIP-322); without one, of the account's first.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub fn sign_message(
+        &self,
+        account: AccountInput,
+        address: Option<String>,
+        message: String,
+        approved: Option<bool>,
+    ) -> Result<AgentMessage, Fault> {
+        self.keep.call(SignMessage { account, address, message, approved })
     }
 
     /// The last `limit` entries of the audit log that are about this session.

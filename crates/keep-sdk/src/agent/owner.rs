@@ -54,7 +54,8 @@ impl Call for Create {
             Name::new(&self.name)
                 .map_err(|error| Fault::new(keep_types::ErrorCode::InvalidInput, error.to_string()))?,
         );
-        let (policy, limits) = (self.scope.policy()?, self.scope.limits(host.now()));
+        let scope = self.scope.asking_about_amounts();
+        let (policy, limits) = (scope.policy()?, scope.limits(host.now()));
         make(host, NewSession { name, key, policy, limits, asks: self.asks }, Maker::Owner)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keep_policy::{Effect, Limits, Policy, Rule};
+use keep_policy::{Effect, Limits, Policy, Rule, SpendLimits};
 use keep_types::{ErrorCode, Fault, Operation, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,19 +16,23 @@ pub enum Preset {
     Public,
     /// The public key, signing events of common kinds, encrypting and decrypting (NIP-44).
     Nostr,
+    /// The public key, Bitcoin addresses, signing transactions and messages. Without a limit on amounts, each transaction
+    /// is asked about.
+    Bitcoin,
     /// Everything but handing out the key, events of every kind.
     Full,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 3] = [Self::Public, Self::Nostr, Self::Full];
+    pub const ALL: [Self; 4] = [Self::Public, Self::Nostr, Self::Bitcoin, Self::Full];
 
     /// The word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
             Self::Nostr => "nostr",
+            Self::Bitcoin => "bitcoin",
             Self::Full => "full",
         }
     }
@@ -57,6 +61,12 @@ impl Preset {
                 Operation::Nip44Encrypt,
                 Operation::Nip44Decrypt,
             ],
+            Self::Bitcoin => vec![
+                Operation::GetPublicKey,
+                Operation::BitcoinAccount,
+                Operation::SignPsbt,
+                Operation::SignMessage,
+            ],
             Self::Full => Operation::ALL.into_iter().filter(|operation| !operation.hands_out()).collect(),
         }
     }
@@ -83,6 +93,10 @@ pub enum Exceeding {
 pub struct Rates {
     /// In each minute.
     pub per_minute: Option<u32>,
+    /// In each hour.
+    pub per_hour: Option<u32>,
+    /// In each day (universal time).
+    pub per_day: Option<u32>,
     /// In all.
     pub uses: Option<u64>,
 }
@@ -101,11 +115,23 @@ pub struct SessionScope {
     pub exceeding: Exceeding,
     /// How often.
     pub rates: Rates,
+    /// How much may be spent, and to whom.
+    #[schemars(with = "serde_json::Value")]
+    pub spend: SpendLimits,
     /// For how many seconds.
     pub duration_secs: Option<u64>,
 }
 
 impl SessionScope {
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Usage`] with what does not fit.
+    pub fn from_json(json: &str) -> Result<Self, Fault> {
+        serde_json::from_str(json)
+            .map_err(|error| Fault::new(ErrorCode::Usage, format!("this is no scope of a session: {error}")))
+    }
+
     /// The operations of a preset, without limits.
     pub fn of(preset: Preset) -> Self {
         Self { preset, ..Self::default() }
@@ -137,14 +163,24 @@ impl SessionScope {
             rules.push(match (&self.kinds, self.preset) {
                 (Some(kinds), _) => Rule::sign(Effect::Allow, kinds),
                 (None, Preset::Full) => Rule::new(Effect::Allow, &signing),
-                (None, Preset::Public | Preset::Nostr) => Rule::sign(Effect::Allow, &COMMON_KINDS),
+                (None, Preset::Public | Preset::Nostr | Preset::Bitcoin) => {
+                    Rule::sign(Effect::Allow, &COMMON_KINDS)
+                }
             });
         }
         if self.exceeding == Exceeding::Refuse {
             rules.push(Rule::new(Effect::Deny, Operation::ALL.as_slice()));
         }
         let name = if self.operations.is_some() { "custom" } else { self.preset.as_str() };
-        Ok(Policy { name: name.to_owned(), rules, ..Policy::default() })
+        Ok(Policy { name: name.to_owned(), rules, spend: self.spend.clone(), ..Policy::default() })
+    }
+
+    /// The same, with amounts asked about that nobody bounded: for what the owner grants.
+    pub(crate) fn asking_about_amounts(mut self) -> Self {
+        if self.spend.per_transaction_sats.is_none() && self.spend.budgets.is_empty() {
+            self.spend.ask_above_sats.get_or_insert(0);
+        }
+        self
     }
 
     pub(crate) fn limits(&self, now: Timestamp) -> Limits {
@@ -152,6 +188,8 @@ impl SessionScope {
             expires: self.duration_secs.map(|secs| now.plus(Duration::from_secs(secs))),
             uses: self.rates.uses,
             per_minute: self.rates.per_minute,
+            per_hour: self.rates.per_hour,
+            per_day: self.rates.per_day,
             ..Limits::default()
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keep_policy::Budget;
 use keep_types::{DisplayText, ErrorCode, Fault};
 
 use super::Rates;
@@ -17,12 +18,12 @@ pub fn parse_kinds(text: &str) -> Result<Vec<u16>, Fault> {
     text.split(',').map(parse).collect()
 }
 
-/// A rate: `30/m`, or `100` for uses in all.
+/// A rate: `30/h`, or `100` for uses in all.
 ///
 /// # Errors
 /// [`ErrorCode::Usage`] when it is none.
 pub fn parse_rate(text: &str, rates: &mut Rates) -> Result<(), Fault> {
-    let form = "a number and a time: 30/m";
+    let form = "a number and a time: 30/h";
     let wrong = || wrong("a rate", text, form);
     match text.split_once('/') {
         None => rates.uses = Some(text.trim().parse().map_err(|_| wrong())?),
@@ -30,11 +31,38 @@ pub fn parse_rate(text: &str, rates: &mut Rates) -> Result<(), Fault> {
             let number: u32 = number.trim().parse().map_err(|_| wrong())?;
             match unit.trim() {
                 "m" | "min" | "minute" => rates.per_minute = Some(number),
+                "h" | "hour" => rates.per_hour = Some(number),
+                "d" | "day" => rates.per_day = Some(number),
                 _ => return Err(wrong()),
             }
         }
     }
     Ok(())
+}
+
+/// A budget: `50000sat/day`, in any window of that length.
+///
+/// # Errors
+/// [`ErrorCode::Usage`] when it is none.
+pub fn parse_budget(text: &str) -> Result<Budget, Fault> {
+    let wrong = || wrong("a budget", text, "an amount and a time: 50000sat/day");
+    let (amount, window) = text.split_once('/').ok_or_else(wrong)?;
+    let window_secs = match window.trim() {
+        "h" | "hour" => 3_600,
+        "d" | "day" => 86_400,
+        "w" | "week" => 604_800,
+        other => parse_duration(other).map_err(|_| wrong())?.as_secs(),
+    };
+    Ok(Budget { sats: parse_sats(amount).map_err(|_| wrong())?, window_secs })
+}
+
+/// An amount: `10000`, `10000sat` or `10000sats`.
+///
+/// # Errors
+/// [`ErrorCode::Usage`] when it is none.
+pub fn parse_sats(text: &str) -> Result<u64, Fault> {
+    let digits = text.trim().trim_end_matches("sats").trim_end_matches("sat").trim();
+    digits.parse().map_err(|_| wrong("an amount", text, "satoshis: 10000sat"))
 }
 
 /// A duration: seconds, or `90s`, `15m`, `24h`, `30d`.

@@ -1,7 +1,6 @@
 //! What an agent asks with its session.
 
-use keep_policy::{Asks, Effect, Prompt, Reason};
-use keep_signer::{Decision, SignerError};
+use keep_policy::{Asks, Effect, Reason};
 use keep_types::{
     Answer, ErrorCode, EventTemplate, Fault, Intent, PublicKey, RecordId, Scheme, SecretText, SessionId,
 };
@@ -18,7 +17,7 @@ use crate::keys::bug;
 use crate::views::{AuditEntryView, Done, SignedEvent, npub};
 
 /// The session that asks.
-fn asker(host: &Host) -> Result<SessionId, Fault> {
+pub(crate) fn asker(host: &Host) -> Result<SessionId, Fault> {
     host.session().ok_or_else(|| {
         Fault::new(ErrorCode::Usage, "this is asked with the token of a session, and there was none")
             .with_hint("make a session with `keep agent create`, and give its token as KEEP_SESSION")
@@ -26,7 +25,7 @@ fn asker(host: &Host) -> Result<SessionId, Fault> {
 }
 
 /// The key of the session.
-fn key(host: &Host, id: SessionId) -> Result<(KeyRecord, Asks), Fault> {
+pub(crate) fn key(host: &Host, id: SessionId) -> Result<(KeyRecord, Asks), Fault> {
     let session = sessions(host).standing(id)?.session;
     let place = RecordId::from_bytes(*session.key.as_bytes());
     let (key, _) = host.vault().submit(move |tx| tx.get::<KeyRecord>(&place)).wait()?;
@@ -45,23 +44,13 @@ fn answer(
     approved: Option<bool>,
     intent: impl FnOnce(PublicKey) -> Result<Intent, Fault>,
 ) -> Result<Outcome, Fault> {
-    let id = asker(host)?;
-    let (key, asks) = key(host, id)?;
+    let host = host.deciding(approved);
+    let (key, _) = key(&host, asker(&host)?)?;
     let intent = intent(key.nostr_key())?;
-    let mut question = None;
-    let decide = |prompt: &Prompt| match (asks, approved) {
-        (Asks::Client, Some(true)) => Some(Decision::Approve),
-        (Asks::Client, Some(false)) => Some(Decision::Decline),
-        (Asks::Client, None) => {
-            question = Some(ApprovalView::from(prompt));
-            None
-        }
-        (Asks::Vault, _) => Some(Decision::Unavailable),
-    };
-    match (host.answer_session(id, key.id, intent, decide), question) {
+    match (host.answer(key.id, intent), host.take_question()) {
         (Ok(answer), _) => Ok(Outcome::Answer(answer)),
-        (Err(SignerError::InProgress), Some(question)) => Ok(Outcome::Question(question)),
-        (Err(error), _) => Err(error.into()),
+        (Err(_), Some(question)) => Ok(Outcome::Question(question)),
+        (Err(fault), None) => Err(fault),
     }
 }
 

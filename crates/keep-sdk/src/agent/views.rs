@@ -1,8 +1,8 @@
 //! What is told about sessions and to them.
 
-use keep_policy::{Effect, Prompt, Session};
+use keep_policy::{Effect, Prompt, Session, SpendLimits};
 use keep_signer::Standing;
-use keep_types::{DisplayText, SecretText, Timestamp};
+use keep_types::{DisplayText, MessageFacts, SecretText, SpendFacts, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub struct SessionInfo {
     pub asks: String,
     /// How often it may be used.
     pub rates: Rates,
+    /// How much may be spent, and to whom, if it may spend at all.
+    #[schemars(with = "serde_json::Value")]
+    pub spend: SpendLimits,
     /// Since when, RFC 3339.
     pub created_at: String,
     /// Until when, RFC 3339.
@@ -76,7 +79,13 @@ impl SessionInfo {
                 Asks::Client => "client",
             }
             .to_owned(),
-            rates: Rates { per_minute: limits.per_minute, uses: limits.uses },
+            rates: Rates {
+                per_minute: limits.per_minute,
+                per_hour: limits.per_hour,
+                per_day: limits.per_day,
+                uses: limits.uses,
+            },
+            spend: session.policy.spend.clone(),
             created_at: session.created_at.to_string(),
             expires_at: limits.expires.map(|end| end.to_string()),
             expires: limits.expires.map(Timestamp::as_secs),
@@ -149,6 +158,12 @@ pub struct ApprovalView {
     pub content: DisplayText,
     /// The other side of an encryption or decryption: its public key in hexadecimal.
     pub peer: Option<String>,
+    /// What a transaction would do.
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub spend: Option<SpendFacts>,
+    /// What a message says, and in whose name.
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub message: Option<MessageFacts>,
     /// Why it is asked.
     pub because: String,
 }
@@ -162,6 +177,8 @@ impl From<&Prompt> for ApprovalView {
             tags: prompt.tags.clone(),
             content: prompt.content.clone(),
             peer: prompt.peer.map(|peer| peer.to_hex()),
+            spend: prompt.spend.clone(),
+            message: prompt.message.clone(),
             because: prompt.because.clone(),
         }
     }

@@ -3,11 +3,12 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 #[cfg(unix)]
 use keep_audit::Draft;
-use keep_policy::Prompt;
-use keep_signer::{Approver, Decision, Headless, Sessions, Signer, SignerError};
+use keep_policy::{Asks, Prompt};
+use keep_signer::{Approver, Decision, Headless, Reply, Sessions, Signer};
 use keep_types::{
     Answer, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText, SessionId, Timestamp,
 };
@@ -15,6 +16,8 @@ use keep_vault::{Environment, IntegrityReport, Vault, VaultError};
 use tokio::runtime::Runtime;
 
 use super::Call;
+use crate::agent::ApprovalView;
+use crate::approvals::Approvals;
 use crate::high_water::HighWater;
 use crate::{Home, RollbackView};
 
@@ -28,6 +31,9 @@ pub struct Host {
     caller: Caller,
 }
 
+/// How long an agent waits for the owner.
+const OWNER_TAKES: Duration = Duration::from_secs(120);
+
 /// Who makes calls.
 #[derive(Clone)]
 pub(crate) enum Caller {
@@ -36,7 +42,19 @@ pub(crate) enum Caller {
     /// The owner's user, as far as the program can tell; a person confirms each use of a secret.
     Confirmed(Arc<dyn Approver>),
     /// An agent with a session of its own.
-    Session(SessionId),
+    Session(Asking),
+}
+
+/// A session that asks, and what is known of the person who decides.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    id: SessionId,
+    /// What a person at the agent said, where that counts.
+    approved: Option<bool>,
+    /// What a person at the agent has to say before it goes on.
+    question: Arc<Mutex<Option<ApprovalView>>>,
+    /// Whether the owner can be waited for: `keep approve` reaches this process.
+    waits: bool,
 }
 
 struct Shared {
@@ -90,13 +108,14 @@ impl Host {
     /// [`ErrorCode::NotConnected`] when no session has it.
     pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
         let session = Sessions::new(Arc::clone(self.vault())).authenticate(token)?;
-        Ok(self.for_caller(Caller::Session(session.id)))
+        let asking = Asking { id: session.id, approved: None, question: Arc::default(), waits: false };
+        Ok(self.for_caller(Caller::Session(asking)))
     }
 
     /// The session that asks; `None` for the owner.
     pub const fn session(&self) -> Option<SessionId> {
-        match self.caller {
-            Caller::Session(session) => Some(session),
+        match &self.caller {
+            Caller::Session(asking) => Some(asking.id),
             Caller::Owner | Caller::Confirmed(_) => None,
         }
     }
@@ -233,25 +252,65 @@ impl Host {
                 let request = self.request(Origin::Cli, key, intent)?;
                 Ok(self.shared.owner.handle_confirmed(request, &**approver)?)
             }
-            Caller::Session(_) => {
-                Err(Fault::new(ErrorCode::RefusedByPolicy, "only the owner can ask for this"))
+            Caller::Session(asking) => {
+                let asks = Sessions::new(Arc::clone(self.vault())).standing(asking.id)?.session.asks;
+                let request = self.request(Origin::Agent { session: asking.id }, key, intent)?;
+                let decide = |prompt: &Prompt| self.decide(asks, asking, prompt);
+                Ok(self.shared.owner.handle_asking(request, decide)?)
             }
         }
     }
 
-    /// Uses a secret in a session's name. `decide` is asked where policy asks.
-    ///
-    /// # Errors
-    /// As [`answer`](Self::answer); [`SignerError::InProgress`] when `decide` has no decision.
-    pub(crate) fn answer_session(
-        &self,
-        session: SessionId,
-        key: KeyId,
-        intent: Intent,
-        decide: impl FnOnce(&Prompt) -> Option<Decision>,
-    ) -> Result<Answer, SignerError> {
-        let request = self.request(Origin::Agent { session }, key, intent)?;
-        self.shared.owner.handle_asking(request, decide)
+    /// The decision about what policy asks, in a session's name.
+    fn decide(&self, asks: Asks, asking: &Asking, prompt: &Prompt) -> Option<Decision> {
+        match (asks, asking.approved) {
+            (Asks::Client, Some(true)) => Some(Decision::Approve),
+            (Asks::Client, Some(false)) => Some(Decision::Decline),
+            (Asks::Client, None) => {
+                *asking.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(prompt.into());
+                None
+            }
+            (Asks::Vault, _) => Some(self.ask_owner(asking.waits, prompt)),
+        }
+    }
+
+    /// Waits for the owner, where there is somebody to wait for.
+    fn ask_owner(&self, waits: bool, prompt: &Prompt) -> Decision {
+        let queue = self.state::<Approvals>();
+        if !waits && !queue.available() {
+            return Decision::Unavailable;
+        }
+        let Ok(runtime) = self.runtime() else { return Decision::Unavailable };
+        let (reply, decision) = Reply::pair();
+        queue.ask(prompt.clone(), reply);
+        let decided = runtime.block_on(async { tokio::time::timeout(OWNER_TAKES, decision).await });
+        decided.ok().and_then(Result::ok).unwrap_or(Decision::Unavailable)
+    }
+
+    /// The same, in a process that `keep approve` reaches.
+    #[cfg(unix)]
+    pub(crate) fn waiting(mut self) -> Self {
+        if let Caller::Session(asking) = &mut self.caller {
+            asking.waits = true;
+        }
+        self
+    }
+
+    /// The same, with what a person at the agent said.
+    pub(crate) fn deciding(&self, approved: Option<bool>) -> Self {
+        let mut caller = self.caller.clone();
+        if let Caller::Session(asking) = &mut caller {
+            (asking.approved, asking.question) = (approved, Arc::default());
+        }
+        self.for_caller(caller)
+    }
+
+    /// What a person at the agent has to be asked, if that is why a use was not made.
+    pub(crate) fn take_question(&self) -> Option<ApprovalView> {
+        match &self.caller {
+            Caller::Session(asking) => asking.question.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Caller::Owner | Caller::Confirmed(_) => None,
+        }
     }
 
     fn request(&self, origin: Origin, key: KeyId, intent: Intent) -> Result<Request, VaultError> {

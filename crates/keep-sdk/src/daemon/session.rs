@@ -82,7 +82,7 @@ fn greet(shared: &Shared, stream: &mut UnixStream) -> Result<Option<Host>, Fault
         return Err(locked());
     }
     let host = shared.host();
-    let agent = hello.token.map(|token| host.for_session(&token)).transpose()?;
+    let agent = hello.token.map(|token| host.for_session(&token).map(Host::waiting)).transpose()?;
     let reserve = host.vault().which() == keep_vault::Which::Hidden;
     let welcome = to_wiped_json(&Welcome::new(&host.integrity(), reserve))?;
     frame::write(stream, &[&welcome]).map_err(|_| locked())?;

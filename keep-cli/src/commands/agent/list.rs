@@ -1,6 +1,6 @@
 //! `keep agent list`, `show` and `revoke`.
 
-use keep_sdk::agent::SessionInfo;
+use keep_sdk::agent::{SessionInfo, SpendLimits};
 use serde::Serialize;
 
 use crate::ending::Ending;
@@ -71,6 +71,9 @@ pub fn describe(session: &SessionInfo, style: Style) -> String {
     if !rates.is_empty() {
         facts.push(("rate", rates));
     }
+    if session.operations.iter().any(|operation| operation == "sign_psbt") {
+        facts.push(("may spend", spending(&session.spend)));
+    }
     facts.push(("used", session.requests.to_string()));
     if let Some(left) = session.requests_remaining {
         facts.push(("left now", left.to_string()));
@@ -85,8 +88,19 @@ pub fn describe(session: &SessionInfo, style: Style) -> String {
 fn rates(session: &SessionInfo) -> String {
     let rates = &session.rates;
     let per_minute = rates.per_minute.map(|most| format!("{most} a minute"));
+    let per_hour = rates.per_hour.map(|most| format!("{most} an hour"));
+    let per_day = rates.per_day.map(|most| format!("{most} a day"));
     let uses = rates.uses.map(|most| format!("{most} in all"));
-    [per_minute, uses].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [per_minute, per_hour, per_day, uses].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn spending(spend: &SpendLimits) -> String {
+    let each = spend.per_transaction_sats.map(|most| format!("{most} sats at once"));
+    let budgets = spend.budgets.iter().map(|one| format!("{} sats in {} s", one.sats, one.window_secs));
+    let asked = spend.ask_above_sats.map(|most| format!("asked above {most} sats"));
+    let to = (!spend.allow.is_empty()).then(|| format!("to {}", spend.allow.join(", ")));
+    let parts: Vec<String> = each.into_iter().chain(budgets).chain(asked).chain(to).collect();
+    if parts.is_empty() { "without a limit".to_owned() } else { parts.join("; ") }
 }
 
 pub fn list(session: &Session) -> Result<(), Ending> {

@@ -6,7 +6,9 @@ mod mcp;
 mod token;
 
 use keep_sdk::Fault;
-use keep_sdk::agent::{Exceeding, Preset, SessionScope, parse_duration, parse_kinds, parse_rate};
+use keep_sdk::agent::{
+    Exceeding, Preset, SessionScope, parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats,
+};
 
 use crate::args::agent::{Agent, Scope, ScopeName};
 use crate::ending::Ending;
@@ -28,6 +30,10 @@ fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
         && flags.kinds.is_none()
         && flags.rates.is_empty()
         && flags.duration.is_none()
+        && flags.budgets.is_empty()
+        && flags.max_amount.is_none()
+        && flags.ask_above.is_none()
+        && flags.pay_to.is_empty()
         && !flags.ask;
     if says_nothing {
         return Ok(None);
@@ -35,6 +41,7 @@ fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
     let mut scope = SessionScope::of(match flags.scope {
         Some(ScopeName::Public) => Preset::Public,
         Some(ScopeName::Nostr) | None => Preset::Nostr,
+        Some(ScopeName::Bitcoin) => Preset::Bitcoin,
         Some(ScopeName::Full) => Preset::Full,
     });
     scope.kinds = flags.kinds.as_deref().map(parse_kinds).transpose()?;
@@ -43,6 +50,10 @@ fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
     }
     scope.duration_secs =
         flags.duration.as_deref().map(parse_duration).transpose()?.map(|time| time.as_secs());
+    scope.spend.budgets = flags.budgets.iter().map(|text| parse_budget(text)).collect::<Result<_, _>>()?;
+    scope.spend.per_transaction_sats = flags.max_amount.as_deref().map(parse_sats).transpose()?;
+    scope.spend.ask_above_sats = flags.ask_above.as_deref().map(parse_sats).transpose()?;
+    scope.spend.allow.clone_from(&flags.pay_to);
     if flags.ask {
         scope.exceeding = Exceeding::Ask;
     }
