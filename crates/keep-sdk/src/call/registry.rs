@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
 use crate::{
-    agent, approvals, audit, backup, bitcoin, bunker, frost, info, keys, policies, reserve, secrets, sign, unlocking,
+    agent, approvals, audit, backup, bitcoin, bunker, frost, info, keys, policies, reserve, secrets, sign,
+    unlocking,
 };
 
 /// A call by its name.
