@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use keep_sdk::bitcoin::Network;
 use keep_sdk::{ErrorCode, Fault};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub const TEMPLATE: &str = "\
 # How long `keep unlock` unlocks without --for (KEEP_UNLOCK_FOR).
 #unlock_for = \"15m\"
 
+# The Bitcoin network that commands use without --network (KEEP_NETWORK).
+#network = "mainnet"
+
 # Whether `keep unlock` and `keep serve` ask about each use of a key by another program, as with --confirm (KEEP_CONFIRM=1).
 #confirm = false
 ";
@@ -36,6 +40,7 @@ struct File {
     key: Option<String>,
     relays: Option<Vec<String>>,
     unlock_for: Option<String>,
+    network: Option<String>,
     confirm: Option<bool>,
 }
 
@@ -61,6 +66,7 @@ pub struct Config {
     pub key: Setting<Option<String>>,
     pub relays: Setting<Vec<String>>,
     pub unlock_for: Setting<String>,
+    pub network: Setting<String>,
     pub confirm: Setting<bool>,
 }
 
@@ -97,10 +103,20 @@ impl Config {
             key: choose(text("KEEP_KEY")?.map(Some), file.key.map(Some), None),
             relays: choose(text("KEEP_RELAYS")?.map(split), file.relays, Vec::new()),
             unlock_for: choose(text("KEEP_UNLOCK_FOR")?, file.unlock_for, "15m".to_owned()),
+            network: choose(text("KEEP_NETWORK")?, file.network, "mainnet".to_owned()),
             confirm: choose(confirm, file.confirm, false),
         };
         config.lifetime()?;
+        config.network()?;
         Ok(config)
+    }
+
+    /// The Bitcoin network.
+    pub fn network(&self) -> Result<Network, Fault> {
+        Network::ALL.into_iter().find(|network| network.as_str() == self.network.value).ok_or_else(|| {
+            Fault::new(ErrorCode::InvalidInput, "the setting network is no Bitcoin network")
+                .with_hint("write mainnet, testnet3, testnet4, signet or regtest")
+        })
     }
 
     /// How long `keep unlock` unlocks.
@@ -165,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_no_setting_is_named() {
-        for bad in ["colour = 1", "key = 7", "unlock_for = \"soon\"", "relays = \"wss://a\""] {
+        for bad in ["colour = 1", "key = 7", "unlock_for = \"soon\"", "relays = \"wss://a\"", "network = \"moon\""] {
             assert_eq!(of(bad, &[]).unwrap_err().code(), ErrorCode::InvalidInput, "{bad}");
         }
     }
@@ -174,7 +190,7 @@ mod tests {
     fn the_template_is_valid_with_and_without_its_marks() {
         of(TEMPLATE, &[]).unwrap();
         let all = TEMPLATE.replace("#key", "key").replace("#relays", "relays");
-        let all = all.replace("#unlock_for", "unlock_for").replace("#confirm", "confirm");
+        let all = all.replace("#unlock_for", "unlock_for").replace("#confirm", "confirm").replace("#network", "network");
         assert_eq!(of(&all, &[]).unwrap().key.value.as_deref(), Some("main"));
     }
 }

@@ -217,11 +217,18 @@ impl Session {
 
     /// The key that `--key` names, or the only one.
     pub fn key(&self, keep: &Keep) -> Result<KeyView, Fault> {
-        let named = match self.global.key.as_deref() {
-            Some(named) => Some(named),
-            None => self.config()?.key.value.as_deref(),
-        };
-        keep.keys().find(named)
+        keep.keys().find(self.chosen_key()?)
+    }
+
+    /// What `--key` or the settings say.
+    ///
+    /// # Errors
+    /// When the settings cannot be read.
+    pub fn chosen_key(&self) -> Result<Option<&str>, Fault> {
+        match self.global.key.as_deref() {
+            Some(named) => Ok(Some(named)),
+            None => Ok(self.config()?.key.value.as_deref()),
+        }
     }
 
     /// What `--key` says.

@@ -36,6 +36,7 @@ impl View for Shown<'_> {
             line("key", key, config.key.from),
             line("relays", relays, config.relays.from),
             line("unlock_for", config.unlock_for.value.clone(), config.unlock_for.from),
+            line("network", config.network.value.clone(), config.network.from),
             line("confirm", config.confirm.value.to_string(), config.confirm.from),
         ]
         .join("\n")

@@ -271,6 +271,15 @@ fn a_vault_that_was_put_elsewhere_is_locked() {
 }
 
 #[test]
+fn a_daemon_whose_files_are_all_gone_ends() {
+    let vault = Unlocked::new();
+    let process = PathBuf::from(format!("/proc/{}", vault.pid()));
+    std::fs::remove_dir_all(vault.0.path().join("vault")).unwrap();
+    std::fs::remove_dir_all(vault.0.path().join("run/keep")).unwrap();
+    eventually("it stays", || !process.exists());
+}
+
+#[test]
 fn with_confirm_a_person_decides_about_each_use() {
     let vault = Unlocked::with(&["--confirm"]);
     assert_eq!(vault.run(&["list"]).code, Some(0));

@@ -14,6 +14,8 @@ use keep_audit::{Action, Draft, Outcome};
 use keep_signer::{Approver, Headless};
 use keep_types::{ErrorCode, Fault, Origin, Timestamp};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::place::Place;
 use super::session;
 use super::watch::{Ended, Limits, Watches};
@@ -174,6 +176,7 @@ impl Daemon {
         };
         let listener = UnixListener::bind(&socket).map_err(cannot)?;
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
         let shared = Arc::new(Shared {
             database: identity(&host),
             since: host.now(),
@@ -356,13 +359,19 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// Lets connections in. It looks up now and then: the socket, by which it could be woken, may have been removed.
 fn accept(shared: &Arc<Shared>, listener: &UnixListener) {
-    for stream in listener.incoming() {
-        if shared.is_ending() {
-            return;
-        }
-        match stream {
-            Ok(stream) => admit(shared, stream),
+    let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK.subsec_nanos()) };
+    while !shared.is_ending() {
+        let mut waiting = [PollFd::new(listener, PollFlags::IN)];
+        let _ = poll(&mut waiting, Some(&pause));
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if stream.set_nonblocking(false).is_ok() && !shared.is_ending() {
+                    admit(shared, stream);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             // Too many open files, most likely: others will be closed.
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }

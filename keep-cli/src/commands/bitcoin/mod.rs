@@ -24,7 +24,7 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
         Bitcoin::Address { wallet, change, count, index, qr } => {
             let keep = session.open()?;
             let branch = if change { Branch::Change } else { Branch::Receive };
-            let (bitcoin, wallet) = (keep.bitcoin(), selector(session, &wallet));
+            let (bitcoin, wallet) = (keep.bitcoin(), selector(session, &wallet)?);
             let view = match index {
                 Some(index) => bitcoin.addresses(&wallet, branch, index, count)?,
                 None => bitcoin.next_addresses(&wallet, branch, count)?,
@@ -37,7 +37,7 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
             Ok(())
         }
         Bitcoin::Descriptor { wallet, qr } => {
-            let view = session.open()?.bitcoin().descriptor(&selector(session, &wallet))?;
+            let view = session.open()?.bitcoin().descriptor(&selector(session, &wallet)?)?;
             let codes = if qr { vec![view.descriptor.clone()] } else { Vec::new() };
             session.output.show(&Descriptor(view))?;
             draw(session, &codes);
@@ -54,14 +54,14 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
             let message = text(&message)?;
             let coins = coins.iter().map(|coin| coin.parse()).collect::<Result<Vec<CoinProof>, _>>()?;
             let keep = session.open()?;
-            let wallet = selector(session, &wallet);
+            let wallet = selector(session, &wallet)?;
             let view = keep.bitcoin().sign_message(&wallet, address.as_deref(), &message, &coins, full)?;
             session.output.show(&SignedMessage(view))
         }
         Bitcoin::VerifyMessage { address, network, message, signature } => {
             let message = text(&message)?;
             let view =
-                verify_message(&address, network.unwrap_or_else(default_network), &message, &signature)?;
+                verify_message(&address, network.map_or_else(|| default_network(session), Ok)?, &message, &signature)?;
             let valid = view.verdict == "valid";
             let why = view.reason.clone().unwrap_or_default();
             if !valid {
@@ -74,7 +74,7 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
         Bitcoin::Balance { wallet, esplora } => {
             let esplora = Esplora::new(&esplora)?;
             let keep: Keep = session.open()?;
-            let view = esplora.balance(&keep.bitcoin(), &selector(session, &wallet))?;
+            let view = esplora.balance(&keep.bitcoin(), &selector(session, &wallet)?)?;
             session.output.show(&Balance(view))
         }
         Bitcoin::Limits {
@@ -103,17 +103,17 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
 }
 
 /// Which wallet is meant.
-pub(super) fn selector(session: &Session, wallet: &Wallet) -> WalletSelector {
-    WalletSelector {
-        key: session.key_name().map(str::to_owned),
-        network: wallet.network.unwrap_or_else(default_network),
+pub(super) fn selector(session: &Session, wallet: &Wallet) -> Result<WalletSelector, Fault> {
+    Ok(WalletSelector {
+        key: session.chosen_key()?.map(str::to_owned),
+        network: wallet.network.map_or_else(|| default_network(session), Ok)?,
         account: wallet.account,
-    }
+    })
 }
 
 /// The network where none is named.
-fn default_network() -> Network {
-    Network::default()
+fn default_network(session: &Session) -> Result<Network, Fault> {
+    session.config()?.network()
 }
 
 fn text(message: &Message) -> Result<String, Fault> {

@@ -28,7 +28,7 @@ pub fn analyze(
 ) -> Result<(), Ending> {
     let psbt = read(psbt, esplora)?;
     let keep = session.open()?;
-    let view = keep.bitcoin().analyze(&selector(session, wallet), &psbt, &limits(fees)?)?;
+    let view = keep.bitcoin().analyze(&selector(session, wallet)?, &psbt, &limits(fees)?)?;
     session.output.show(&Analysis(view))
 }
 
@@ -45,7 +45,7 @@ pub fn sign(
         file::expect_free(path, target.force)?;
     }
     let keep = session.open()?;
-    let view = keep.bitcoin().sign(&selector(session, wallet), &psbt, &limits(fees)?, target.finalize)?;
+    let view = keep.bitcoin().sign(&selector(session, wallet)?, &psbt, &limits(fees)?, target.finalize)?;
     drop(keep);
     let style = session.output.talk_style();
     for skipped in &view.skipped {
