@@ -77,6 +77,10 @@ fn addresses_are_given_once() {
     let other = WalletSelector { account: 1, ..regtest() };
     assert_ne!(bitcoin.descriptor(&other).unwrap().descriptor, view.descriptor);
     assert_eq!(code(bitcoin.next_addresses(&regtest(), Branch::Receive, 0)), ErrorCode::Usage);
+    for index in [(1 << 31) - 1, 1 << 31, u32::MAX] {
+        let outcome = bitcoin.addresses(&regtest(), Branch::Receive, index, 2);
+        assert_eq!(code(outcome), ErrorCode::InvalidInput, "{index}");
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::call::{Call, Class, Host};
 
 /// How many addresses one call gives.
 const MAX_ADDRESSES: u32 = 100_000;
+/// The first index that does not exist (BIP-32: the unhardened ones are below).
+const END_OF_INDEXES: u32 = 1 << 31;
 
 /// Gives addresses: the next ones that nobody has got yet, or those from `index` on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,8 +34,13 @@ impl Call for GetAddresses {
         }
         let opened = self.wallet.open(host)?;
         let indexes = match self.index {
-            // Checked below, where the address is derived.
-            Some(index) => index..index.saturating_add(self.count),
+            Some(index) => {
+                let end = index.checked_add(self.count).filter(|end| *end <= END_OF_INDEXES);
+                index..end.ok_or_else(|| {
+                    Fault::new(ErrorCode::InvalidInput, "there are no addresses with such an index")
+                        .with_hint("indexes are below 2147483648")
+                })?
+            }
             None => {
                 host.check_intact()?;
                 wallets(host).take(&opened.id, self.branch == Branch::Change, self.count)?

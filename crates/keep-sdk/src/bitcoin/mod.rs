@@ -57,7 +57,7 @@ impl Bitcoin {
     /// `count` addresses of a branch from `index` on, whether or not somebody has got them.
     ///
     /// # Errors
-    /// As [`next_addresses`](Self::next_addresses); [`InvalidKey`](keep_types::ErrorCode::InvalidKey) for an index of 2³¹
+    /// As [`next_addresses`](Self::next_addresses); [`InvalidInput`](keep_types::ErrorCode::InvalidInput) for an index of 2³¹
     /// or more.
     pub fn addresses(
         &self,

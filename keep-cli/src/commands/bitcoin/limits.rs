@@ -35,7 +35,7 @@ impl Change {
 pub fn run(session: &Session, change: Change) -> Result<(), Ending> {
     let budgets = change.budgets.iter().map(|text| budget(text)).collect::<Result<Vec<_>, _>>()?;
     let bitcoin = session.open()?.bitcoin();
-    let key = session.key_name();
+    let key = session.chosen_key()?;
     let known = bitcoin.limits(key)?;
     if change.is_none() {
         return session.output.show(&Limits(known));
