@@ -27,7 +27,7 @@ pub const TEMPLATE: &str = "\
 #unlock_for = \"15m\"
 
 # The Bitcoin network that commands use without --network (KEEP_NETWORK).
-#network = "mainnet"
+#network = \"mainnet\"
 
 # Whether `keep unlock` and `keep serve` ask about each use of a key by another program, as with --confirm (KEEP_CONFIRM=1).
 #confirm = false
@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn what_is_no_setting_is_named() {
-        for bad in ["colour = 1", "key = 7", "unlock_for = \"soon\"", "relays = \"wss://a\"", "network = \"moon\""] {
+        for bad in
+            ["colour = 1", "key = 7", "unlock_for = \"soon\"", "relays = \"wss://a\"", "network = \"moon\""]
+        {
             assert_eq!(of(bad, &[]).unwrap_err().code(), ErrorCode::InvalidInput, "{bad}");
         }
     }
@@ -190,7 +192,10 @@ mod tests {
     fn the_template_is_valid_with_and_without_its_marks() {
         of(TEMPLATE, &[]).unwrap();
         let all = TEMPLATE.replace("#key", "key").replace("#relays", "relays");
-        let all = all.replace("#unlock_for", "unlock_for").replace("#confirm", "confirm").replace("#network", "network");
+        let all = all
+            .replace("#unlock_for", "unlock_for")
+            .replace("#confirm", "confirm")
+            .replace("#network", "network");
         assert_eq!(of(&all, &[]).unwrap().key.value.as_deref(), Some("main"));
     }
 }

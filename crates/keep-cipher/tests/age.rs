@@ -102,13 +102,13 @@ fn a_stock_age_agrees() {
     let identities = Identity::parse_file(&identity).unwrap();
     let recipient = identities[0].recipient();
 
-    let ours = age::encrypt(&Lock::Recipients(&[recipient.clone()]), &[7; 100_000]).unwrap();
+    let ours = age::encrypt(&Lock::Recipients(std::slice::from_ref(&recipient)), &vec![7; 100_000]).unwrap();
     std::fs::write(path("ours"), ours).unwrap();
     let opened = Command::new("age").arg("-d").arg("-i").arg(path("key")).arg(path("ours")).output().unwrap();
     assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
-    assert_eq!(opened.stdout, [7; 100_000]);
+    assert_eq!(opened.stdout, vec![7; 100_000]);
 
-    std::fs::write(path("plain"), [9; 70_000]).unwrap();
+    std::fs::write(path("plain"), vec![9; 70_000]).unwrap();
     let theirs = Command::new("age")
         .args(["-r", &recipient.to_string()])
         .arg(path("plain"))
@@ -116,5 +116,5 @@ fn a_stock_age_agrees() {
         .output()
         .unwrap();
     assert!(theirs.status.success());
-    assert_eq!(*age::decrypt(&Unlock::Identities(&identities), &theirs.stdout).unwrap(), [9; 70_000]);
+    assert_eq!(*age::decrypt(&Unlock::Identities(&identities), &theirs.stdout).unwrap(), vec![9; 70_000]);
 }

@@ -86,7 +86,7 @@ impl Sessions {
         }
         let token = new_token()?;
         let hash = token_hash(&token);
-        let (made, _) = self.vault.submit(move |tx| Ok(create_in(tx, new, maker, hash)?)).wait()?;
+        let (made, _) = self.vault.submit(move |tx| create_in(tx, new, maker, hash)).wait()?;
         Ok((made.map_err(SignerError::Refused)?, token))
     }
 
@@ -385,7 +385,7 @@ fn place(id: SessionId) -> RecordId {
 fn new_token() -> Result<SecretText, VaultError> {
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::getrandom(&mut *secret)?;
-    let hex = Zeroizing::new(hex::encode(&*secret));
+    let hex = Zeroizing::new(hex::encode(*secret));
     Ok(SecretText::new([PREFIX, &hex].concat()))
 }
 

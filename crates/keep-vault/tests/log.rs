@@ -330,7 +330,7 @@ fn segments_and_checkpoints_that_were_tampered_with_are_found() {
         tx.put(&one).unwrap();
         tx.put(&two).unwrap();
     });
-    let last = of(Collection::Audit).last().unwrap().clone();
+    let last = of(Collection::Audit).next_back().unwrap().clone();
     let cut = tampered("cut", &|tx| drop(tx.delete(last.collection, &last.id)));
     assert!(cut.contains("tail was cut"), "{cut}");
     for checkpoint in of(Collection::Checkpoints) {

@@ -35,7 +35,7 @@ pub(crate) fn key(host: &Host, id: SessionId) -> Result<(KeyRecord, Asks), Fault
 /// An answer, or the question that a person at the agent has to answer first.
 enum Outcome {
     Answer(Answer),
-    Question(ApprovalView),
+    Question(Box<ApprovalView>),
 }
 
 /// Uses a key in the session's name. `approved` is what a person at the agent said, where that counts.
@@ -49,7 +49,7 @@ fn answer(
     let intent = intent(key.nostr_key())?;
     match (host.answer(key.id, intent), host.take_question()) {
         (Ok(answer), _) => Ok(Outcome::Answer(answer)),
-        (Err(_), Some(question)) => Ok(Outcome::Question(question)),
+        (Err(_), Some(question)) => Ok(Outcome::Question(Box::new(question))),
         (Err(fault), None) => Err(fault),
     }
 }
@@ -171,7 +171,7 @@ impl Call for SignEvent {
             Outcome::Answer(Answer::Event(event)) => {
                 Ok(SignedView { event: Some(SignedEvent(*event)), question: None })
             }
-            Outcome::Question(question) => Ok(SignedView { event: None, question: Some(question) }),
+            Outcome::Question(question) => Ok(SignedView { event: None, question: Some(*question) }),
             Outcome::Answer(_) => Err(bug("signing gave something else than an event")),
         }
     }
@@ -200,7 +200,7 @@ impl Call for Encrypt {
             Outcome::Answer(Answer::Ciphertext(text)) => {
                 Ok(Encrypted { ciphertext: Some(text), question: None })
             }
-            Outcome::Question(question) => Ok(Encrypted { ciphertext: None, question: Some(question) }),
+            Outcome::Question(question) => Ok(Encrypted { ciphertext: None, question: Some(*question) }),
             Outcome::Answer(_) => Err(bug("encrypting gave something else than a payload")),
         }
     }
@@ -226,7 +226,7 @@ impl Call for Decrypt {
         let peer = public_key(&peer)?;
         match answer(host, approved, |_| Ok(Intent::Decrypt { scheme: Scheme::Nip44, peer, ciphertext }))? {
             Outcome::Answer(Answer::Plaintext(text)) => Ok(Text { plaintext: Some(text), question: None }),
-            Outcome::Question(question) => Ok(Text { plaintext: None, question: Some(question) }),
+            Outcome::Question(question) => Ok(Text { plaintext: None, question: Some(*question) }),
             Outcome::Answer(_) => Err(bug("decrypting gave something else than a text")),
         }
     }

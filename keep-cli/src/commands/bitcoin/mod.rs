@@ -60,8 +60,12 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
         }
         Bitcoin::VerifyMessage { address, network, message, signature } => {
             let message = text(&message)?;
-            let view =
-                verify_message(&address, network.map_or_else(|| default_network(session), Ok)?, &message, &signature)?;
+            let view = verify_message(
+                &address,
+                network.map_or_else(|| default_network(session), Ok)?,
+                &message,
+                &signature,
+            )?;
             let valid = view.verdict == "valid";
             let why = view.reason.clone().unwrap_or_default();
             if !valid {
