@@ -134,6 +134,26 @@ async def _() -> None:
             assert await code(session, "sign_event", kind=1, content="x") == "approval_unavailable"
 
 
+@step("without a person at the client the owner decides, where the vault is held")
+async def _() -> None:
+    with Keep() as keep:
+        keep.json("unlock")
+        async with client(keep, "--key", "main") as session:
+            for decision, outcome in [("approve", None), ("deny", "refused_by_person")]:
+                signing = asyncio.ensure_future(session.call_tool("sign_event", {"kind": 1, "content": decision}))
+                waiting: list[dict[str, Any]] = []
+                while not waiting:
+                    await asyncio.sleep(0.2)
+                    listed = await asyncio.to_thread(keep.json, "pending")
+                    waiting = listed["pending"] if isinstance(listed, dict) else listed
+                await asyncio.to_thread(keep.json, decision, waiting[0]["id"])
+                result = await signing
+                if outcome is None:
+                    assert result.structured_content["event"]["content"] == decision, result
+                else:
+                    assert json.loads(result.content[0].text)["error"]["code"] == outcome, result
+
+
 @step("flags narrow a session, and never widen it")
 async def _() -> None:
     with Keep() as keep:
@@ -144,6 +164,24 @@ async def _() -> None:
             assert (await call(session, "session_info"))["requests_remaining"] == 4
         async with client(keep, "--session-file", token, "--scope", "public") as session:
             assert await code(session, "sign_event", kind=1, content="x") == "refused_by_policy"
+
+
+@step("Bitcoin: addresses and messages by scope, transactions by budget")
+async def _() -> None:
+    with Keep() as keep:
+        token = str(keep.session("till", "--scope", "bitcoin", "--budget", "50000sat/day", "--max-amount", "10000sat"))
+        async with client(keep, "--session-file", token) as session:
+            first = await call(session, "bitcoin_address", network="regtest")
+            second = await call(session, "bitcoin_address", network="regtest")
+            assert first["address"].startswith("bcrt1p") and first["address"] != second["address"]
+            signed = await call(session, "sign_message", message="hello", network="regtest")
+            assert signed["signature"], signed
+            assert await code(session, "sign_event", kind=1, content="x") == "refused_by_policy"
+            assert await code(session, "sign_psbt", psbt="nonsense") == "invalid_input"
+        other = str(keep.session("bot", "--scope", "nostr"))
+        async with client(keep, "--session-file", other) as session:
+            assert await code(session, "bitcoin_address", network="regtest") == "refused_by_policy"
+            assert await code(session, "analyze_psbt", psbt="cHNidP8=") == "refused_by_policy"
 
 
 @step("limits hold for two servers of one session at once")

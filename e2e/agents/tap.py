@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 
-LIMIT = 40.0
+LIMIT = 90.0
 
 Step = Callable[[], Awaitable[None]]
 _steps: list[tuple[str, Step]] = []
