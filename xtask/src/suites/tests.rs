@@ -17,7 +17,12 @@ pub fn build(job: &Job<'_>) -> Result<Tally> {
 }
 
 pub fn unit(job: &Job<'_>) -> Result<Tally> {
-    group(job, "unit", Group::Unit, &[])
+    let missing = install::debian(job, "age-keygen", "age").err();
+    let mut tally = group(job, "unit", Group::Unit, &[])?;
+    if let Some(reason) = missing {
+        tally.add(Tally::skipped("unit: files and backups from and for stock age", &reason));
+    }
+    Ok(tally)
 }
 
 pub fn durability(job: &Job<'_>) -> Result<Tally> {
