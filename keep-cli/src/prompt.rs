@@ -44,7 +44,7 @@ pub fn render(prompt: &Prompt, style: Style) -> String {
 }
 
 /// What a transaction does, as labelled lines: every destination is named, for each of them is paid.
-fn spend_rows(spend: &SpendFacts) -> Vec<(&'static str, String)> {
+pub fn spend_rows(spend: &SpendFacts) -> Vec<(&'static str, String)> {
     let sats = |amount: Option<u64>| amount.map_or("unknown".to_owned(), |sats| format!("{sats} sats"));
     let rate = spend.fee_rate_sats_per_kvb.map(|rate| format!(" ({:.1} sat/vB)", rate as f64 / 1000.0));
     let fee = format!("{}{}", sats(spend.fee_sats), rate.unwrap_or_default());

@@ -1,6 +1,6 @@
 //! What is shown of a request that waits.
 
-use keep_types::{DisplayText, Origin};
+use keep_types::{DisplayText, MessageFacts, Origin, SpendFacts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,10 @@ pub struct PendingView {
     pub recipients: Vec<DisplayText>,
     /// The amount of a zap request in millisatoshi.
     pub zap_millisats: Option<u64>,
+    /// What a Bitcoin transaction does.
+    pub spend: Option<SpendFacts>,
+    /// What a message in the name of a Bitcoin address says.
+    pub message: Option<MessageFacts>,
     /// Why it is asked.
     pub because: String,
     /// How many persons must approve.
@@ -82,6 +86,8 @@ impl PendingView {
             peer: prompt.peer.map(|peer| peer.to_hex()),
             recipients: prompt.recipients().into_iter().cloned().collect(),
             zap_millisats: prompt.zap_millisats(),
+            spend: prompt.spend.clone(),
+            message: prompt.message.clone(),
             because: prompt.because.clone(),
             persons: prompt.approval.persons(),
             approved_by: waiting.yes.iter().cloned().collect(),

@@ -7,6 +7,7 @@ use super::seconds;
 use crate::args::nip46::{Decide, ScopeName};
 use crate::ending::Ending;
 use crate::output::View;
+use crate::prompt::spend_rows;
 use crate::secrets::Source;
 use crate::session::Session;
 use crate::style::Style;
@@ -56,6 +57,14 @@ fn entry(pending: &PendingView, style: Style) -> String {
     }
     if let Some(amount) = pending.zap_millisats {
         lines.push(format!("  zap of {} sat", amount / 1000));
+    }
+    if let Some(spend) = &pending.spend {
+        lines.extend(spend_rows(spend).into_iter().map(|(label, text)| format!("  {label:6} {text}")));
+    }
+    if let Some(message) = &pending.message {
+        let address = message.address.as_ref().map_or("no address", |address| address.as_str());
+        let text: String = message.message.as_str().chars().take(SHOWN).collect();
+        lines.push(format!("  as {address}: {text}"));
     }
     for tag in &pending.tags {
         let parts: Vec<&str> = tag.iter().map(|part| part.as_str()).collect();
