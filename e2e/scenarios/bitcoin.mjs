@@ -9,6 +9,8 @@ import { Node } from '../lib/chain.mjs';
 import { Keep } from '../lib/keep.mjs';
 import { essential, scenario, step } from '../lib/tap.mjs';
 
+// Each step runs many commands and mines blocks.
+const PATIENT = { limit: 180_000 };
 const chain = ['--network', 'regtest'];
 const BURN = 'bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6';
 
@@ -39,7 +41,7 @@ await scenario([
     s.miner = s.node.wallet('miner');
     s.mine = async (blocks = 1) => s.node.rpc('generatetoaddress', blocks, await s.miner('getnewaddress'));
     await s.mine(101);
-  }, { limit: 120_000 }),
+  }, PATIENT),
 
   essential('the node derives the same addresses from the descriptor', async (s) => {
     for (const key of KEYS) {
@@ -56,7 +58,7 @@ await scenario([
       const done = await s.node.wallet(`watch-${key}`)('importdescriptors', imports);
       assert.ok(done.every(({ success }) => success), JSON.stringify(done));
     }
-  }),
+  }, PATIENT),
 
   essential('coins arrive at printed addresses: receive, change, index > 0', async (s) => {
     for (const key of KEYS) {
@@ -75,7 +77,7 @@ await scenario([
       const balances = await s.node.wallet(`watch-${key}`)('getbalances');
       assert.equal(balances.mine.trusted, 1);
     }
-  }),
+  }, PATIENT),
 
   step('what the node proposes is shown, signed and mined', async (s) => {
     for (const key of KEYS) {
@@ -98,7 +100,7 @@ await scenario([
       assert.equal(mined.confirmations, 1);
       assert.equal(txid, seen.txid);
     }
-  }, { limit: 60_000 }),
+  }, PATIENT),
 
   step('a signed PSBT that the node finalises is the same payment', async (s) => {
     const { file } = await proposal(s, 'main', 1_000_000);
@@ -111,7 +113,7 @@ await scenario([
     // Nothing is overwritten.
     const again = await s.keep.run('bitcoin', 'sign', '--key', 'main', '--psbt', file, '-o', out, ...chain);
     assert.equal(again.code, 5);
-  }),
+  }, PATIENT),
 
   step('a transaction that was changed after signing is rejected', async (s) => {
     const { file } = await proposal(s, 'words', 1_000_000);
@@ -128,14 +130,14 @@ await scenario([
     assert.match(verdict['reject-reason'], /Schnorr|script-verify/);
     const [untouched] = await s.node.rpc('testmempoolaccept', [hex]);
     assert.ok(untouched.allowed, JSON.stringify(untouched));
-  }),
+  }, PATIENT),
 
   step('another key signs nothing, and says why for each input', async (s) => {
     const { file } = await proposal(s, 'words', 2_000_000);
     const refused = await s.keep.run('--json', 'bitcoin', 'sign', '--key', 'main', '--psbt', file, ...chain);
     assert.equal(refused.code, 5);
     assert.match(JSON.parse(refused.stderr).error.message, /input 0: no key of ours/);
-  }),
+  }, PATIENT),
 
   step('the owner\'s limits hold, and are in the log', async (s) => {
     await s.keep.done('bitcoin', 'limits', '--key', 'words', '--per-transaction', '1000000', '--budget', '1500000/24h');
@@ -151,7 +153,7 @@ await scenario([
     const { entries } = await s.keep.json('audit', 'list');
     assert.ok(entries.some(({ action, outcome }) => action === 'sign_psbt' && outcome === 'refused'));
     await s.keep.done('bitcoin', 'limits', '--key', 'words', '--clear');
-  }),
+  }, PATIENT),
 
   step('the node knows a message that an address signed', async (s) => {
     const { addresses: [{ address }] } = await s.keep.json('bitcoin', 'address', '--key', 'main', '--index', '0', ...chain);
@@ -161,7 +163,7 @@ await scenario([
     const check = ['bitcoin', 'verify-message', '--address', address, '--signature', signed.signature, ...chain];
     await s.keep.done(...check, '--message', 'hello');
     assert.equal((await s.keep.run(...check, '--message', 'Hello')).code, 5);
-  }),
+  }, PATIENT),
 
   step('the node drives keep as its external signer', async (s) => {
     const { signers } = await s.node.rpc('enumeratesigners');
@@ -181,5 +183,5 @@ await scenario([
     assert.equal((await s.node.rpc('getrawtransaction', sent.txid, true)).confirmations, 1);
     const { entries } = await s.keep.json('audit', 'list');
     assert.ok(entries.some(({ action, reason }) => action === 'sign_psbt' && /10000000 to/.test(reason)));
-  }, { limit: 60_000 }),
+  }, PATIENT),
 ]);
