@@ -11,7 +11,8 @@ use crate::PlaintextClasses;
 ///
 /// ```compile_fail
 /// # fn forge(request: keep_types::Request) -> keep_policy::Permit {
-/// keep_policy::Permit { request, job: keep_types::JobId::fresh(), repeat: false }
+/// let (job, releases) = (keep_types::JobId::fresh(), keep_policy::PlaintextClasses::ALL);
+/// keep_policy::Permit { request, job, repeat: false, releases }
 /// # }
 /// ```
 #[derive(Debug)]

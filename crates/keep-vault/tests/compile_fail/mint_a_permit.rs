@@ -1,7 +1,8 @@
 //! A permit is made by policy, and nowhere else.
 
 fn forge(request: keep_types::Request) -> keep_policy::Permit {
-    keep_policy::Permit { request, job: keep_types::JobId::fresh(), repeat: false }
+    let (job, releases) = (keep_types::JobId::fresh(), keep_policy::PlaintextClasses::ALL);
+    keep_policy::Permit { request, job, repeat: false, releases }
 }
 
 fn forge_by_function(request: keep_types::Request) -> keep_policy::Permit {
