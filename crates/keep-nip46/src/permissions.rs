@@ -199,7 +199,7 @@ mod tests {
         let kinds: Vec<_> = permissions.iter().map(|p| (p.operation(), p.kind())).collect();
         assert_eq!(kinds[1], (Some(Operation::SignEvent), Some(4)));
         assert_eq!(kinds[2], (Some(Operation::SignEvent), None));
-        assert_eq!(kinds[3], (None, None));
+        assert_eq!(kinds[3], (Some(Operation::Nip44V3Decrypt), None));
         assert_eq!(Permissions::parse(" ping , ping,,").unwrap().to_string(), "ping");
         assert!(Permissions::parse("").unwrap().is_empty());
     }

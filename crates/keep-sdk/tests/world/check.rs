@@ -40,7 +40,7 @@ fn check_entries(vault: &Vault, entries: &[Entry]) -> Result<(), String> {
     };
     let usage = vault.all::<Usage>().map_err(failed)?;
     let counted = sorted(&mut usage.iter().map(|(_, usage)| usage.total));
-    same("counters", &counted, &sorted(&mut said.uses.values().copied()))?;
+    same("counters", &counted, &sorted(&mut said.uses.values().chain(said.own_uses.values()).copied()))?;
     let rows = vault.all::<RequestRow>().map_err(failed)?;
     let rows = rows.iter().map(|(_, row)| (row.audit_seq, granted(row.state))).collect();
     same("requests", &rows, &said.requests)
@@ -61,6 +61,8 @@ struct Said {
     endpoints: usize,
     /// Uses by connected client.
     uses: BTreeMap<[u8; 32], u64>,
+    /// The owner's own uses by key.
+    own_uses: BTreeMap<[u8; 16], u64>,
     /// Decided requests of clients by entry, and whether they were granted.
     requests: BTreeMap<u64, bool>,
 }
@@ -82,7 +84,15 @@ impl Said {
             Action::KeyGenerated | Action::KeyImported => {
                 self.keys.insert(*entry.key?.as_bytes()).then_some(())
             }
-            Action::KeyDeleted => self.keys.remove(entry.key?.as_bytes()).then_some(()),
+            Action::KeyDeleted => {
+                self.own_uses.remove(entry.key?.as_bytes());
+                self.keys.remove(entry.key?.as_bytes()).then_some(())
+            }
+            Action::SignEvent | Action::Export if entry.client.is_none() => {
+                let allowed = u64::from(entry.outcome == Outcome::Allowed);
+                *self.own_uses.entry(*entry.key?.as_bytes()).or_default() += allowed;
+                Some(())
+            }
             Action::EndpointCreated => {
                 self.endpoints += 1;
                 Some(())

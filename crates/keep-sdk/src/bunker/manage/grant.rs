@@ -171,6 +171,11 @@ fn operation(permission: &Permission) -> Result<Operation, Fault> {
         Some(operation) if operation.hands_out() => {
             Err(Fault::new(ErrorCode::InvalidInput, format!("{operation} is never allowed to a client")))
         }
+        // Leaving it out would allow more than was said.
+        Some(operation) if permission.param().is_some() && operation != Operation::SignEvent => {
+            Err(Fault::new(ErrorCode::Usage, format!("{operation} cannot be limited to {permission}"))
+                .with_hint("name the method alone; only sign_event takes a kind"))
+        }
         Some(operation) => Ok(operation),
         None => {
             let known: Vec<&str> =
