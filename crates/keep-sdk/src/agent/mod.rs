@@ -6,7 +6,6 @@
 
 mod bitcoin;
 mod owner;
-mod reach;
 mod scope;
 mod spoken;
 mod uses;
@@ -19,7 +18,6 @@ use crate::{AuditEntryView, Keep};
 
 pub use bitcoin::{AccountInput, AgentAddress, AgentMessage, AgentPsbt};
 pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
-pub use reach::{Reach, Reached, reach};
 pub use scope::{Exceeding, Preset, Rates, SessionScope};
 pub use spoken::{parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats};
 pub use views::{ApprovalView, CheckView, Encrypted, MadeSession, SessionInfo, SignedView, Text};

@@ -123,15 +123,6 @@ pub struct SessionScope {
 }
 
 impl SessionScope {
-    /// Reads the JSON form.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Usage`] with what does not fit.
-    pub fn from_json(json: &str) -> Result<Self, Fault> {
-        serde_json::from_str(json)
-            .map_err(|error| Fault::new(ErrorCode::Usage, format!("this is no scope of a session: {error}")))
-    }
-
     /// The operations of a preset, without limits.
     pub fn of(preset: Preset) -> Self {
         Self { preset, ..Self::default() }
