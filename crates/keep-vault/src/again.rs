@@ -2,8 +2,7 @@
 
 use keep_types::SecretText;
 
-use crate::subkeys::Subkeys;
-use crate::vault::read_header;
+use crate::vault::{open_subkeys, read_header};
 use crate::{Vault, VaultError, WeakKdf};
 
 impl Vault {
@@ -15,7 +14,7 @@ impl Vault {
         let header = read_header(&*self.store)?;
         let derived = header.kdf.derive(passphrase, weak)?;
         let (data_key, _) = header.unwrap_key(&derived.keks())?;
-        let theirs = Subkeys::derive(&data_key, header.vault, header.epoch);
+        let theirs = open_subkeys(&*self.store, &header, &data_key)?;
         let ours = self.shared.keys()?;
         // A header that somebody put there opens with their passphrase, to another key.
         if theirs.as_bytes() == ours.as_bytes() {

@@ -510,7 +510,11 @@ impl Vault {
 }
 
 /// The subkeys of the vault's data key, with those of an earlier one where they outlive it.
-fn open_subkeys(store: &dyn Store, header: &Header, data_key: &SecretKey32) -> Result<Subkeys, VaultError> {
+pub(crate) fn open_subkeys(
+    store: &dyn Store,
+    header: &Header,
+    data_key: &SecretKey32,
+) -> Result<Subkeys, VaultError> {
     let keys = Subkeys::derive(data_key, header.vault, header.epoch);
     let mut sealed = None;
     store.read(&mut |tx| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{create, environment, generate, memory_vault, open, passphrase, sqlite};
 use keep_store::{MemoryStore, Store};
 use keep_types::{Name, SecretText};
-use keep_vault::{StanzaKind, Vault, VaultError};
+use keep_vault::{StanzaKind, Vault, VaultError, WeakKdf};
 
 fn text(text: &str) -> SecretText {
     SecretText::from(text.to_owned())
@@ -113,6 +113,12 @@ fn a_new_data_key_keeps_what_was_presented_and_everything_in_the_vault() {
     }
     // And again, from the second data key to the third.
     let again = open(Arc::clone(&store)).unwrap();
+    // The passphrase is known again to whoever holds the vault open, although some keys outlive the old data key.
+    again.check_passphrase(&passphrase(), WeakKdf::Allow).unwrap();
+    assert_eq!(
+        again.check_passphrase(&text("wrong"), WeakKdf::Allow).unwrap_err(),
+        VaultError::WrongPassphrase
+    );
     let plan = again.plan_rotation(&[passphrase(), text(code.expose())]).unwrap();
     assert!(plan.drops.is_empty());
     again.rotate_data_key(plan, &mut |_, _| ()).unwrap();

@@ -118,7 +118,8 @@ impl Import {
 
 impl Call for Import {
     const NAME: &'static str = "frost.import";
-    const CLASS: Class = Class::Use;
+    // It may replace a group and its shares.
+    const CLASS: Class = Class::Manage;
     type Reply = ImportView;
 
     fn run(self, host: &Host) -> Result<ImportView, Fault> {

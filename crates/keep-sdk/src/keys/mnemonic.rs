@@ -140,7 +140,8 @@ pub(crate) struct Rename {
 
 impl Call for Rename {
     const NAME: &'static str = "keys.rename";
-    const CLASS: Class = Class::Use;
+    // The owner says by name which key is meant.
+    const CLASS: Class = Class::Manage;
     type Reply = KeyView;
 
     fn run(self, host: &Host) -> Result<KeyView, Fault> {
