@@ -3,7 +3,7 @@
 use keep_types::{Collection, EndpointId, KeyId, PublicKey, Record, Timestamp};
 use minicbor::{Decode, Encode};
 
-use crate::{Decided, Effect, Facts, Limits, Policy, Rule, Source};
+use crate::{Approval, Decided, Effect, Facts, Limits, Policy, Rule, Source};
 
 /// What a connected client may do with one key. One record for each (client, endpoint).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -106,14 +106,17 @@ impl Grant {
     }
 
     /// What `policy` and the remembered decisions say. What the policy denies stays denied; otherwise the latest decision
-    /// that is about the request counts, and without one the policy.
+    /// that is about the request counts, and without one the policy. What two persons must approve is asked each time: one
+    /// person's earlier yes is not two.
     pub fn decide(&self, policy: &Policy, facts: &Facts<'_>) -> Decided {
         let decided = policy.decide(facts);
         if decided.effect == Effect::Deny {
             return decided;
         }
+        let asks_two = decided.effect == Effect::Ask && decided.approval == Approval::TwoPersons;
+        let counts = |rule: &Rule| !(asks_two && rule.effect == Effect::Allow);
         let mut remembered = self.remembered.iter();
-        match remembered.position(|rule| rule.fit(facts) == crate::Fit::Yes) {
+        match remembered.position(|rule| counts(rule) && rule.fit(facts) == crate::Fit::Yes) {
             Some(at) => Decided {
                 releases: decided.withheld.others(),
                 withheld: decided.withheld,

@@ -258,6 +258,12 @@ fn two_persons_are_two() {
     assert_eq!(question.prompt.approval, Approval::TwoPersons);
     assert_eq!(word(&run(Basis::Approved { persons: 1 })), "ask");
     assert_eq!(word(&run(Basis::Approved { persons: 2 })), "allow");
+    // What one person allowed for everything this client asks is not the yes of two.
+    let mut trusting = grant.clone();
+    let all = Remember { breadth: Breadth::Client, until: None };
+    trusting.remember(all.rule(Effect::Allow, &request(sign(1, "", &[]))), Timestamp::from_secs(NOW));
+    let run = |intent| word(&judged(&trusting, None, &mut Usage::default(), intent, Basis::Fresh, NOW));
+    assert_eq!([run(sign(0, "", &[])), run(sign(1, "", &[]))], ["ask", "allow"]);
 }
 
 #[test]

@@ -307,6 +307,9 @@ fn create_in(
     let (mut base, mut parent, mut key, mut asks) = ("agent".to_owned(), None, new.key, new.asks);
     if let Maker::Session(narrowed) = maker {
         let Some(case) = SessionCase::open(tx, narrowed)? else { return Ok(Err(no_session())) };
+        if case.session.suspended {
+            return Ok(Err(no_session()));
+        }
         if case.bounds.len() >= MAX_DEPTH {
             let message = "a session that narrows so many others cannot be narrowed further";
             return Ok(Err(Fault::new(ErrorCode::InvalidInput, message)));

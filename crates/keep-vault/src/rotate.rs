@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_store::{Row, Scan, WriteTx};
-use keep_types::{Origin, RecordId, SecretKey32, SecretText};
+use keep_types::{ErrorCode, Fault, Origin, RecordId, SecretKey32, SecretText};
 
 use crate::batch::{Batch, Changes};
 use crate::cache::Cache;
@@ -69,6 +69,11 @@ impl Vault {
                     kept.push((stanza.clone(), SecretKey32::take(&mut { *kek.expose() })));
                 }
             }
+        }
+        if kept.is_empty() {
+            let fault =
+                Fault::new(ErrorCode::Usage, "a new data key needs at least one way to unlock that stays");
+            return Err(VaultError::Rejected(fault));
         }
         let is_kept = |stanza: &&Stanza| kept.iter().any(|(known, _)| known.id() == stanza.id());
         let (keeps, drops): (Vec<&Stanza>, Vec<&Stanza>) = header.stanzas.iter().partition(is_kept);

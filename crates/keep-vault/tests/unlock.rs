@@ -83,6 +83,7 @@ fn a_new_data_key_keeps_what_was_presented_and_everything_in_the_vault() {
     let (_, old_words) = vault.add_recovery_code(None).unwrap();
 
     assert_eq!(vault.plan_rotation(&[text("wrong")]).unwrap_err(), VaultError::WrongPassphrase);
+    assert!(matches!(vault.plan_rotation(&[]), Err(VaultError::Rejected(_))));
     let plan = vault.plan_rotation(&[passphrase()]).unwrap();
     assert_eq!((plan.keeps.len(), plan.drops.len()), (1, 2));
     let mut heard = Vec::new();

@@ -76,7 +76,12 @@ impl Call for Begin {
     type Reply = MadeSession;
 
     fn run(mut self, host: &Host) -> Result<MadeSession, Fault> {
-        self.scope.duration_secs.get_or_insert(SELF_MADE_SECS);
+        self.scope.duration_secs =
+            Some(self.scope.duration_secs.map_or(SELF_MADE_SECS, |asked| asked.min(SELF_MADE_SECS)));
+        // Where a person at the vault confirms each use, no program may say yes in that person's place.
+        if host.is_confirmed() {
+            self.asks = Asks::Vault;
+        }
         let (maker, key) = match host.session() {
             Some(id) => (Maker::Session(id), sessions(host).standing(id)?.session.key),
             None => (Maker::Agent, record(host, self.key.as_deref())?.id),

@@ -249,10 +249,14 @@ impl Call for AuditTail {
 
     fn run(self, host: &Host) -> Result<Vec<AuditEntryView>, Fault> {
         let (key, _) = key(host, asker(host)?)?;
-        let name = sessions(host).standing(asker(host)?)?.session.name;
-        let origin = format!("agent:{name}");
+        let session = sessions(host).standing(asker(host)?)?.session;
+        let origin = format!("agent:{}", session.name);
         let entries = host.vault().audit_tail(LOOKED_THROUGH)?;
-        let own: Vec<_> = entries.iter().filter(|entry| entry.origin == origin).collect();
+        let own: Vec<_> = entries
+            .iter()
+            // What came before is of an earlier session of this name.
+            .filter(|entry| entry.origin == origin && entry.time >= session.created_at)
+            .collect();
         let skipped = own.len().saturating_sub(self.limit);
         Ok(own[skipped..]
             .iter()

@@ -120,6 +120,11 @@ impl Host {
         }
     }
 
+    /// Whether a person at the vault confirms each use of a secret by this asker.
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        matches!(self.caller, Caller::Confirmed(_))
+    }
+
     /// Whether the asker may make this call at all. A session may make those that are open to sessions, and no other.
     ///
     /// # Errors

@@ -12,6 +12,15 @@ use crate::terminal::Terminal;
 
 /// Writes a file whole or not at all; never over another one unless `force` says so.
 pub fn write(path: &Path, content: &str, force: bool) -> Result<(), Fault> {
+    write_with(path, content, force, 0o666)
+}
+
+/// As [`write`], for what only its owner may read.
+pub fn write_private(path: &Path, content: &str, force: bool) -> Result<(), Fault> {
+    write_with(path, content, force, 0o600)
+}
+
+fn write_with(path: &Path, content: &str, force: bool, mode: u32) -> Result<(), Fault> {
     let failed = |error: std::io::Error| {
         let code = match error.kind() {
             std::io::ErrorKind::AlreadyExists => ErrorCode::AlreadyExists,
@@ -28,7 +37,7 @@ pub fn write(path: &Path, content: &str, force: bool) -> Result<(), Fault> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let part = directory.unwrap_or(Path::new(".")).join(format!(".{name}.{}.part", std::process::id()));
-    let written = File::create_new(&part).and_then(|mut file| {
+    let written = create(&part, mode).and_then(|mut file| {
         file.write_all(content.as_bytes())?;
         file.sync_all()
     });
@@ -90,4 +99,13 @@ pub fn agree(yes: bool, question: &str, refused: &str) -> Result<(), Ending> {
         return Ok(());
     }
     Err(Fault::new(ErrorCode::RefusedByPerson, refused).with_hint("answer y to go on").into())
+}
+
+/// Makes a file that was not there, with the permissions `mode` less what the user's mask takes away.
+fn create(path: &Path, mode: u32) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    options.open(path)
 }

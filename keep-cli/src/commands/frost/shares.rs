@@ -6,7 +6,7 @@ use keep_sdk::frost::{Frost, ShareForm, ShareView};
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 
-use super::files::{agree, read_text, refuse_existing, write};
+use super::files::{agree, read_text, refuse_existing, write_private};
 use super::view::Imported;
 use crate::ending::Ending;
 use crate::frost_args as args;
@@ -92,7 +92,7 @@ fn give(
 ) -> Result<(), Ending> {
     match &arguments.output {
         Some(file) => {
-            write(file, &format!("{text}\n"), arguments.force)?;
+            write_private(file, &format!("{text}\n"), arguments.force)?;
             session.output.show(&Written { group, index, file: file.display().to_string() })
         }
         None => session.output.line(text),
