@@ -59,7 +59,8 @@ pub fn verify(file: &[u8], key: &BackupKey) -> Result<BackupSummary, Fault> {
 
 /// Makes a vault of a backup in a directory of its own. It is made beside the target, verified, and put in its place in one
 /// step: either the vault is there and whole, or nothing is. The new vault has an identity of its own; what worked with
-/// the old one comes back suspended unless the old device is gone, secrets that work once are used up, budgets are spent.
+/// the old one comes back suspended unless the old device is gone, secrets that work once are used up, rates are spent.
+/// Budgets in satoshis are what they were in the backup.
 ///
 /// # Errors
 /// [`ErrorCode::AlreadyExists`] when there is something at the target; as [`verify`]; the storage errors.
