@@ -5,6 +5,7 @@
 //! cannot tell one program of the user from another.
 
 mod client;
+mod connections;
 mod frame;
 mod harden;
 mod launch;

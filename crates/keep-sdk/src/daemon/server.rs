@@ -1,8 +1,6 @@
 //! The daemon's side of the socket.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::net::Shutdown;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,14 +14,13 @@ use keep_types::{ErrorCode, Fault, Origin, Timestamp};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::connections::Connections;
 use super::place::Place;
 use super::session;
 use super::watch::{Ended, Limits, Watches};
 use crate::call::{Caller, Host};
 use crate::{DaemonStatus, Keep};
 
-/// Connections at a time.
-const MAX_CONNECTIONS: usize = 256;
 /// How often the watches are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// Looks between two checks of the whole vault.
@@ -143,7 +140,7 @@ pub(super) struct Shared {
     confirm: AtomicBool,
     limits: Mutex<Limits>,
     ending: Arc<Ending>,
-    connections: Mutex<HashMap<u64, UnixStream>>,
+    connections: Connections,
     next: AtomicU64,
     /// Calls that run.
     busy: AtomicU64,
@@ -185,7 +182,7 @@ impl Daemon {
             confirm: AtomicBool::new(options.confirm),
             limits: Mutex::new(Limits::new(Watches::read(), options.lifetime, options.sleep_locks)),
             ending: Arc::default(),
-            connections: Mutex::default(),
+            connections: Connections::default(),
             next: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             attending: AtomicU64::new(0),
@@ -242,9 +239,7 @@ impl Daemon {
             let _ = thread.join();
         }
         wait_for(&shared.busy);
-        for connection in shared.connections().values() {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
+        shared.connections.close_all();
         wait_for(&shared.attending);
         let entry = Draft::new(Action::SessionEnded, Outcome::Allowed, &Origin::Cli).reason(why.as_str());
         if let Err(fault) = shared.host.record(entry) {
@@ -279,8 +274,8 @@ impl Shared {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connections(&self) -> MutexGuard<'_, HashMap<u64, UnixStream>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) const fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -325,7 +320,7 @@ impl Shared {
             locks_in_seconds: left.map(|left| left.as_secs()),
             confirm: self.confirm.load(Ordering::Acquire),
             serving: self.serving,
-            connections: self.connections().len(),
+            connections: self.connections.count(),
         }
     }
 
@@ -384,24 +379,18 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
         return;
     }
     let number = shared.next.fetch_add(1, Ordering::Relaxed);
-    {
-        let mut connections = shared.connections();
-        if connections.len() >= MAX_CONNECTIONS {
-            drop(connections);
-            session::turn_away(stream);
-            return;
-        }
-        let Ok(copy) = stream.try_clone() else { return };
-        connections.insert(number, copy);
+    if let Err(fault) = shared.connections.admit(number, &stream) {
+        session::turn_away(stream, &fault);
+        return;
     }
     let own = Arc::clone(shared);
     let thread = std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
         let _counted = Counted::new(&own.attending);
-        session::attend(&own, stream);
-        own.connections().remove(&number);
+        session::attend(&own, number, stream);
+        own.connections.remove(number);
     });
     if thread.is_err() {
-        shared.connections().remove(&number);
+        shared.connections.remove(number);
     }
 }
 

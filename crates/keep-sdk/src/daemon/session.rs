@@ -20,21 +20,22 @@ use crate::call::{CallEntry, Class, Host, Wiped, registry, to_wiped_json};
 const HELLO: Duration = Duration::from_secs(10);
 /// How long a passphrase lets a connection manage.
 const MANAGE: Duration = Duration::from_secs(300);
+/// Wrong passphrases after which a connection is closed.
+const MAX_WRONG: u32 = 5;
 /// The longest first frame, in bytes.
 const MAX_HELLO: usize = 4096;
 
-/// Too many connections.
-pub fn turn_away(mut stream: UnixStream) {
-    let fault = Fault::new(ErrorCode::StorageBusy, "the daemon has too many connections");
+/// Tells a client why it is not served.
+pub fn turn_away(mut stream: UnixStream, why: &Fault) {
     let _ = stream.set_write_timeout(Some(HELLO));
-    let _ = frame::write(&mut stream, &[&protocol::failure(&fault)]);
+    let _ = frame::write(&mut stream, &[&protocol::failure(why)]);
 }
 
 /// Serves a connection to its end.
-pub fn attend(shared: &Arc<Shared>, mut stream: UnixStream) {
+pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
     let _ = stream.set_read_timeout(Some(HELLO));
     let _ = stream.set_write_timeout(Some(HELLO));
-    let agent = match greet(shared, &mut stream) {
+    let agent = match greet(shared, number, &mut stream) {
         Ok(agent) => agent,
         Err(fault) => {
             let _ = frame::write(&mut stream, &[&protocol::failure(&fault)]);
@@ -42,7 +43,7 @@ pub fn attend(shared: &Arc<Shared>, mut stream: UnixStream) {
         }
     };
     let _ = stream.set_read_timeout(None);
-    let mut session = Session { shared, agent, manages_until: None, locks: false };
+    let mut session = Session { shared, agent, manages_until: None, wrong: 0, locks: false };
     while !shared.is_ending() {
         let asked = match frame::read(&mut stream, frame::MAX_REQUEST) {
             Ok(Some(asked)) => asked,
@@ -53,24 +54,28 @@ pub fn attend(shared: &Arc<Shared>, mut stream: UnixStream) {
                 return;
             }
         };
+        if !shared.connections().busy(number, true) {
+            return;
+        }
         let running = shared.busy();
         let written = match session.answer(&asked) {
             Ok(json) => frame::write(&mut stream, &protocol::reply(&json)),
             Err(fault) => frame::write(&mut stream, &[&protocol::failure(&fault)]),
         };
         drop(running);
+        shared.connections().busy(number, false);
         if session.locks {
             shared.end_for(&stream);
             return;
         }
-        if written.is_err() {
+        if written.is_err() || session.wrong >= MAX_WRONG {
             return;
         }
     }
 }
 
 /// The vault as the session of an agent sees it, if the client has a token of one.
-fn greet(shared: &Shared, stream: &mut UnixStream) -> Result<Option<Host>, Fault> {
+fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<Option<Host>, Fault> {
     let unreadable = || Fault::new(ErrorCode::Usage, "this is not the greeting of a client of Keep");
     let first = frame::read(stream, MAX_HELLO).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
     let hello: Hello = serde_json::from_slice(&first).map_err(|_| unreadable())?;
@@ -80,6 +85,9 @@ fn greet(shared: &Shared, stream: &mut UnixStream) -> Result<Option<Host>, Fault
     }
     if !shared.check_place() {
         return Err(locked());
+    }
+    if hello.token.is_some() {
+        shared.connections().is_agent(number)?;
     }
     let host = shared.host();
     let agent = hello.token.map(|token| host.for_session(&token).map(Host::waiting)).transpose()?;
@@ -95,6 +103,8 @@ struct Session<'a> {
     agent: Option<Host>,
     /// On the watch that counts sleep.
     manages_until: Option<Duration>,
+    /// Wrong passphrases.
+    wrong: u32,
     /// Whether it asked for the end.
     locks: bool,
 }
@@ -154,6 +164,7 @@ impl Session<'_> {
         let outcome = if checked.is_ok() { Outcome::Allowed } else { Outcome::Failed };
         // A wrong passphrase is recorded too; what cannot be recorded does not happen.
         self.shared.host().record(Draft::new(Action::ManageOpened, outcome, &Origin::Cli))?;
+        self.wrong = if checked.is_ok() { 0 } else { self.wrong + 1 };
         checked?;
         self.manages_until = Some(Watches::read().with_sleep.saturating_add(MANAGE));
         to_wiped_json(&Done {})
