@@ -6,7 +6,7 @@
     reason = "a test stops where something is wrong"
 )]
 
-use keep_sdk::agent::{Asks, Exceeding, Preset, SessionScope};
+use keep_sdk::agent::{AccountInput, Asks, Exceeding, Preset, SessionScope};
 use keep_sdk::{
     Agent, ErrorCode, EventTemplate, Home, KdfCost, Keep, Name, Options, PublicKey, SecretText, Timestamp,
 };
@@ -184,8 +184,8 @@ fn revocation_is_immediate_and_takes_what_narrows_with_it() {
     narrowed.sign_event(note(1), None).unwrap();
     assert_eq!(code(narrowed.sign_event(note(7), None)), ErrorCode::RefusedByPolicy);
     agent.sign_event(note(7), None).unwrap();
-    // Both were counted on the session that is narrowed.
-    assert_eq!(agent.info().unwrap().requests, 2);
+    // Narrowing and both signatures were counted on the session that is narrowed.
+    assert_eq!(agent.info().unwrap().requests, 3);
     world.keep.agents().revoke("bot").unwrap();
     assert_eq!(code(agent.sign_event(note(1), None)), ErrorCode::NotConnected);
     assert_eq!(code(narrowed.sign_event(note(1), None)), ErrorCode::NotConnected);
@@ -206,8 +206,9 @@ fn a_narrower_session_cannot_widen() {
     let wide = keep.agents().begin(None, SessionScope::of(Preset::Full), Asks::Client).unwrap();
     let wide = Agent::new(keep.for_session(&wide.token).unwrap());
     assert_eq!(code(wide.sign_event(note(7), Some(true))), ErrorCode::RefusedByPolicy);
-    assert_eq!(wide.info().unwrap().requests_remaining, Some(3));
-    for _ in 0..3 {
+    // Narrowing was one of the three uses.
+    assert_eq!(wide.info().unwrap().requests_remaining, Some(2));
+    for _ in 0..2 {
         wide.sign_event(note(1), None).unwrap();
     }
     assert_eq!(code(wide.sign_event(note(1), None)), ErrorCode::RefusedByPolicy);
@@ -297,4 +298,61 @@ fn names_of_sessions_are_unique_and_keys_must_exist() {
     assert_eq!(code(create("other", Some("nobody"))), ErrorCode::NotFound);
     assert_eq!(code(create("", None)), ErrorCode::InvalidInput);
     assert_eq!(code(world.keep.agents().revoke("nobody")), ErrorCode::NotFound);
+}
+
+#[test]
+fn sessions_are_not_made_without_end() {
+    let world = world();
+    let mut scope = nostr();
+    scope.rates.uses = Some(2);
+    let (_, token) = world.session("bounded", scope, Asks::Vault);
+    let keep = world.keep.for_session(&token).unwrap();
+    let begin = |keep: &Keep| keep.agents().begin(None, nostr(), Asks::Client);
+    let first = begin(&keep).unwrap();
+    begin(&keep).unwrap();
+    assert_eq!(code(begin(&keep)), ErrorCode::RefusedByPolicy, "each of them was a use");
+
+    let (_, token) = world.session("free", nostr(), Asks::Vault);
+    let keep = world.keep.for_session(&token).unwrap();
+    let deeper = world.keep.for_session(&begin(&keep).unwrap().token).unwrap();
+    for _ in 1..100 {
+        begin(&deeper).unwrap();
+    }
+    assert_eq!(code(begin(&deeper)), ErrorCode::RateLimited, "those of those count too");
+    assert_eq!(code(begin(&keep)), ErrorCode::RateLimited);
+    // The owner, and other sessions, are not kept from making theirs.
+    world.session("another", nostr(), Asks::Vault);
+    drop(first);
+}
+
+#[test]
+fn a_scope_is_not_as_long_as_somebody_likes() {
+    let world = world();
+    let scope = SessionScope { kinds: Some(vec![1; 100_000]), ..nostr() };
+    assert_eq!(code(world.keep.agents().begin(None, scope, Asks::Client)), ErrorCode::InvalidInput);
+}
+
+#[test]
+fn looking_at_a_transaction_is_a_use_of_the_account() {
+    let world = world();
+    let psbt = || "cHNidP8BAAoCAAAAAAAAAAAAAA==".to_owned();
+    let look = |agent: &Agent, approved| agent.analyze_psbt(AccountInput::default(), psbt(), approved);
+    let mut scope = SessionScope::of(Preset::Bitcoin);
+    scope.rates.uses = Some(2);
+    let (agent, _) = world.session("bot", scope, Asks::Vault);
+    // The first look at an account opens it, which is a use of its own.
+    let seen = look(&agent, None);
+    assert_ne!(agent.info().unwrap().requests, 0, "{seen:?}");
+    while agent.info().unwrap().requests_remaining != Some(0) {
+        let _ = look(&agent, None);
+    }
+    assert_eq!(code(look(&agent, None)), ErrorCode::RefusedByPolicy);
+
+    let (agent, _) = world.session("nostr", nostr(), Asks::Client);
+    assert_eq!(code(look(&agent, Some(true))), ErrorCode::RefusedByPolicy);
+    let scope = SessionScope { exceeding: Exceeding::Ask, ..nostr() };
+    let (agent, _) = world.session("asks", scope, Asks::Client);
+    let asked = look(&agent, None).unwrap();
+    assert!(asked.analysis.is_none() && asked.question.is_some());
+    assert_eq!(code(look(&agent, Some(false))), ErrorCode::RefusedByPerson);
 }

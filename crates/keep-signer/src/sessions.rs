@@ -57,6 +57,10 @@ pub struct Standing {
 const PREFIX: &str = "keep-session-";
 /// How many sessions that narrow another one can hang on each other.
 const MAX_DEPTH: usize = 4;
+/// How many sessions can narrow one that the owner made, directly or not.
+const MAX_NARROWED: usize = 100;
+/// How many sessions agents can make without one of the owner's.
+const MAX_SELF_MADE: usize = 1_000;
 /// The most sessions that a vault holds at a time.
 const MAX_SESSIONS: usize = 10_000;
 
@@ -78,16 +82,34 @@ impl Sessions {
     /// When the name is taken, the key or the narrowed session does not exist, or the store cannot be written.
     pub fn create(&self, new: NewSession, maker: Maker) -> Result<(Session, SecretText), SignerError> {
         self.forget_over()?;
-        if self.vault.all::<Session>()?.len() >= MAX_SESSIONS {
-            let message = format!("there are {MAX_SESSIONS} sessions already");
-            let fault =
-                Fault::new(ErrorCode::RateLimited, message).with_hint("revoke some, or wait until they end");
-            return Err(SignerError::Refused(fault));
-        }
+        self.check_room(maker)?;
         let token = new_token()?;
         let hash = token_hash(&token);
         let (made, _) = self.vault.submit(move |tx| create_in(tx, new, maker, hash)).wait()?;
         Ok((made.map_err(SignerError::Refused)?, token))
+    }
+
+    /// What agents make for themselves must never leave the owner without room.
+    fn check_room(&self, maker: Maker) -> Result<(), SignerError> {
+        let sessions: Vec<Session> =
+            self.vault.all::<Session>()?.into_iter().map(|(_, session)| session).collect();
+        let (count, most, whose) = match maker {
+            Maker::Owner => (sessions.len(), MAX_SESSIONS, ""),
+            Maker::Agent => {
+                (sessions.iter().filter(|s| s.self_made).count(), MAX_SELF_MADE, " of agents without one")
+            }
+            Maker::Session(id) => {
+                let first = first_of(id, &sessions);
+                (with_descendants(first, &sessions).len() - 1, MAX_NARROWED, " under this one")
+            }
+        };
+        if count < most {
+            return Ok(());
+        }
+        let message = format!("there are {most} sessions{whose} already");
+        let fault =
+            Fault::new(ErrorCode::RateLimited, message).with_hint("revoke some, or wait until they end");
+        Err(SignerError::Refused(fault))
     }
 
     /// The session to which `token` belongs.
@@ -379,6 +401,18 @@ fn with_descendants(id: SessionId, sessions: &[Session]) -> Vec<SessionId> {
         }
     }
     ids
+}
+
+/// The session that `id` narrows, directly or not, and that narrows none itself.
+fn first_of(id: SessionId, sessions: &[Session]) -> SessionId {
+    let mut first = id;
+    for _ in 0..MAX_DEPTH {
+        match sessions.iter().find(|session| session.id == first).and_then(|session| session.parent) {
+            Some(parent) => first = parent,
+            None => break,
+        }
+    }
+    first
 }
 
 fn place(id: SessionId) -> RecordId {

@@ -113,7 +113,12 @@ pub async fn address(using: Using<'_>, arguments: JsonObject) -> Result<CallTool
 
 pub async fn analyze(using: Using<'_>, arguments: JsonObject) -> Result<CallToolResult, Fault> {
     let AnalyzeInput { psbt, network, account } = read(arguments)?;
-    structured(&using.ask(move |agent| agent.analyze_psbt(AccountInput { network, account }, psbt)).await?)
+    let account = AccountInput { network, account };
+    let seen = using.ask_person(move |agent, approved| {
+        let seen = agent.analyze_psbt(account, psbt.clone(), approved)?;
+        Ok((seen.analysis, seen.question))
+    });
+    structured(&seen.await?.ok_or_else(|| bug("there is no analysis"))?)
 }
 
 pub async fn sign(using: Using<'_>, arguments: JsonObject) -> Result<CallToolResult, Fault> {

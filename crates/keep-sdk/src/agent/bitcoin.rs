@@ -1,11 +1,10 @@
 //! What an agent asks about Bitcoin with its session.
 
 use keep_bitcoin::{Branch, Network};
-use keep_types::{ErrorCode, Fault, Intent, Operation};
+use keep_types::{Fault, Intent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::owner::sessions;
 use super::uses::{asker, key};
 use super::views::ApprovalView;
 use crate::bitcoin::{
@@ -92,27 +91,38 @@ fn account_is_open(host: &Host, account: &AccountInput) -> Result<(), Fault> {
     host.answer(key.id, intent).map(drop)
 }
 
-/// Says what a PSBT would do. Nothing is signed, and nothing counted.
+/// Says what a PSBT would do. Nothing is signed; what it tells about the account is a use, as an address is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AnalyzePsbt {
     pub account: AccountInput,
     pub psbt: String,
+    #[serde(default)]
+    pub approved: Option<bool>,
+}
+
+/// What a PSBT would do, or the question that a person has to answer first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentAnalysis {
+    /// The analysis.
+    pub analysis: Option<AnalysisView>,
+    /// The question.
+    pub question: Option<ApprovalView>,
 }
 
 impl Call for AnalyzePsbt {
     const NAME: &'static str = "agent.analyze_psbt";
     const CLASS: Class = Class::Use;
     const OPEN_TO_SESSIONS: bool = true;
-    type Reply = AnalysisView;
+    type Reply = AgentAnalysis;
 
-    fn run(self, host: &Host) -> Result<AnalysisView, Fault> {
-        let outlook = sessions(host).outlook(asker(host)?, Operation::SignPsbt, None)?;
-        if outlook.effect == keep_policy::Effect::Deny {
-            let message = "the scope of the session does not cover Bitcoin";
-            return Err(Fault::new(ErrorCode::RefusedByPolicy, message));
-        }
+    fn run(self, host: &Host) -> Result<AgentAnalysis, Fault> {
+        let host = &host.deciding(self.approved);
         let wallet = self.account.wallet(host)?;
-        bitcoin::Analyze { wallet, psbt: self.psbt, fees: FeeLimits::default() }.run(host)
+        let analysis = account_is_open(host, &self.account).and_then(|()| {
+            bitcoin::Analyze { wallet, psbt: self.psbt, fees: FeeLimits::default() }.run(host)
+        });
+        let (analysis, question) = or_question(host, analysis)?;
+        Ok(AgentAnalysis { analysis, question })
     }
 }
 

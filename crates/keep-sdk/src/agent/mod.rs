@@ -13,10 +13,9 @@ mod views;
 
 use keep_types::{EventTemplate, Fault, PublicKey, SecretText};
 
-use crate::bitcoin::AnalysisView;
 use crate::{AuditEntryView, Keep};
 
-pub use bitcoin::{AccountInput, AgentAddress, AgentMessage, AgentPsbt};
+pub use bitcoin::{AccountInput, AgentAddress, AgentAnalysis, AgentMessage, AgentPsbt};
 pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
 pub use scope::{Exceeding, Preset, Rates, SessionScope};
 pub use spoken::{parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats};
@@ -179,12 +178,17 @@ impl Agent {
         self.keep.call(BitcoinAddress { account, change: false, approved })
     }
 
-    /// What a PSBT (base64) would do. Nothing is counted.
+    /// What a PSBT (base64) would do. It tells something about the account, and counts as seeing an address does.
     ///
     /// # Errors
-    /// When the scope does not cover Bitcoin; when the PSBT cannot be read.
-    pub fn analyze_psbt(&self, account: AccountInput, psbt: String) -> Result<AnalysisView, Fault> {
-        self.keep.call(AnalyzePsbt { account, psbt })
+    /// As [`sign_event`](Self::sign_event); when the PSBT cannot be read.
+    pub fn analyze_psbt(
+        &self,
+        account: AccountInput,
+        psbt: String,
+        approved: Option<bool>,
+    ) -> Result<AgentAnalysis, Fault> {
+        self.keep.call(AnalyzePsbt { account, psbt, approved })
     }
 
     /// Signs a PSBT (base64).

@@ -86,6 +86,9 @@ impl Call for Begin {
             Some(id) => (Maker::Session(id), sessions(host).standing(id)?.session.key),
             None => (Maker::Agent, record(host, self.key.as_deref())?.id),
         };
+        if let Maker::Session(id) = maker {
+            sessions(host).count(id)?;
+        }
         let (policy, limits) = (self.scope.policy()?, self.scope.limits(host.now()));
         make(host, NewSession { name: None, key, policy, limits, asks: self.asks }, maker)
     }

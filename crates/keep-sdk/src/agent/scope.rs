@@ -76,6 +76,9 @@ impl Preset {
 /// articles. Not the profile, the contacts, the relays, deletions or signing in.
 const COMMON_KINDS: [u16; 7] = [1, 6, 7, 16, 1111, 9734, 30023];
 
+/// The longest scope, as JSON in bytes.
+const MAX_SCOPE: usize = 16 * 1024;
+
 /// What happens to what a scope does not cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -143,6 +146,7 @@ impl SessionScope {
     }
 
     pub(crate) fn policy(&self) -> Result<Policy, Fault> {
+        self.check_size()?;
         let operations = self.operations()?;
         let (signing, plain): (Vec<_>, Vec<_>) =
             operations.into_iter().partition(|operation| *operation == Operation::SignEvent);
@@ -164,6 +168,16 @@ impl SessionScope {
         }
         let name = if self.operations.is_some() { "custom" } else { self.preset.as_str() };
         Ok(Policy { name: name.to_owned(), rules, spend: self.spend.clone(), ..Policy::default() })
+    }
+
+    /// A scope is kept, and read with every use of its session: it must not be as long as somebody likes.
+    fn check_size(&self) -> Result<(), Fault> {
+        let size = serde_json::to_vec(self).map(|json| json.len()).unwrap_or(usize::MAX);
+        if size <= MAX_SCOPE {
+            return Ok(());
+        }
+        Err(Fault::new(ErrorCode::InvalidInput, format!("the scope has more than {MAX_SCOPE} bytes"))
+            .with_hint("name fewer kinds, operations or addresses"))
     }
 
     /// The same, with amounts asked about that nobody bounded: for what the owner grants.
