@@ -140,10 +140,13 @@ pub enum Bitcoin {
         #[arg(long, value_name = "URL")]
         esplora: String,
     },
-    /// Show or change the limits on spending with a key
+    /// Show or change the limits on spending with a key or a group
     ///
-    /// They hold for everybody who uses the key, you included. What is not named stays as it is.
+    /// They hold for everybody who uses it, you included. What is not named stays as it is.
     Limits {
+        /// The threshold key that is limited, instead of a key: its name, npub or public key in hex
+        #[arg(long, value_name = "GROUP")]
+        group: Option<String>,
         /// The most that may leave with one transaction, fee included; none lifts the limit
         #[arg(long, value_name = "SATS")]
         per_transaction: Option<Amount>,

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use keep_sdk::frost::ProposalView;
+use keep_sdk::{ErrorCode, Fault};
 
 /// Threshold keys: any t of n shares sign, t−1 cannot.
 #[derive(Debug, Subcommand)]
@@ -169,6 +171,15 @@ pub struct Import {
     /// Let shares of a later epoch take the place of those that are here
     #[arg(long)]
     pub replace: bool,
+    /// Even if nothing proves that they are the group's: you vouch for them, and the shares here are deleted
+    #[arg(long, requires = "replace")]
+    pub unproved: bool,
+    /// Take device keys of other members that are not known here on the word of whoever made the shares
+    #[arg(long)]
+    pub trust_roster: bool,
+    /// Do not ask
+    #[arg(long, requires = "unproved")]
+    pub yes: bool,
     /// A file with the shares' passphrase; without it, KEEP_PASSPHRASE, or you are asked
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
@@ -206,9 +217,62 @@ pub struct Together {
     /// The members that sign from here; without it, as many as are needed
     #[arg(long, value_name = "INDEX", value_delimiter = ',')]
     pub signers: Vec<u16>,
-    /// Agree to what is proposed without asking
+    /// Agree to whatever is proposed without asking
     #[arg(long, requires = "interactive")]
     pub yes: bool,
+    /// Agree without asking to what is of this kind only: event, event:1,7 or raw; may be given several times
+    #[arg(long, value_name = "WHAT", requires = "interactive")]
+    pub allow: Vec<Allowed>,
+    /// Take part only in what these members propose
+    #[arg(long, value_name = "INDEX", value_delimiter = ',', requires = "interactive")]
+    pub from: Vec<u16>,
+}
+
+/// What a co-signer may have signed without asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowed {
+    /// Nostr events of these kinds; of any kind if there are none.
+    Events(Vec<u16>),
+    /// Bytes whose meaning nobody checked.
+    Raw,
+}
+
+impl std::str::FromStr for Allowed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "raw" => Ok(Self::Raw),
+            None if text == "event" => Ok(Self::Events(Vec::new())),
+            Some(("event", kinds)) => {
+                let kinds: Result<Vec<u16>, _> = kinds.split(',').map(str::parse).collect();
+                kinds.map(Self::Events).map_err(|_| "kinds are numbers, as in event:1,7".to_owned())
+            }
+            _ => Err("give event, event:1,7 or raw".to_owned()),
+        }
+    }
+}
+
+impl Together {
+    /// Whether the owner has agreed to proposals of this kind beforehand.
+    pub fn allows(&self, view: &ProposalView) -> bool {
+        self.allow.iter().any(|allowed| match allowed {
+            Allowed::Events(kinds) => {
+                let kind = view.event_kind;
+                kind.is_some_and(|kind| kinds.is_empty() || kinds.contains(&kind))
+            }
+            Allowed::Raw => view.kind == "raw",
+        })
+    }
+
+    /// Refuses proposals of others than the members that the owner named.
+    pub fn expect_from(&self, member: u16) -> Result<(), Fault> {
+        if self.from.is_empty() || self.from.contains(&member) {
+            return Ok(());
+        }
+        let message = format!("member {member} proposes this, and you take part in what others propose");
+        Err(Fault::new(ErrorCode::RefusedByPolicy, message).with_hint("see --from"))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -237,6 +301,11 @@ pub struct SignPsbt {
     /// The network: mainnet, testnet3, testnet4, signet or regtest
     #[arg(long, default_value = "mainnet")]
     pub network: String,
+    /// Take part in what another holder proposes: it must be about this very transaction
+    #[arg(long, requires = "interactive")]
+    pub join: bool,
+    #[command(flatten)]
+    pub together: Together,
     /// Also make the transaction that can be sent
     #[arg(long)]
     pub finalize: bool,

@@ -20,6 +20,15 @@ pub(crate) fn verify_strict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]
     if expected.compress().as_bytes() == r_bytes { Ok(()) } else { Err(FrostError::BadSignature) }
 }
 
+/// Whether these bytes have the form of a signature: R a point, S reduced. Nothing is verified.
+pub(crate) fn may_be_signature(bytes: &[u8; 64]) -> bool {
+    let (r, s) = bytes.split_at(32);
+    let point = <[u8; 32]>::try_from(r).ok().and_then(|r| CompressedEdwardsY(r).decompress());
+    let scalar =
+        <[u8; 32]>::try_from(s).ok().and_then(|s| Option::<Scalar>::from(Scalar::from_canonical_bytes(s)));
+    point.is_some() && scalar.is_some()
+}
+
 fn strict_point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     let point = CompressedEdwardsY(*bytes).decompress()?;
     (point.compress().as_bytes() == bytes && !point.is_small_order()).then_some(point)

@@ -49,6 +49,28 @@ pub enum FrostError {
     /// The same key and epoch, but shared out in another way (a second split of one key).
     #[error("this belongs to another sharing of the same key: its shares do not combine with this group's")]
     WrongSharing,
+    /// Shares of a later epoch, where the owner did not ask for them.
+    #[error("this is of epoch {found}, the group is at epoch {expected} here: it was renewed since")]
+    LaterEpoch {
+        /// The group's epoch here.
+        expected: u32,
+        /// The epoch that came.
+        found: u32,
+    },
+    /// Shares of a later epoch of which nothing shows that they are the group's.
+    #[error(
+        "nothing proves that these are the group's next shares: anybody who knows the public key could have made them up"
+    )]
+    Unproved,
+    /// A group's word for its sharing that does not verify.
+    #[error("the group's signature over its new shares is not valid")]
+    NotEndorsed,
+    /// Shares that came with other parameters than a renewal keeps.
+    #[error("a renewal does not change {0}; this does")]
+    Changed(&'static str),
+    /// A roster that names device keys which are not known here.
+    #[error("it brings device keys for {} that are not known here", list(.0))]
+    StrangeDevices(Vec<Index>),
     /// A message of another session.
     #[error("this message belongs to another session")]
     WrongSession,
@@ -220,12 +242,14 @@ impl FrostError {
     const fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownMember(_) => ErrorCode::NotFound,
-            Self::MustReshare => ErrorCode::RefusedByPolicy,
+            Self::MustReshare | Self::Unproved | Self::StrangeDevices(_) => ErrorCode::RefusedByPolicy,
             Self::WrongPassphrase => ErrorCode::WrongPassphrase,
             Self::NewerVersion { .. } => ErrorCode::FormatTooNew,
-            Self::Tampered | Self::InconsistentGroup | Self::ShareMismatch(_) | Self::OwnShareInvalid => {
-                ErrorCode::Integrity
-            }
+            Self::Tampered
+            | Self::InconsistentGroup
+            | Self::ShareMismatch(_)
+            | Self::NotEndorsed
+            | Self::OwnShareInvalid => ErrorCode::Integrity,
             Self::Cheaters(_)
             | Self::ShareMissing(_)
             | Self::NotAuthentic(_)
@@ -252,6 +276,14 @@ impl FrostError {
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),
             Self::NoDeviceKey(_) => Some("refresh the group, or import shares that carry a roster"),
+            Self::LaterEpoch { .. } => Some("with --replace the older shares here are deleted"),
+            Self::Unproved => Some(
+                "import shares of at least the threshold at once, or a share that was exported by the vault which ran \
+                 `keep frost refresh`; with --unproved you vouch for it yourself",
+            ),
+            Self::StrangeDevices(_) => Some(
+                "whoever made this could speak for these members; if you know that the keys are theirs, add --trust-roster",
+            ),
             Self::LegacySignature => Some("sign the file again without -l, or allow legacy signatures"),
             _ => None,
         }

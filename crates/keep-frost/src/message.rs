@@ -92,12 +92,10 @@ impl Message {
             }
             Self::TrustedComment { comment, .. } => crate::minisign::check_trusted_comment(comment),
             Self::Raw(bytes) if bytes.len() > MAX_RAW => Err(FrostError::Message("it is longer than 1 MiB")),
-            // The signature would also be that of a file with this digest (BLAKE2b-512), which nobody was shown.
-            Self::Raw(bytes) if group.suite() == Suite::Ed25519 && bytes.len() == 64 => {
-                Err(FrostError::Message(
-                    "64 bytes may be the digest of a file; sign the file itself with `keep sign`",
-                ))
+            Self::Raw(bytes) if crate::endorsement::is_reserved(bytes) => {
+                Err(FrostError::Message("only a renewal says this about a group's shares"))
             }
+            Self::Raw(bytes) if group.suite() == Suite::Ed25519 => crate::minisign::check_raw(bytes),
             Self::FileDigest(_) | Self::Raw(_) => Ok(()),
         }
     }

@@ -20,7 +20,8 @@ fn pass(text: &str) -> SecretText {
 
 fn export(dealt: &dealer::Dealt, at: usize) -> ShareExport {
     let device = Some(&dealt.devices[at]);
-    ShareExport::seal(&dealt.group, &dealt.shares[at], device, &pass("correct"), cheap(), &mut OsRng).unwrap()
+    ShareExport::seal(&dealt.group, &dealt.shares[at], device, None, &pass("correct"), cheap(), &mut OsRng)
+        .unwrap()
 }
 
 #[test]
@@ -52,12 +53,14 @@ fn groups_without_roster_export_too() {
     let mut parts = dealt.group.clone().into_parts();
     parts.members.iter_mut().for_each(|m| m.device = None);
     let bare = Group::try_from(parts).unwrap();
-    let export = ShareExport::seal(&bare, &dealt.shares[0], None, &pass("p"), cheap(), &mut OsRng).unwrap();
+    let export =
+        ShareExport::seal(&bare, &dealt.shares[0], None, None, &pass("p"), cheap(), &mut OsRng).unwrap();
     assert_eq!(export.open(&pass("p")).unwrap().group, bare);
     let wrong = ShareExport::seal(
         &dealt.group,
         &dealt.shares[0],
         Some(&dealt.devices[1]),
+        None,
         &pass("p"),
         cheap(),
         &mut OsRng,
@@ -84,7 +87,8 @@ fn wrong_passphrase_and_edits_have_their_own_errors() {
     assert_eq!(export.open(&pass("wrong")).unwrap_err(), FrostError::WrongPassphrase);
     // The same passphrase in another Unicode form is the same passphrase.
     let composed =
-        ShareExport::seal(&dealt.group, &dealt.shares[0], None, &pass("é"), cheap(), &mut OsRng).unwrap();
+        ShareExport::seal(&dealt.group, &dealt.shares[0], None, None, &pass("é"), cheap(), &mut OsRng)
+            .unwrap();
     composed.open(&pass("e\u{301}")).unwrap();
 
     let bytes = export.to_bytes();
@@ -143,4 +147,32 @@ fn the_text_shows_no_secret() {
     let bytes = export.to_bytes();
     assert!(!bytes.windows(32).any(|w| w == secret || w == dealt.devices[0].expose()));
     assert!(!format!("{export:?}").contains(&hex::encode(secret)));
+}
+
+#[test]
+fn a_renewed_group_speaks_for_its_shares() {
+    for suite in [Suite::Secp256k1Tr, Suite::Ed25519] {
+        let dealt = dealer::generate(suite, 2, 3, &mut OsRng).unwrap();
+        let all: Vec<&SecretShare> = dealt.shares.iter().collect();
+        let keep: std::collections::BTreeSet<Index> = dealt.group.indices().collect();
+        let (next, fresh) = dealer::refresh(&dealt.group, &all, &keep, &mut OsRng).unwrap();
+        let new: Vec<&SecretShare> = fresh.iter().collect();
+        let (word, burns) = Endorsement::sign(&next, &new, &mut OsRng).unwrap();
+        assert_eq!(burns.len(), 2);
+        let seal = |word| ShareExport::seal(&next, new[0], None, Some(word), &pass("p"), cheap(), &mut OsRng);
+        let opened = seal(&word).unwrap().open(&pass("p")).unwrap();
+        assert_eq!((opened.endorsement, opened.group.epoch()), (Some(word), 1));
+        // It is about this very sharing, and of this very key.
+        assert_eq!(word.check(&dealt.group), Err(FrostError::NotEndorsed));
+        let (other, _) = dealer::refresh(&dealt.group, &all, &keep, &mut OsRng).unwrap();
+        assert_eq!(word.check(&other), Err(FrostError::NotEndorsed));
+        let (old, _) = Endorsement::sign(&dealt.group, &all, &mut OsRng).unwrap();
+        assert_eq!(seal(&old).unwrap_err(), FrostError::NotEndorsed);
+        let few = Endorsement::sign(&next, &new[..1], &mut OsRng).unwrap_err();
+        assert_eq!(few, FrostError::TooFewSigners { need: 2, have: 1 });
+        // And nobody gets the same bytes signed as a message.
+        let bytes = [b"keep frost: these are the next shares of this key: ".as_slice(), &[7; 32]].concat();
+        let raw = sign::Proposal::new(&next, KeySpec::plain(), Message::Raw(bytes), &mut OsRng).unwrap_err();
+        assert!(raw.to_string().contains("only a renewal says this"), "{raw}");
+    }
 }

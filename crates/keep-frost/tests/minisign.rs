@@ -153,3 +153,28 @@ fn comments_have_limits_and_the_suite_matters() {
     );
     assert!(Release::new(&ed, [0; 64], "x", Some("c".repeat(MAX_COMMENT + 1))).is_err());
 }
+
+/// One key signs releases and messages: no message may be taken for the comment of a release that it never saw.
+#[test]
+fn raw_messages_are_no_part_of_a_release() {
+    let dealt = dealer::generate(Suite::Ed25519, 2, 3, &mut OsRng).unwrap();
+    let shares: Vec<&SecretShare> = dealt.shares.iter().collect();
+    let propose =
+        |bytes: Vec<u8>| sign::Proposal::new(&dealt.group, KeySpec::plain(), Message::Raw(bytes), &mut OsRng);
+    let release = Release::new(&dealt.group, digest(b"a file"), "version 1", None).unwrap();
+    let (file, _) = sign_release_local(&dealt.group, &shares, release, &mut OsRng).unwrap();
+    let signature: SignatureFile = file.to_text().parse().unwrap();
+    let line = signature.to_text().lines().nth(1).unwrap().to_owned();
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(line).unwrap();
+    let of_file = &bytes[10..];
+    for comment in [b"version 2".as_slice(), b"\xff\xfe not text", b"x", &[b'y'; 20_000]] {
+        let refused = propose([of_file, comment].concat()).unwrap_err();
+        assert!(refused.to_string().contains("trusted comment"), "{refused}");
+    }
+    assert!(propose(of_file.to_vec()).unwrap_err().to_string().contains("digest of a file"));
+    // What no verifier reads as a comment, and ordinary texts of any length, are signed.
+    for harmless in [[of_file, b"two\nlines"].concat(), vec![b'a'; 65], vec![b' '; 200], vec![0xff; 100]] {
+        assert!(propose(harmless).is_ok());
+    }
+}

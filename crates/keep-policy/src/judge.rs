@@ -161,9 +161,11 @@ pub(crate) fn within(
     now: Timestamp,
     judge: impl FnOnce(Request, bool) -> Verdict,
 ) -> Verdict {
-    let repeat = basis == Basis::Recorded;
-    let Some((facts, purse)) = request.intent.spend().cloned().zip(purse).filter(|_| !repeat) else {
-        return judge(request, false);
+    let Some(purse) = purse.filter(|_| basis != Basis::Recorded) else { return judge(request, false) };
+    let Some(facts) = request.intent.spend().cloned() else {
+        // Where there are limits, nothing is signed that may be a transaction which nobody has seen.
+        let unseen = request.intent.may_spend_unseen() && !purse.limits.is_empty();
+        return if unseen { deny(request, Overspend::Unseen.into()) } else { judge(request, false) };
     };
     if let Err(overspend) = purse.limits.check(&facts, purse.spent, now) {
         return deny(request, overspend.into());

@@ -1,7 +1,8 @@
 //! What a person is shown.
 
 use keep_types::{
-    DisplayText, KeyId, MessageFacts, Operation, Origin, PublicKey, Request, SpendFacts, Tag, Timestamp,
+    DisplayText, Intent, KeyId, MessageFacts, Operation, Origin, PublicKey, Request, SpendFacts, Tag,
+    Timestamp,
 };
 
 use crate::{Approval, Grant, kind_name};
@@ -25,7 +26,7 @@ pub struct Prompt {
     pub created_at: Option<Timestamp>,
     /// The tags of the event.
     pub tags: Vec<Vec<DisplayText>>,
-    /// The content of the event (not the plaintext of an encryption).
+    /// The content of the event (not the plaintext of an encryption), or what else the shares of a group are used for.
     pub content: DisplayText,
     /// The other side of an encryption or decryption.
     pub peer: Option<PublicKey>,
@@ -74,7 +75,12 @@ impl Prompt {
             kind: request.intent.kind(),
             created_at: event.map(|e| Timestamp::from_secs(e.created_at.as_secs())),
             tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
-            content: DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
+            content: match &request.intent {
+                Intent::Group(usage) if event.is_none() => {
+                    DisplayText::truncated(&usage.describe(), MAX_SHOWN)
+                }
+                _ => DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
+            },
             peer: request.intent.peer().copied(),
             spend: request.intent.spend().cloned(),
             message: request.intent.message().cloned(),

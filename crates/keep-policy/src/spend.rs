@@ -59,6 +59,9 @@ pub enum Overspend {
     /// What leaves cannot be told.
     #[error("the transaction does not say how much leaves, and there is a limit on it")]
     UnknownAmount,
+    /// What is to be signed may be a transaction, and nothing of it can be seen.
+    #[error("32 raw bytes may be the hash of a transaction, and there are limits on what may be spent")]
+    Unseen,
     /// The signature would leave the outputs open to change.
     #[error("the signature would not fix where the coins go, and there is a limit on it")]
     OpenOutputs,

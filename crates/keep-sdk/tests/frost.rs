@@ -10,14 +10,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keep_sdk::frost::{
-    Frost, GroupKey, GroupView, OwnRelease, PublicInput, ShareForm, StepView, Suite, ToSign, hash_file,
-    verify_file, verify_message,
+    Frost, GroupKey, GroupView, ImportOptions, OwnRelease, PsbtToSign, PublicInput, ShareForm, StepView,
+    Suite, ToSign, hash_file, verify_file, verify_message,
 };
 use keep_sdk::{
     ErrorCode, EventTemplate, Fault, Home, KdfCost, Keep, Name, Options, SecretInput, SecretText,
 };
 
 const CHEAP: KdfCost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+const REPLACE: ImportOptions = ImportOptions { replace: true, unproved: false, trust_roster: false };
 const EXPORT: Option<(u32, u8, u8)> = Some((8192, 1, 1));
 
 struct World(tempfile::TempDir);
@@ -65,7 +66,12 @@ fn export(from: &Frost, group: &GroupView, index: u16) -> String {
 }
 
 fn import(into: &Frost, text: &str) -> Result<GroupView, Fault> {
-    let imported = into.import(text.to_owned().into(), Some(share_passphrase()), name("moved"), false);
+    let imported = into.import(
+        text.to_owned().into(),
+        Some(share_passphrase()),
+        name("moved"),
+        ImportOptions::default(),
+    );
     imported.map(|view| view.group)
 }
 
@@ -102,7 +108,7 @@ fn a_group_signs_what_it_is_asked() {
     for suite in [Suite::Secp256k1Tr, Suite::Ed25519] {
         let group = frost.generate(name(suite.as_str()), suite, 2, 3).unwrap();
         assert_eq!((group.threshold, group.shares.clone(), group.epoch), (2, vec![1, 2, 3], 0));
-        for message in [b"".as_slice(), b"hello", &[7; 32], &[9; 1000]] {
+        for message in [b"".as_slice(), b"hello", &[7; 32], &[255; 1000]] {
             let signature = frost.sign(Some(&group.npub), raw(message), plain(), vec![1, 3]).unwrap();
             verified(&group, message, &signature.signature);
             assert_eq!(signature.signers, [1, 3]);
@@ -183,7 +189,7 @@ fn shares_move_between_vaults_and_misuse_has_its_own_message() {
         let passphrase = Some(passphrase.to_owned().into());
         other
             .frost()
-            .import(text.to_owned().into(), passphrase, None, false)
+            .import(text.to_owned().into(), passphrase, None, ImportOptions::default())
             .unwrap_err()
             .message()
             .to_owned()
@@ -250,7 +256,9 @@ fn an_old_epoch_is_refused_by_whoever_saw_the_refresh() {
     let new = export(&frost, &next, 2);
     let newer = import(&other.frost(), &new).unwrap_err();
     assert!(newer.hint().contains("--replace"), "{newer:?}");
-    let replaced = other.frost().import(new.into(), Some(share_passphrase()), None, true).unwrap().group;
+    let replaced = other.frost().import(new.into(), Some(share_passphrase()), None, REPLACE).unwrap();
+    assert_eq!(replaced.proof.as_deref(), Some("endorsed"));
+    let replaced = replaced.group;
     assert_eq!((replaced.epoch, replaced.shares), (1, vec![2]));
     assert_eq!(import(&other.frost(), &old).unwrap_err().message(), refused.message());
 }
@@ -268,7 +276,7 @@ fn groups_of_other_software_sign_or_must_be_re_shared() {
     let fields: serde_json::Map<String, serde_json::Value> =
         kept.iter().map(|field| ((*field).to_owned(), material[*field].clone())).collect();
     let text = serde_json::to_string(&fields).unwrap();
-    let view = frost.import(text.into(), None, name("bip445"), false).unwrap();
+    let view = frost.import(text.into(), None, name("bip445"), ImportOptions::default()).unwrap();
     assert_eq!(view.imported[..2], [1, 2]);
     let signature = frost.sign(Some("bip445"), raw(b"hello"), plain(), vec![]).unwrap();
     verified(&view.group, b"hello", &signature.signature);
@@ -549,7 +557,12 @@ fn a_group_spends_from_its_xpub() {
         }
         let text = PsbtFile::new(psbt).unwrap().write_as(Encoding::Base64);
         let text = String::from_utf8(text).unwrap();
-        let signed = frost.sign_psbt(Some(&group.name), text.clone(), Network::Mainnet, true).unwrap();
+        let psbt = |group: &str| PsbtToSign {
+            group: Some(group.to_owned()),
+            psbt: text.clone(),
+            network: Network::Mainnet,
+        };
+        let signed = frost.sign_psbt(psbt(&group.name), true, vec![]).unwrap();
         assert_eq!((signed.signatures, signed.complete), (2, true));
         let raw = hex::decode(signed.transaction.unwrap()).unwrap();
         let transaction: Transaction = consensus::deserialize(&raw).unwrap();
@@ -566,7 +579,7 @@ fn a_group_spends_from_its_xpub() {
             secp256k1::SECP256K1.verify_schnorr(&signature, &message, &key).unwrap();
         }
         let other = frost.generate(name(&format!("other{n}")), Suite::Secp256k1Tr, 2, 2).unwrap();
-        let foreign = frost.sign_psbt(Some(&other.name), text, Network::Mainnet, false).unwrap_err();
+        let foreign = frost.sign_psbt(psbt(&other.name), false, vec![]).unwrap_err();
         assert_ne!(foreign.code(), ErrorCode::Bug, "{foreign}");
     }
 }

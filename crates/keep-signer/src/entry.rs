@@ -52,6 +52,11 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
                 None => entry.subject(sign.session),
             }
         }
+        GroupUse::Spend(spend) => {
+            let shared = spend.parts.iter().any(|part| part.package.is_some());
+            let part = if shared { ", signature shares for others" } else { "" };
+            entry.subject(spend.spend.txid()).reason(format!("{}{part}", of_spend(spend.spend.facts())))
+        }
         GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
             entry.reason(format!("member {index}"))
         }

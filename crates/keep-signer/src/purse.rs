@@ -10,9 +10,9 @@ pub(crate) struct Purse {
 }
 
 impl Purse {
-    /// Reads them. `None` when the request spends nothing, or the owner set no limits on its key.
+    /// Reads them. `None` when the request cannot spend, or the owner set no limits on its key.
     pub(crate) fn open(tx: &mut Tx<'_, '_>, request: &Request) -> Result<Option<Self>, VaultError> {
-        if request.intent.spend().is_none() {
+        if request.intent.spend().is_none() && !request.intent.may_spend_unseen() {
             return Ok(None);
         }
         let place = tx.locate::<WalletRow>(&WalletRow::spending_key(request.key));

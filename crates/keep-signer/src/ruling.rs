@@ -122,6 +122,9 @@ impl Nonces {
         let nonces = match &request.intent {
             Intent::Group(usage) => match &**usage {
                 GroupUse::Sign(sign) => sign.nonces.clone(),
+                GroupUse::Spend(spend) => {
+                    spend.parts.iter().flat_map(|part| part.nonces.iter().copied()).collect()
+                }
                 GroupUse::ExportShare { .. }
                 | GroupUse::Recover
                 | GroupUse::Refresh { .. }

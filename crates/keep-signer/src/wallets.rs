@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{SpendLimits, Spent};
 use keep_types::{ErrorCode, Fault, KeyId, Origin, RecordId};
-use keep_vault::{KeyRecord, Spending, Tx, Vault, VaultError, WalletAccount, WalletRow};
+use keep_vault::{GroupRecord, KeyRecord, Spending, Tx, Vault, VaultError, WalletAccount, WalletRow};
 
 /// Which account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,13 +126,15 @@ impl Wallets {
         Ok(pending.wait()?.0)
     }
 
-    /// Sets the owner's limits on spending with `key`. What was spent stays counted. Durable when this returns.
+    /// Sets the owner's limits on spending with `key`, which may be a group. What was spent stays counted. Durable when this returns.
     ///
     /// # Errors
     /// [`VaultError::NoSuchKey`]; when the store cannot be written.
     pub fn set_limits(&self, key: KeyId, limits: SpendLimits) -> Result<Spending, VaultError> {
         let pending = self.vault.submit(move |tx| {
-            expect_key(tx, key)?;
+            if tx.get::<GroupRecord>(&GroupRecord::place(key))?.is_none() {
+                expect_key(tx, key)?;
+            }
             let place = tx.locate::<WalletRow>(&WalletRow::spending_key(key));
             let spent = match tx.get::<WalletRow>(&place)? {
                 Some(WalletRow::Spending(spending)) => spending.spent,

@@ -21,6 +21,8 @@ pub enum Answer {
     Signature(Box<[u8; 64]>),
     /// Signature shares (32 bytes each) of members of a group.
     SignatureShares(Vec<(u16, [u8; 32])>),
+    /// The same for each signature of a transaction.
+    SpendShares(Vec<Vec<(u16, [u8; 32])>>),
     /// A share of a group as a record, with its device key.
     Share(SecretBytes),
     /// A step of a ceremony among vaults.

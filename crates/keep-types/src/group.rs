@@ -2,7 +2,7 @@
 
 use nostr::UnsignedEvent;
 
-use crate::{DisplayText, Name};
+use crate::{DisplayText, InspectedSpend, Name};
 
 /// What a group signs, decoded. Policy judges this value, and the vault signs nothing else.
 #[derive(Debug, Clone)]
@@ -75,11 +75,33 @@ pub struct GroupSign {
     pub package: Option<Vec<u8>>,
 }
 
+/// A Bitcoin transaction that a group signs, or this vault's part of it. It is judged once, as a whole.
+#[derive(Debug)]
+pub struct GroupSpend {
+    /// The transaction, inspected as the owner of the group's wallet.
+    pub spend: Box<dyn InspectedSpend>,
+    /// One session for each signature that it needs, in their order.
+    pub parts: Vec<SpendPart>,
+}
+
+/// One of the signatures of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpendPart {
+    /// The session whose nonces are used up.
+    pub session: [u8; 32],
+    /// The ids of the nonces, as in [`GroupSign::nonces`].
+    pub nonces: Vec<[u8; 32]>,
+    /// As in [`GroupSign::package`]; all parts have one, or none has.
+    pub package: Option<Vec<u8>>,
+}
+
 /// A use of the shares of a group. The request's key is the group, for [`Split`](Self::Split) the key that is split.
 #[derive(Debug)]
 pub enum GroupUse {
     /// Sign.
     Sign(GroupSign),
+    /// Sign a Bitcoin transaction.
+    Spend(GroupSpend),
     /// Hand a share out.
     ExportShare {
         /// Whose.
@@ -120,6 +142,36 @@ pub enum GroupUse {
         /// How many members there are.
         members: u16,
     },
+}
+
+impl GroupUse {
+    /// What is done, for the person who is asked whether it may be. Empty where an event or a transaction says it better.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Sign(sign) => match &sign.message {
+                GroupMessage::Event(_) => String::new(),
+                GroupMessage::FileDigest(digest) => {
+                    format!("a file with BLAKE2b-512 {}", hex::encode(&**digest))
+                }
+                GroupMessage::TrustedComment { comment, .. } => format!("the trusted comment: {comment}"),
+                GroupMessage::Raw(bytes) => {
+                    format!("{} raw bytes, whose meaning is not known: {}", bytes.len(), hex::encode(bytes))
+                }
+            },
+            Self::Spend(_) => String::new(),
+            Self::ExportShare { index } => format!("the share of member {index} is handed out"),
+            Self::Recover => "the whole secret key is handed out".to_owned(),
+            Self::Refresh { keep } => format!("all shares are renewed; {} members keep one", keep.len()),
+            Self::RefreshStep { .. } => "a step of a renewal of the shares among vaults".to_owned(),
+            Self::Repair { index } => format!("the share of member {index} is made again"),
+            Self::RepairStep { index, .. } => {
+                format!("help another vault to make the share of member {index} again")
+            }
+            Self::Split { name, threshold, members } => {
+                format!("the key becomes the group {name}, {threshold} of {members}")
+            }
+        }
+    }
 }
 
 /// What a step of a ceremony among vaults gives.

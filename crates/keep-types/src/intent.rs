@@ -7,8 +7,8 @@ use nostr::{Kind, PublicKey, Tag, Tags, UnsignedEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ErrorCode, Fault, GroupMessage, GroupUse, InspectedMessage, InspectedSpend, MessageFacts, SecretBytes,
-    SecretText, SpendFacts, event_id,
+    ErrorCode, Fault, GroupMessage, GroupSign, GroupUse, InspectedMessage, InspectedSpend, MessageFacts,
+    SecretBytes, SecretText, SpendFacts, event_id,
 };
 
 /// Which payload encryption.
@@ -394,7 +394,20 @@ impl Intent {
 
     /// What the transaction to be signed does, if this signs one.
     pub fn spend(&self) -> Option<&SpendFacts> {
-        if let Self::SignPsbt(spend) = self { Some(spend.facts()) } else { None }
+        match self {
+            Self::SignPsbt(spend) => Some(spend.facts()),
+            Self::Group(usage) => match &**usage {
+                GroupUse::Spend(spend) => Some(spend.spend.facts()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether this signs bytes that may be the hash of a transaction, of which nothing can be told.
+    pub fn may_spend_unseen(&self) -> bool {
+        let Self::Group(usage) = self else { return false };
+        matches!(&**usage, GroupUse::Sign(GroupSign { message: GroupMessage::Raw(bytes), .. }) if bytes.len() == 32)
     }
 
     /// What the message to be signed says, if this signs one (BIP-322).
@@ -409,6 +422,7 @@ impl GroupUse {
         match self {
             Self::Sign(sign) if matches!(sign.message, GroupMessage::Event(_)) => Operation::SignEvent,
             Self::Sign(_) => Operation::FrostSign,
+            Self::Spend(_) => Operation::SignPsbt,
             Self::ExportShare { .. } => Operation::ShareExport,
             Self::Recover => Operation::GroupRecover,
             Self::Refresh { .. } | Self::RefreshStep { .. } => Operation::GroupRefresh,
@@ -426,7 +440,8 @@ impl GroupUse {
                     None
                 }
             },
-            Self::ExportShare { .. }
+            Self::Spend(_)
+            | Self::ExportShare { .. }
             | Self::Recover
             | Self::Refresh { .. }
             | Self::RefreshStep { .. }

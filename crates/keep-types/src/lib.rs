@@ -36,7 +36,9 @@ pub use answer::{Answer, SignedPsbt};
 pub use display::DisplayText;
 pub use error::{Blame, ErrorCode, Fault};
 pub use event_id::event_id;
-pub use group::{CeremonyStep, GroupKeyPath, GroupMessage, GroupSign, GroupTweak, GroupUse};
+pub use group::{
+    CeremonyStep, GroupKeyPath, GroupMessage, GroupSign, GroupSpend, GroupTweak, GroupUse, SpendPart,
+};
 pub use id::{EndpointId, IdError, JobId, KeyId, RecordId, RequestId, Revision, SessionId, VaultId};
 pub use intent::{EventTemplate, Intent, IntentError, Operation, Scheme, V3Use};
 pub use name::{Name, NameError};

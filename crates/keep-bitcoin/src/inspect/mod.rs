@@ -99,6 +99,16 @@ impl Inspection {
         self.view.warnings.iter().filter(|warning| warning.severity == Severity::Danger).cloned().collect()
     }
 
+    /// As the owner of which accounts it was inspected.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// As the owner of which identity key it was inspected, if of one.
+    pub const fn identity(&self) -> Option<XOnlyPublicKey> {
+        self.identity
+    }
+
     /// The PSBT.
     pub const fn file(&self) -> &PsbtFile {
         &self.file

@@ -37,6 +37,27 @@ pub(crate) fn check_trusted_comment(comment: &str) -> Result<(), FrostError> {
     Ok(())
 }
 
+/// Whether the signature over raw bytes could never be taken for one that minisign makes. Under one key, a signature over
+/// 64 bytes is that of a file with this BLAKE2b-512, and one over a signature with a text behind it is that of a trusted
+/// comment; nobody was shown that file or comment.
+pub(crate) fn check_raw(bytes: &[u8]) -> Result<(), FrostError> {
+    let Some((signature, comment)) = bytes.split_first_chunk::<64>() else { return Ok(()) };
+    if comment.is_empty() {
+        return Err(FrostError::Message(
+            "64 bytes may be the digest of a file; sign the file itself with `keep sign`",
+        ));
+    }
+    // Some verifiers take any line as a comment, however long and in whatever encoding.
+    let is_a_line = !comment.contains(&b'\n');
+    if is_a_line && crate::ed25519::may_be_signature(signature) {
+        return Err(FrostError::Message(
+            "it reads as a signature with a comment behind it, which minisign would take for a trusted comment; sign \
+             the file itself with `keep sign`",
+        ));
+    }
+    Ok(())
+}
+
 fn check_comment(comment: &str) -> Result<(), FrostError> {
     if comment.len() > MAX_COMMENT {
         return Err(FrostError::Message("the untrusted comment is longer than 1 KiB"));

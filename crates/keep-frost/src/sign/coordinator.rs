@@ -173,7 +173,7 @@ impl<'g> Coordinator<'g> {
     }
 }
 
-fn encode<C: Curve>(signature: &frost_core::Signature<C>) -> Result<Signature, FrostError> {
+pub(crate) fn encode<C: Curve>(signature: &frost_core::Signature<C>) -> Result<Signature, FrostError> {
     let bytes = signature.serialize().map_err(|_| FrostError::Internal("signature"))?;
     Ok(Signature::from_bytes(bytes.try_into().map_err(|_| FrostError::Internal("signature"))?))
 }

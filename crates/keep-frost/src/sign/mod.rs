@@ -12,6 +12,9 @@ pub use local::{LocalSession, sign_local};
 pub use proposal::{Package, Partial, Proposal};
 pub use signer::{Committed, HeldShare, sign_pooled};
 
+pub(crate) use coordinator::encode;
+pub(crate) use signer::partial;
+
 use std::collections::BTreeMap;
 
 use frost_core::{SigningPackage, VerifyingKey};
@@ -19,7 +22,7 @@ use frost_core::{SigningPackage, VerifyingKey};
 use crate::suite::{Curve, element, identifier, with_curve};
 use crate::{Commitment, FrostError, Group, Index, KeySpec, Message, Signature, Suite};
 
-fn signing_package<C: Curve>(
+pub(crate) fn signing_package<C: Curve>(
     commitments: &BTreeMap<Index, Commitment>,
     message: &[u8],
 ) -> Result<SigningPackage<C>, FrostError> {

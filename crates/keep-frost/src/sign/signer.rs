@@ -117,7 +117,7 @@ pub(super) fn answer(
 }
 
 /// Signs with the nonces, which end here. With `verify` the result is checked as a coordinator would check it.
-pub(super) fn partial<C: Curve>(
+pub(crate) fn partial<C: Curve>(
     group: &Group,
     share: &SecretShare,
     spec: &KeySpec,

@@ -34,7 +34,7 @@ use super::kdf::KdfCost;
 use super::{bech32m_decode, bech32m_encode};
 use crate::group::{GroupParts, Member, Provenance, Status};
 use crate::suite::{Curve, element, identifier, point, with_curve};
-use crate::{DeviceKey, DevicePublic, FrostError, Group, Index, Point, SecretShare, Suite};
+use crate::{DeviceKey, DevicePublic, Endorsement, FrostError, Group, Index, Point, SecretShare, Suite};
 
 const WHAT: &str = "share export";
 const VERSION: u8 = 1;
@@ -81,23 +81,27 @@ pub struct Enrolment {
     /// The device key that the group's roster names for this index, if it has a roster. Whoever made the export knew
     /// it; replace it at first contact.
     pub device: Option<DeviceKey>,
+    /// The group's own word for this sharing, if it was renewed where the export was made. It was checked.
+    pub endorsement: Option<Endorsement>,
 }
 
 impl ShareExport {
-    /// Seals a share under a passphrase.
+    /// Seals a share under a passphrase, with the group's own word for its sharing if there is one.
     ///
     /// # Errors
-    /// Those of [`SecretShare::check`]; [`FrostError::NotAuthentic`] when `device` is not the roster's key for this
+    /// [`FrostError::NotEndorsed`]; those of [`SecretShare::check`]; [`FrostError::NotAuthentic`] when `device` is not the roster's key for this
     /// index; [`FrostError::Random`].
     pub fn seal(
         group: &Group,
         share: &SecretShare,
         device: Option<&DeviceKey>,
+        endorsement: Option<&Endorsement>,
         passphrase: &SecretText,
         cost: KdfCost,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<Self, FrostError> {
         share.check(group)?;
+        endorsement.map_or(Ok(()), |word| word.check(group))?;
         if device.is_some_and(|d| group.device(share.index()) != Ok(d.public())) {
             return Err(FrostError::NotAuthentic(share.index()));
         }
@@ -115,7 +119,7 @@ impl ShareExport {
         rng.try_fill_bytes(&mut nonce).map_err(|_| FrostError::Random)?;
         let stretched = cost.derive(passphrase, &salt)?;
         let mut export = Self { label, salt, check: stretched.check, nonce, sealed: Vec::new() };
-        let body = encode_body(group, share, device)?;
+        let body = encode_body(group, share, device, endorsement)?;
         let aad = export.header();
         export.sealed = cipher(&stretched.key)?
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: &body, aad: &aad })
@@ -163,7 +167,9 @@ impl ShareExport {
         if device.as_ref().is_some_and(|d| group.device(label.index) != Ok(d.public())) {
             return Err(FrostError::NotAuthentic(label.index));
         }
-        Ok(Enrolment { group, share, device })
+        let endorsement = body.endorsement.map(Endorsement::from_bytes);
+        endorsement.map_or(Ok(()), |word| word.check(&group))?;
+        Ok(Enrolment { group, share, device, endorsement })
     }
 
     fn header(&self) -> Vec<u8> {
@@ -346,17 +352,19 @@ struct Body {
     indices: Vec<Index>,
     shares: Vec<Point>,
     devices: Vec<Option<DevicePublic>>,
+    endorsement: Option<[u8; 64]>,
 }
 
 fn encode_body(
     group: &Group,
     share: &SecretShare,
     device: Option<&DeviceKey>,
+    endorsement: Option<&Endorsement>,
 ) -> Result<Zeroizing<Vec<u8>>, FrostError> {
-    let mut out = Zeroizing::new(Vec::with_capacity(256 + 80 * group.members().len()));
+    let mut out = Zeroizing::new(Vec::with_capacity(336 + 80 * group.members().len()));
     let mut e = Encoder::new(&mut *out);
     let mut write = || -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-        e.array(8)?.bytes(share.secret())?;
+        e.array(if endorsement.is_some() { 9 } else { 8 })?.bytes(share.secret())?;
         match device {
             Some(device) => e.bytes(device.expose())?,
             None => e.null()?,
@@ -371,6 +379,9 @@ fn encode_body(
         let shares: Vec<&Point> = first.map(|m| &m.verifying_share).collect();
         let devices: Vec<Option<DevicePublic>> = group.members().iter().map(|m| m.device).collect();
         e.encode(indices)?.encode(shares)?.encode(devices)?;
+        if let Some(endorsement) = endorsement {
+            e.bytes(endorsement.as_bytes())?;
+        }
         Ok(())
     };
     write().map_err(|_| FrostError::Internal(WHAT))?;
@@ -380,9 +391,11 @@ fn encode_body(
 impl Body {
     fn decode(d: &mut Decoder<'_>) -> Result<Self, minicbor::decode::Error> {
         let bad = || minicbor::decode::Error::message("body");
-        if d.array()? != Some(8) {
-            return Err(bad());
-        }
+        let endorsed = match d.array()? {
+            Some(8) => false,
+            Some(9) => true,
+            _ => return Err(bad()),
+        };
         let secret = Zeroizing::new(d.bytes()?.try_into().map_err(|_| bad())?);
         let optional = |d: &mut Decoder<'_>| -> Result<Option<Zeroizing<[u8; 32]>>, minicbor::decode::Error> {
             if d.datatype()? == minicbor::data::Type::Null {
@@ -395,7 +408,8 @@ impl Body {
         let chain_code = optional(d)?.map(|code| *code);
         let (status, provenance) = (d.decode()?, d.decode()?);
         let (indices, shares, devices) = (d.decode()?, d.decode()?, d.decode()?);
-        Ok(Self { secret, device, chain_code, status, provenance, indices, shares, devices })
+        let endorsement = if endorsed { Some(d.bytes()?.try_into().map_err(|_| bad())?) } else { None };
+        Ok(Self { secret, device, chain_code, status, provenance, indices, shares, devices, endorsement })
     }
 }
 

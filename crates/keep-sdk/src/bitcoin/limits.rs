@@ -3,7 +3,7 @@
 use keep_bitcoin::bitcoin::Address;
 use keep_bitcoin::bitcoin::address::NetworkUnchecked;
 use keep_policy::SpendLimits;
-use keep_types::{DisplayText, ErrorCode, Fault};
+use keep_types::{DisplayText, ErrorCode, Fault, KeyId};
 use serde::{Deserialize, Serialize};
 
 use super::LimitsView;
@@ -14,7 +14,31 @@ use crate::keys::record;
 /// Tells the limits on a key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct GetLimits {
-    pub key: Option<String>,
+    pub of: LimitedKey,
+}
+
+/// What the limits are on: a key, or a group. Without a name, the only key there is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LimitedKey {
+    /// A key of the vault.
+    Key(Option<String>),
+    /// A threshold key.
+    Group(Option<String>),
+}
+
+impl LimitedKey {
+    fn find(&self, host: &Host) -> Result<(KeyId, String), Fault> {
+        match self {
+            Self::Key(key) => record(host, key.as_deref()).map(|key| (key.id, key.name.to_string())),
+            Self::Group(group) => {
+                let group = crate::frost::find_group(host, group.as_deref())?;
+                // An Ed25519 group has no coins, and limits on it would look as if it had.
+                group.group.xpub(keep_frost::Network::Mainnet)?;
+                Ok((group.id, group.name.to_string()))
+            }
+        }
+    }
 }
 
 impl Call for GetLimits {
@@ -23,10 +47,9 @@ impl Call for GetLimits {
     type Reply = LimitsView;
 
     fn run(self, host: &Host) -> Result<LimitsView, Fault> {
-        let key = record(host, self.key.as_deref())?;
-        let name = key.name.to_string();
+        let (key, name) = self.of.find(host)?;
         let now = host.now();
-        Ok(match wallets(host).spending(key.id)? {
+        Ok(match wallets(host).spending(key)? {
             Some(spending) => LimitsView::new(name, &spending.limits, |budget| {
                 spending.spent.within(budget.window_secs, now)
             }),
@@ -38,7 +61,7 @@ impl Call for GetLimits {
 /// Sets the limits on a key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SetLimits {
-    pub key: Option<String>,
+    pub of: LimitedKey,
     pub limits: SpendLimits,
 }
 
@@ -50,11 +73,11 @@ impl Call for SetLimits {
     fn run(self, host: &Host) -> Result<LimitsView, Fault> {
         host.check_intact()?;
         check(&self.limits)?;
-        let key = record(host, self.key.as_deref())?;
-        let spending = wallets(host).set_limits(key.id, self.limits)?;
+        let (key, name) = self.of.find(host)?;
+        let spending = wallets(host).set_limits(key, self.limits)?;
         let now = host.now();
         let spent = |budget: &keep_policy::Budget| spending.spent.within(budget.window_secs, now);
-        Ok(LimitsView::new(key.name.to_string(), &spending.limits, spent))
+        Ok(LimitsView::new(name, &spending.limits, spent))
     }
 }
 

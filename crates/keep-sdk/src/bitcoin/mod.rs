@@ -23,9 +23,10 @@ pub use views::{
 pub use wallet::{FeeLimits, WalletSelector};
 
 pub(crate) use accounts::{GetAddresses, GetDescriptor};
-pub(crate) use limits::{GetLimits, SetLimits};
+pub(crate) use limits::{GetLimits, LimitedKey, SetLimits};
 pub(crate) use messages::SignMessage;
 pub(crate) use spend::{Analyze, SignPsbt};
+pub(crate) use wallet::wallets;
 
 use crate::Keep;
 
@@ -129,12 +130,12 @@ impl Bitcoin {
         })
     }
 
-    /// The owner's limits on spending with a key.
+    /// The owner's limits on spending with a key. Those on a group are [`Frost::limits`](crate::frost::Frost::limits).
     ///
     /// # Errors
     /// [`NotFound`](keep_types::ErrorCode::NotFound) for the key.
     pub fn limits(&self, key: Option<&str>) -> Result<LimitsView, Fault> {
-        self.keep.call(GetLimits { key: key.map(str::to_owned) })
+        self.keep.call(GetLimits { of: LimitedKey::Key(key.map(str::to_owned)) })
     }
 
     /// Sets the owner's limits on spending with a key. They hold for everybody who uses it, the owner included.
@@ -142,7 +143,7 @@ impl Bitcoin {
     /// # Errors
     /// As [`limits`](Self::limits).
     pub fn set_limits(&self, key: Option<&str>, limits: SpendLimits) -> Result<LimitsView, Fault> {
-        self.keep.call(SetLimits { key: key.map(str::to_owned), limits })
+        self.keep.call(SetLimits { of: LimitedKey::Key(key.map(str::to_owned)), limits })
     }
 }
 

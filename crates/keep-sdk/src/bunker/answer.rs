@@ -185,6 +185,7 @@ fn text_of(answer: Answer) -> SecretText {
         | Answer::Share(_)
         | Answer::Signature(_)
         | Answer::SignatureShares(_)
+        | Answer::SpendShares(_)
         | Answer::Ceremony(_)
         | Answer::Done => SecretText::new(String::new()),
     }

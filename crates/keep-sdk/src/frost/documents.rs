@@ -5,19 +5,12 @@ use keep_frost::import::{
     import_frostr, import_zf,
 };
 use keep_frost::wire::ShareExport;
-use keep_frost::{FrostError, Group, Index};
+use keep_frost::{Endorsement, FrostError, Group, Index};
 use keep_types::{ErrorCode, Fault, SecretText};
-use keep_vault::Holding;
+use keep_vault::{GroupRecord, Holding, IncomingShares};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
-
-/// What one text held, put together: a group and the shares that came with it.
-#[derive(Debug)]
-pub(super) struct Incoming {
-    pub group: Group,
-    pub holdings: Vec<Holding>,
-}
 
 #[derive(Default)]
 struct Documents {
@@ -27,7 +20,7 @@ struct Documents {
     frostr: Vec<FrostrShare>,
     frostr_group: Option<FrostrGroup>,
     bip445: Option<Bip445>,
-    public: Option<Group>,
+    public: Option<PublicGroup>,
 }
 
 /// Key material of BIP-445, in the words of its test vectors. Identifiers count from 0.
@@ -59,11 +52,9 @@ pub(super) fn is_sealed(text: &SecretText) -> bool {
     text.contains("\"kshare\"") || text.to_ascii_lowercase().contains("kshare1")
 }
 
-impl Incoming {
-    /// Reads a text.
-    pub fn read(text: &SecretText, passphrase: Option<&SecretText>) -> Result<Self, Fault> {
-        Documents::parse(text.expose())?.assemble(passphrase)
-    }
+/// What one text holds, put together: a group and the shares that came with it.
+pub(super) fn read(text: &SecretText, passphrase: Option<&SecretText>) -> Result<IncomingShares, Fault> {
+    Documents::parse(text.expose())?.assemble(passphrase)
 }
 
 fn unknown(why: &str) -> Fault {
@@ -104,7 +95,7 @@ impl Documents {
                 .map_err(|_| unknown("its BIP-445 key material has other fields"))?;
             self.bip445 = Some(read);
         } else if has("keep_group") {
-            self.public = Some(public_from_json(raw)?);
+            self.public = Some(PublicGroup::from_json(raw)?);
         } else {
             return Err(unknown("its JSON has other fields"));
         }
@@ -146,7 +137,7 @@ impl Documents {
         Ok(&text[end..])
     }
 
-    fn assemble(self, passphrase: Option<&SecretText>) -> Result<Incoming, Fault> {
+    fn assemble(self, passphrase: Option<&SecretText>) -> Result<IncomingShares, Fault> {
         if !self.exports.is_empty() {
             return opened(&self.exports, passphrase);
         }
@@ -156,30 +147,35 @@ impl Documents {
             return Err(unknown("a bfshare1… needs the bfgroup1… beside it"));
         } else if let Some(bip445) = self.bip445 {
             bip445.import()?
-        } else if let Some(group) = self.public {
-            group.check()?;
-            Imported { group, shares: Vec::new() }
+        } else if let Some(public) = self.public {
+            public.group.check()?;
+            let PublicGroup { group, endorsement } = public;
+            return Ok(IncomingShares { group, endorsement, holdings: Vec::new() });
         } else {
             import_zf(self.zf, self.zf_public.as_ref())?
         };
         let holdings = imported.shares.into_iter().map(|share| Holding { share, device: None }).collect();
-        Ok(Incoming { group: imported.group, holdings })
+        Ok(IncomingShares { group: imported.group, endorsement: None, holdings })
     }
 }
 
-fn opened(exports: &[ShareExport], passphrase: Option<&SecretText>) -> Result<Incoming, Fault> {
+fn opened(exports: &[ShareExport], passphrase: Option<&SecretText>) -> Result<IncomingShares, Fault> {
     let passphrase = passphrase.ok_or_else(|| {
         Fault::new(ErrorCode::Locked, "the share needs its passphrase")
             .with_hint("set KEEP_PASSPHRASE or pass --passphrase-file")
     })?;
-    let mut incoming: Option<Incoming> = None;
+    let mut incoming: Option<IncomingShares> = None;
     for export in exports {
         let enrolment = export.open(passphrase)?;
         let holding = Holding { share: enrolment.share, device: enrolment.device };
         match &mut incoming {
-            None => incoming = Some(Incoming { group: enrolment.group, holdings: vec![holding] }),
+            None => {
+                let (group, endorsement) = (enrolment.group, enrolment.endorsement);
+                incoming = Some(IncomingShares { group, endorsement, holdings: vec![holding] });
+            }
             Some(known) => {
                 holding.share.belongs_to(&known.group)?;
+                known.endorsement = known.endorsement.or(enrolment.endorsement);
                 known.holdings.push(holding);
             }
         }
@@ -219,26 +215,43 @@ impl Bip445 {
 }
 
 /// What is public about a group, as a file for a vault that has none of its shares (to be repaired, or to verify).
-#[derive(serde::Serialize, Deserialize)]
 struct PublicGroup {
-    keep_group: u8,
-    group: String,
+    group: Group,
+    endorsement: Option<Endorsement>,
 }
 
-pub(super) fn public_to_json(group: &Group) -> Result<String, Fault> {
-    let bytes = minicbor::to_vec(group).map_err(|_| FrostError::Internal("group"))?;
-    serde_json::to_string(&PublicGroup { keep_group: 1, group: hex::encode(bytes) })
+#[derive(serde::Serialize, Deserialize)]
+struct PublicGroupJson {
+    keep_group: u8,
+    group: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endorsement: Option<String>,
+}
+
+pub(super) fn public_to_json(record: &GroupRecord) -> Result<String, Fault> {
+    let bytes = minicbor::to_vec(&record.group).map_err(|_| FrostError::Internal("group"))?;
+    let endorsement = record.endorsement.map(|endorsement| hex::encode(endorsement.as_bytes()));
+    serde_json::to_string(&PublicGroupJson { keep_group: 1, group: hex::encode(bytes), endorsement })
         .map_err(|_| FrostError::Internal("group").into())
 }
 
-fn public_from_json(text: &str) -> Result<Group, Fault> {
-    let bad = || unknown("the group is damaged");
-    let read: PublicGroup = serde_json::from_str(text).map_err(|_| bad())?;
-    if read.keep_group != 1 {
-        return Err(FrostError::NewerVersion { what: "group", version: read.keep_group.into() }.into());
+impl PublicGroup {
+    fn from_json(text: &str) -> Result<Self, Fault> {
+        let bad = || unknown("the group is damaged");
+        let read: PublicGroupJson = serde_json::from_str(text).map_err(|_| bad())?;
+        if read.keep_group != 1 {
+            return Err(FrostError::NewerVersion { what: "group", version: read.keep_group.into() }.into());
+        }
+        let bytes = hex::decode(&read.group).map_err(|_| bad())?;
+        let group = minicbor::decode(&bytes).map_err(|_| bad())?;
+        let mut endorsement = None;
+        if let Some(digits) = &read.endorsement {
+            let mut bytes = [0; 64];
+            hex::decode_to_slice(digits, &mut bytes).map_err(|_| bad())?;
+            endorsement = Some(Endorsement::from_bytes(bytes));
+        }
+        Ok(Self { group, endorsement })
     }
-    let bytes = hex::decode(&read.group).map_err(|_| bad())?;
-    minicbor::decode(&bytes).map_err(|_| bad())
 }
 
 /// The members whose shares came.

@@ -9,7 +9,7 @@ use crate::call::Host;
 
 /// The group that `selector` means: its name, its npub or its public key in hexadecimal; without one, the only group
 /// there is.
-pub(super) fn group(host: &Host, selector: Option<&str>) -> Result<GroupRecord, Fault> {
+pub(crate) fn group(host: &Host, selector: Option<&str>) -> Result<GroupRecord, Fault> {
     let mut groups = host.vault().groups()?;
     let Some(selector) = selector else {
         return match groups.len() {

@@ -4,6 +4,7 @@ mod documents;
 mod groups;
 mod lookup;
 mod psbt;
+mod psbt_session;
 mod renew;
 mod session;
 mod shares;
@@ -13,13 +14,17 @@ mod views;
 
 use std::collections::BTreeMap;
 
+use keep_policy::SpendLimits;
 use keep_types::{Event, EventTemplate, Fault, Name, SecretText};
 
 use crate::Keep;
-use crate::bitcoin::{Network, SignedPsbtView};
+use crate::bitcoin::{GetLimits, LimitedKey, LimitsView, SetLimits, SignedPsbtView};
+
+pub(crate) use lookup::group as find_group;
 
 pub(crate) use groups::{Confirm, DeleteShare, Find, Generate, List, Split};
-pub(crate) use psbt::SignPsbt;
+pub(crate) use psbt::{AnalyzePsbt, SignPsbt};
+pub(crate) use psbt_session::{ContributePsbt, FinishPsbt, JoinPsbt, MakePsbtPackage, ProposePsbt};
 pub(crate) use renew::{
     InspectPlan, Refresh, RefreshStep, Repair, RepairOwn, RepairStep, RotateDevice, TakeDevices,
 };
@@ -30,9 +35,10 @@ pub(crate) use shares::{ExportGroup, ExportShare, Import, Recover};
 pub(crate) use sign::{Sign, SignEvent, SignFile};
 
 pub use keep_frost::Suite;
+pub use psbt::{GroupSpendView, PsbtToSign};
 pub use renew::PlanView;
 pub use session::OwnRelease;
-pub use shares::{PublicGroupView, ShareForm};
+pub use shares::{ImportOptions, PublicGroupView, ShareForm};
 pub use sign::{GroupKey, ToSign};
 pub use verify::{
     PublicInput, VerifiedView, hash_file, is_legacy_signature, minisign_key_file, verify_file,
@@ -153,18 +159,19 @@ impl Frost {
     }
 
     /// Brings shares in: `kshare1…`, its JSON, `bfgroup1…` with `bfshare1…`, key packages, BIP-445 key material; several
-    /// in one text. With `replace`, shares of a later epoch take the place of those that are here.
+    /// in one text. What shares of a group that is here already may change, `accept` says.
     ///
     /// # Errors
-    /// When a share is damaged, of another group or epoch, or the passphrase is wrong.
+    /// When a share is damaged, of another group or epoch, or the passphrase is wrong; when nothing proves that shares of
+    /// a later epoch are the group's, or they bring device keys that are not known here.
     pub fn import(
         &self,
         text: SecretText,
         passphrase: Option<SecretText>,
         name: Option<Name>,
-        replace: bool,
+        accept: ImportOptions,
     ) -> Result<ImportView, Fault> {
-        self.keep.call(Import { text, passphrase, name, replace })
+        self.keep.call(Import { text, passphrase, name, accept })
     }
 
     /// The whole secret key, from the shares that are here. Whoever sees it can sign alone.
@@ -197,19 +204,106 @@ impl Frost {
         Ok(self.keep.call(SignEvent { group: owned(group), template })?.0)
     }
 
-    /// Signs every input of a PSBT that spends from `tr(XPUB/<0;1>/*)` with the group's xpub. What is signed is computed
-    /// from the decoded transaction, and its dangers are refused.
+    /// The owner's limits on what a group spends.
     ///
     /// # Errors
-    /// As [`sign`](Self::sign); the dangers of the transaction; when nothing in it is the group's.
+    /// As [`find`](Self::find); for a group that has no coins.
+    pub fn limits(&self, group: Option<&str>) -> Result<LimitsView, Fault> {
+        self.keep.call(GetLimits { of: LimitedKey::Group(owned(group)) })
+    }
+
+    /// Sets the owner's limits on what a group spends. They hold in this vault, for everybody who signs with its shares, the
+    /// owner included; where there are any, 32 raw bytes are signed no more, for they may be a transaction.
+    ///
+    /// # Errors
+    /// As [`limits`](Self::limits); for what is no address and no window.
+    pub fn set_limits(&self, group: Option<&str>, limits: SpendLimits) -> Result<LimitsView, Fault> {
+        self.keep.call(SetLimits { of: LimitedKey::Group(owned(group)), limits })
+    }
+
+    /// Signs every input of a PSBT that spends from `tr(XPUB/<0;1>/*)` with the group's xpub. What is signed is computed
+    /// from the decoded transaction, its dangers are refused, and the owner's limits on the group hold.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign); the dangers of the transaction; when nothing in it is the group's, or a limit is reached.
     pub fn sign_psbt(
         &self,
-        group: Option<&str>,
-        psbt: String,
-        network: Network,
+        psbt: PsbtToSign,
         finalize: bool,
+        signers: Vec<u16>,
     ) -> Result<SignedPsbtView, Fault> {
-        self.keep.call(SignPsbt { group: owned(group), psbt, network, finalize })
+        self.keep.call(SignPsbt { psbt, finalize, signers })
+    }
+
+    /// What a transaction would do to the group; with a proposal, whose it is, and that it is about this very transaction.
+    ///
+    /// # Errors
+    /// The dangers of the transaction; when nothing in it is the group's; when the proposal is about another one.
+    pub fn analyze_psbt(&self, psbt: PsbtToSign, proposal: Option<&str>) -> Result<GroupSpendView, Fault> {
+        self.keep.call(AnalyzePsbt { psbt, proposal: proposal.map(str::to_owned) })
+    }
+
+    /// Proposes to sign a transaction together with others, who have it too; the first message is the proposal, the others
+    /// commitments.
+    ///
+    /// # Errors
+    /// As [`propose`](Self::propose) and [`sign_psbt`](Self::sign_psbt).
+    pub fn propose_psbt(&self, psbt: PsbtToSign, signers: Vec<u16>) -> Result<RoundView, Fault> {
+        self.keep.call(ProposePsbt { psbt, signers })
+    }
+
+    /// Commits to a proposal about one's own transaction.
+    ///
+    /// # Errors
+    /// As [`analyze_psbt`](Self::analyze_psbt).
+    pub fn join_psbt(&self, psbt: PsbtToSign, proposal: &str, signers: Vec<u16>) -> Result<RoundView, Fault> {
+        self.keep.call(JoinPsbt { psbt, proposal: proposal.to_owned(), signers })
+    }
+
+    /// As [`package`](Self::package), for a transaction.
+    ///
+    /// # Errors
+    /// As [`package`](Self::package).
+    pub fn package_psbt(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        commitments: &[String],
+    ) -> Result<RoundView, Fault> {
+        let (proposal, commitments) = (proposal.to_owned(), commitments.to_vec());
+        self.keep.call(MakePsbtPackage { group: owned(group), proposal, commitments })
+    }
+
+    /// As [`contribute`](Self::contribute), for a transaction: it is judged once, within the owner's limits on the group in
+    /// this vault.
+    ///
+    /// # Errors
+    /// As [`contribute`](Self::contribute) and [`sign_psbt`](Self::sign_psbt).
+    pub fn contribute_psbt(
+        &self,
+        psbt: PsbtToSign,
+        proposal: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<RoundView, Fault> {
+        let (proposal, package, own) = (proposal.to_owned(), package.to_owned(), own.to_vec());
+        self.keep.call(ContributePsbt { psbt, proposal, package, own })
+    }
+
+    /// As [`finish`](Self::finish), for a transaction.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_psbt(
+        &self,
+        psbt: PsbtToSign,
+        finalize: bool,
+        proposal: &str,
+        commitments: &[String],
+        shares: &[String],
+    ) -> Result<SignedPsbtView, Fault> {
+        let (commitments, shares) = (commitments.to_vec(), shares.to_vec());
+        self.keep.call(FinishPsbt { psbt, proposal: proposal.to_owned(), commitments, shares, finalize })
     }
 
     /// Signs a file by its BLAKE2b-512 (see [`hash_file`]), in the format of minisign.

@@ -1,28 +1,112 @@
 //! Bitcoin transactions that a group signs. What is signed is computed here from the decoded PSBT.
 
-use keep_bitcoin::bitcoin::secp256k1::schnorr::Signature as Schnorr;
-use keep_bitcoin::{
-    Account, BitcoinError, Encoding, InspectOptions, Inspection, KeyLocation, KeyTweak, Network, PsbtFile,
-    SignJob, Wallet,
-};
-use keep_frost::{KeySpec, Message, Tweak};
-use keep_types::{ErrorCode, Fault};
-use keep_vault::GroupRecord;
+use keep_bitcoin::{BitcoinError, Encoding, InspectOptions, Inspection, Network, PsbtFile, Wallet};
+use keep_frost::sign::Proposal;
+use keep_frost::{FrostError, Index, KeySpec, Message};
+use keep_types::{Answer, DisplayText, Fault, GroupSpend, GroupUse, Intent, SpendFacts, SpendPart};
+use keep_vault::{GroupRecord, group_account, group_spend_jobs};
+use rand_core::OsRng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lookup::group;
-use super::sign::{sign_here, signers};
+use super::sign::signers;
 use crate::bitcoin::{SignedPsbtView, SkippedView};
 use crate::call::{Call, Class, Host};
 use crate::keys::bug;
 
-/// Signs a PSBT with a group: every input of `tr(XPUB/<0;1>/*)` with the group's xpub.
+/// A transaction that a group is to sign.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PsbtToSign {
+    /// The group; without it, the only one there is.
+    pub group: Option<String>,
+    /// The PSBT as this side has it, in base64 or hexadecimal.
+    pub psbt: String,
+    /// The network.
+    pub network: Network,
+}
+
+/// A transaction that was decoded, with what it needs from the group.
+pub(super) struct Prepared {
+    pub record: GroupRecord,
+    pub inspection: Inspection,
+    /// Every signature that it needs: under which key, over what.
+    pub jobs: Vec<(KeySpec, Message)>,
+}
+
+impl PsbtToSign {
+    /// Decodes it as the owner of the group's wallet. Refuses every danger, and what has nothing of ours to sign.
+    pub(super) fn prepare(&self, host: &Host) -> Result<Prepared, Fault> {
+        let record = group(host, self.group.as_deref())?;
+        let inspection = inspect(&record, &self.psbt, self.network)?;
+        let jobs = group_spend_jobs(&record, &inspection)?;
+        Ok(Prepared { record, inspection, jobs })
+    }
+}
+
+fn inspect(record: &GroupRecord, psbt: &str, network: Network) -> Result<Inspection, Fault> {
+    let wallet = Wallet::new(network).with_account(group_account(record, network)?)?;
+    Ok(Inspection::new(PsbtFile::read(psbt.as_bytes())?, &wallet, &InspectOptions::default()))
+}
+
+/// What a person is shown of a transaction before it is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupSpendView {
+    /// The group's name.
+    pub group: String,
+    /// What the transaction does, computed here.
+    pub spend: SpendFacts,
+    /// Who proposed it, if somebody did.
+    pub from: Option<u16>,
+    /// The session in which it is to be signed, if it was proposed.
+    pub session: Option<String>,
+    /// The limit of the owner that it would exceed now.
+    pub limit: Option<DisplayText>,
+}
+
+/// Says what a PSBT would do to a group. Nothing is signed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AnalyzePsbt {
+    pub psbt: PsbtToSign,
+    /// Somebody's proposal to sign it, which must be about this very transaction.
+    pub proposal: Option<String>,
+}
+
+impl Call for AnalyzePsbt {
+    const NAME: &'static str = "frost.analyze_psbt";
+    const CLASS: Class = Class::Use;
+    type Reply = GroupSpendView;
+
+    fn run(self, host: &Host) -> Result<GroupSpendView, Fault> {
+        let prepared = self.psbt.prepare(host)?;
+        let spend = prepared.inspection.facts().clone();
+        let mut limit = None;
+        if let Some(spending) = crate::bitcoin::wallets(host).spending(prepared.record.id)? {
+            let checked = spending.limits.check(&spend, &spending.spent, host.now());
+            limit = checked.err().map(|overspend| DisplayText::new(&overspend.to_string()));
+        }
+        let mut view = GroupSpendView {
+            group: prepared.record.name.to_string(),
+            spend,
+            from: None,
+            session: None,
+            limit,
+        };
+        if let Some(proposal) = &self.proposal {
+            let proposed = super::psbt_session::Proposed::read(&prepared, proposal)?;
+            view.from = Some(proposed.from.get());
+            view.session = Some(proposed.session.to_string());
+        }
+        Ok(view)
+    }
+}
+
+/// Signs a PSBT with a group, all of whose signers are here: every input of `tr(XPUB/<0;1>/*)` with the group's xpub.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SignPsbt {
-    pub group: Option<String>,
-    pub psbt: String,
-    pub network: Network,
+    pub psbt: PsbtToSign,
     pub finalize: bool,
+    pub signers: Vec<u16>,
 }
 
 impl Call for SignPsbt {
@@ -31,75 +115,73 @@ impl Call for SignPsbt {
     type Reply = SignedPsbtView;
 
     fn run(self, host: &Host) -> Result<SignedPsbtView, Fault> {
-        let record = group(host, self.group.as_deref())?;
-        let wallet = Wallet::new(self.network).with_account(account(&record, self.network)?)?;
-        let file = PsbtFile::read(self.psbt.as_bytes())?;
-        let inspection = Inspection::new(file, &wallet, &InspectOptions::default());
-        let (facts, skipped) = (inspection.facts().clone(), inspection.skipped());
-        // Refuses every danger, and what has nothing of ours to sign.
-        let jobs = inspection.jobs()?;
-        let here = signers(&record, &[])?;
-        let mut signatures = Vec::with_capacity(jobs.len());
-        for job in &jobs {
-            let spec = spec(job)?;
-            if record.group.derive_public(&spec)? != job.public_key.serialize() {
-                return Err(BitcoinError::from(keep_bitcoin::SignerError::KeyMismatch(job.input)).into());
-            }
-            let message = Message::Raw(AsRef::<[u8]>::as_ref(&job.sighash).to_vec());
-            let signature = sign_here(host, &record, &message, &spec, &here)?;
-            signatures.push(
-                Schnorr::from_slice(signature.as_bytes()).map_err(|_| bug("a signature has another form"))?,
-            );
-        }
-        let signed = inspection.attach(&signatures)?;
-        let mut file = signed.file;
-        let mut transaction = None;
-        if self.finalize {
-            file.finalize().map_err(|error| {
-                Fault::from(error)
-                    .with_hint("without --finalize you get the PSBT with the group's signatures in it")
-            })?;
-            transaction = Some(keep_bitcoin::bitcoin::consensus::encode::serialize_hex(&file.extract()?));
-        }
-        Ok(SignedPsbtView {
-            txid: file.unsigned_tx().compute_txid().to_string(),
-            complete: transaction.is_some() || file.clone().finalize().is_ok(),
-            transaction,
-            psbt: String::from_utf8_lossy(&file.write_as(Encoding::Base64)).into_owned(),
-            signatures: signed.signatures,
-            leaving_sats: facts.leaving_sats,
-            fee_sats: facts.fee_sats,
-            skipped: skipped
-                .into_iter()
-                .map(|skip| SkippedView {
-                    input: skip.input,
-                    reason: skip.reason.to_string().as_str().into(),
-                })
-                .collect(),
-        })
+        host.check_intact()?;
+        let Prepared { record, inspection, jobs } = self.psbt.prepare(host)?;
+        let here = signers(&record, &self.signers)?;
+        super::sign::expect_enough(&record, here.len())?;
+        let facts = inspection.facts().clone();
+        let parts = open(host, &record, &here, jobs)?;
+        let spend = GroupSpend { spend: Box::new(inspection), parts };
+        let spend = Intent::Group(Box::new(GroupUse::Spend(spend)));
+        let Answer::Psbt(signed) = host.answer(record.id, spend)? else {
+            return Err(bug("signing gave something else than a PSBT"));
+        };
+        let skipped = signed.skipped.into_iter().map(|(input, reason)| SkippedView { input, reason });
+        finished(PsbtFile::read(&signed.psbt)?, &facts, self.finalize, signed.signatures, skipped.collect())
     }
 }
 
-/// The group's wallet: the key path of its unhardened children (BIP-86 without hardened steps, which no group has).
-fn account(record: &GroupRecord, network: Network) -> Result<Account, Fault> {
-    let kind = match network {
-        Network::Mainnet => keep_frost::Network::Mainnet,
-        Network::Testnet3 | Network::Testnet4 | Network::Signet | Network::Regtest => {
-            keep_frost::Network::Testnet
-        }
-    };
-    let xpub = record.group.xpub(kind)?;
-    Ok(Account::from_descriptor(&format!("tr({xpub}/<0;1>/*)"), network)?)
+/// Makes nonces for every signature. They wait in the memory of this process.
+fn open(
+    host: &Host,
+    record: &GroupRecord,
+    here: &[Index],
+    jobs: Vec<(KeySpec, Message)>,
+) -> Result<Vec<SpendPart>, Fault> {
+    let mut parts = Vec::with_capacity(jobs.len());
+    for (spec, message) in jobs {
+        let proposal = Proposal::new(&record.group, spec, message, &mut OsRng)?;
+        let opened = host.vault().open_session(record.id, proposal, here)?;
+        parts.push(SpendPart {
+            session: *opened.session.as_bytes(),
+            nonces: opened.burns.iter().map(|burn| *burn.as_bytes()).collect(),
+            package: None,
+        });
+    }
+    Ok(parts)
 }
 
-fn spec(job: &SignJob) -> Result<KeySpec, Fault> {
-    let KeyLocation::Child { path, .. } = &job.location else {
-        return Err(Fault::new(ErrorCode::InvalidInput, "a group signs with children of its xpub only"));
-    };
-    let tweak = match job.tweak {
-        KeyTweak::None => Tweak::None,
-        KeyTweak::Taproot(None) => Tweak::KeyPath,
-        KeyTweak::Taproot(Some(root)) => Tweak::ScriptTree(*AsRef::<[u8; 32]>::as_ref(&root)),
-    };
-    Ok(KeySpec::new(path.to_u32_vec(), tweak))
+/// The signed transaction, as it is shown.
+pub(super) fn finished(
+    mut file: PsbtFile,
+    facts: &SpendFacts,
+    finalize: bool,
+    signatures: usize,
+    skipped: Vec<SkippedView>,
+) -> Result<SignedPsbtView, Fault> {
+    let mut transaction = None;
+    if finalize {
+        file.finalize().map_err(|error| {
+            Fault::from(error)
+                .with_hint("without --finalize you get the PSBT with the group's signatures in it")
+        })?;
+        let extracted = file.extract().map_err(BitcoinError::from)?;
+        transaction = Some(keep_bitcoin::bitcoin::consensus::encode::serialize_hex(&extracted));
+    }
+    Ok(SignedPsbtView {
+        txid: file.unsigned_tx().compute_txid().to_string(),
+        complete: transaction.is_some() || file.clone().finalize().is_ok(),
+        transaction,
+        psbt: String::from_utf8_lossy(&file.write_as(Encoding::Base64)).into_owned(),
+        signatures,
+        leaving_sats: facts.leaving_sats,
+        fee_sats: facts.fee_sats,
+        skipped,
+    })
+}
+
+/// The transaction is another one than what was proposed.
+pub(super) fn other_transaction() -> Fault {
+    Fault::from(FrostError::Message("the proposal is about another transaction than yours"))
+        .with_hint("give --psbt the very PSBT that is to be signed")
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use keep_frost::minisign::{Release, ReleaseCheck};
 use keep_frost::sign::{Coordinator, Package, Partial, Proposal};
 use keep_frost::wire::{Envelope, Kind};
-use keep_frost::{Commitment, FrostError, Message, Signature};
-use keep_types::{Answer, Fault, GroupSign, GroupUse, Intent};
+use keep_frost::{Commitment, FrostError, KeySpec, Message, Signature, Tweak};
+use keep_types::{Answer, DisplayText, Fault, GroupSign, GroupUse, Intent, Timestamp};
 use keep_vault::{GroupRecord, group_key_path, group_message};
 use rand_core::OsRng;
 use serde::{Deserialize, Serialize};
@@ -49,12 +49,21 @@ impl Read {
     fn view(&self) -> ProposalView {
         let message = self.proposal.message();
         let content = match message {
-            Message::Event(event) => keep_types::DisplayText::truncated(&event.content, 10_000).to_string(),
+            Message::Event(event) => shown(&event.content).to_string(),
             Message::FileDigest(digest) => hex::encode(digest),
-            Message::TrustedComment { comment, .. } => keep_types::DisplayText::new(comment).to_string(),
+            Message::TrustedComment { comment, .. } => DisplayText::new(comment).to_string(),
             Message::Raw(bytes) => hex::encode(bytes),
         };
+        let event = match message {
+            Message::Event(event) => Some(event),
+            Message::FileDigest(_) | Message::TrustedComment { .. } | Message::Raw(_) => None,
+        };
+        let tag = |tag: &keep_types::Tag| tag.as_slice().iter().map(|part| shown(part)).collect();
         ProposalView {
+            event_kind: event.map(|event| event.kind.as_u16()),
+            created_at: event.map(|event| Timestamp::from_secs(event.created_at.as_secs()).to_string()),
+            tags: event.map(|event| event.tags.iter().map(tag).collect()).unwrap_or_default(),
+            key: described(self.proposal.spec()),
             group: self.record.name.to_string(),
             from: self.envelope.from().get(),
             session: self.envelope.session().to_string(),
@@ -65,6 +74,30 @@ impl Read {
             threshold: self.record.group.threshold(),
         }
     }
+}
+
+/// The longest text that a person is shown of one field, in characters.
+const MAX_SHOWN: usize = 10_000;
+
+fn shown(text: &str) -> DisplayText {
+    DisplayText::truncated(text, MAX_SHOWN)
+}
+
+/// Which key of the group signs, in words.
+fn described(spec: &KeySpec) -> String {
+    let mut words: Vec<String> = Vec::new();
+    if !spec.path.is_empty() {
+        let steps: Vec<String> = spec.path.iter().map(ToString::to_string).collect();
+        words.push(format!("child {}", steps.join("/")));
+    }
+    match spec.tweak {
+        Tweak::None => {}
+        Tweak::KeyPath => words.push("Taproot output key without scripts".to_owned()),
+        Tweak::ScriptTree(root) => {
+            words.push(format!("Taproot output key over scripts {}", hex::encode(root)))
+        }
+    }
+    words.join(", ")
 }
 
 /// Proposes to sign, and commits with the shares that are here. The first message is the proposal.

@@ -3,12 +3,12 @@
 use keep_frost::wire::{KdfCost, ShareExport};
 use keep_frost::{FrostError, Suite};
 use keep_types::{Answer, Fault, GroupUse, Intent, Name, PublicKey, SecretText};
-use keep_vault::Holding;
+use keep_vault::{Accept, Holding};
 use rand_core::OsRng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{Incoming, is_sealed, members, public_to_json};
+use super::documents::{is_sealed, members, public_to_json, read};
 use super::lookup::{free_name, group, index};
 use super::views::{GroupView, ImportView, RecoveredKey, ShareView};
 use crate::call::{Call, Class, Host, secret};
@@ -57,8 +57,15 @@ impl Call for ExportShare {
         let Holding { share, device } = Holding::from_record(bytes.expose())?;
         // A device key that the roster does not name would not be believed.
         let device = device.filter(|d| record.group.device(share.index()) == Ok(d.public()));
-        let sealed =
-            ShareExport::seal(&record.group, &share, device.as_ref(), &self.passphrase, cost, &mut OsRng)?;
+        let sealed = ShareExport::seal(
+            &record.group,
+            &share,
+            device.as_ref(),
+            record.endorsement.as_ref(),
+            &self.passphrase,
+            cost,
+            &mut OsRng,
+        )?;
         Ok(ShareView {
             group: record.name.to_string(),
             npub: npub(&PublicKey::from_byte_array(record.group.public_key())),
@@ -94,7 +101,7 @@ impl Call for ExportGroup {
 
     fn run(self, host: &Host) -> Result<PublicGroupView, Fault> {
         let record = group(host, self.group.as_deref())?;
-        Ok(PublicGroupView { name: record.name.to_string(), text: public_to_json(&record.group)? })
+        Ok(PublicGroupView { name: record.name.to_string(), text: public_to_json(&record)? })
     }
 }
 
@@ -106,7 +113,20 @@ pub(crate) struct Import {
     #[serde(with = "secret::optional_text")]
     pub passphrase: Option<SecretText>,
     pub name: Option<Name>,
+    #[serde(default)]
+    pub accept: ImportOptions,
+}
+
+/// What may be changed by shares of a group that is here already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImportOptions {
+    /// Shares of a later epoch take the place of those that are here.
     pub replace: bool,
+    /// Even if nothing proves that they are the group's: the owner vouches for them.
+    pub unproved: bool,
+    /// Device keys that are not known here are taken on the word of whoever made the shares.
+    pub trust_roster: bool,
 }
 
 impl Import {
@@ -124,17 +144,22 @@ impl Call for Import {
 
     fn run(self, host: &Host) -> Result<ImportView, Fault> {
         host.check_intact()?;
-        let Incoming { group, holdings } = Incoming::read(&self.text, self.passphrase.as_ref())?;
-        let imported = members(&holdings);
-        let known = host.vault().groups()?.into_iter().find(|record| record.group.id() == group.id());
-        let record = match known {
-            Some(known) => host.vault().add_shares(known.id, group, holdings, self.replace)?,
+        let incoming = read(&self.text, self.passphrase.as_ref())?;
+        let imported = members(&incoming.holdings);
+        let id = incoming.group.id();
+        let known = host.vault().groups()?.into_iter().find(|record| record.group.id() == id);
+        let (record, proof) = match known {
+            Some(known) => {
+                let ImportOptions { replace, unproved, trust_roster: roster } = self.accept;
+                host.vault().add_shares(known.id, incoming, Accept { replace, unproved, roster })?
+            }
             None => {
                 let name = self.name.map_or_else(|| free_name(host), Ok)?;
-                host.vault().add_group(name, group, holdings)?
+                (host.vault().add_group(name, incoming)?, None)
             }
         };
-        Ok(ImportView { group: GroupView::new(&record, host.vault().id()), imported })
+        let proof = proof.map(|proof| proof.as_str().to_owned());
+        Ok(ImportView { group: GroupView::new(&record, host.vault().id()), imported, proof })
     }
 }
 

@@ -102,6 +102,17 @@ pub(super) fn signers(record: &GroupRecord, named: &[u16]) -> Result<Vec<Index>,
     Ok(indices)
 }
 
+/// Refuses to begin with too few signers.
+pub(super) fn expect_enough(record: &GroupRecord, have: usize) -> Result<(), Fault> {
+    let need = record.group.threshold();
+    if have < usize::from(need) {
+        return Err(Fault::from(keep_frost::FrostError::TooFewSigners { need, have }).with_hint(
+            "this vault has too few shares of the group: sign together with the others, with --interactive",
+        ));
+    }
+    Ok(())
+}
+
 /// Signs with these shares, all of which are here: nonces are made, judged and burnt with the record, then used.
 pub(super) fn sign_here(
     host: &Host,
@@ -112,12 +123,7 @@ pub(super) fn sign_here(
 ) -> Result<Signature, Fault> {
     host.check_intact()?;
     let proposal = Proposal::new(&record.group, spec.clone(), message.clone(), &mut OsRng)?;
-    if signers.len() < usize::from(record.group.threshold()) {
-        let (have, need) = (signers.len(), record.group.threshold());
-        return Err(Fault::from(keep_frost::FrostError::TooFewSigners { need, have }).with_hint(
-            "this vault has too few shares of the group: sign together with the others, with --interactive",
-        ));
-    }
+    expect_enough(record, signers.len())?;
     let opened = host.vault().open_session(record.id, proposal, signers)?;
     let sign = GroupSign {
         session: *opened.session.as_bytes(),

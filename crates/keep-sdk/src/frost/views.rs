@@ -2,7 +2,7 @@
 
 use keep_frost::minisign::PublicKeyFile;
 use keep_frost::{Network, Provenance, Status};
-use keep_types::{PublicKey, SecretText, VaultId};
+use keep_types::{DisplayText, PublicKey, SecretText, VaultId};
 use keep_vault::GroupRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,14 @@ pub struct ProposalView {
     pub session: String,
     /// `event`, `file_digest`, `trusted_comment` or `raw`.
     pub kind: String,
+    /// The kind of the event, if it is one.
+    pub event_kind: Option<u16>,
+    /// The time that the event claims, RFC 3339.
+    pub created_at: Option<String>,
+    /// The tags of the event.
+    pub tags: Vec<Vec<DisplayText>>,
+    /// The BIP-32 child that signs, and the Taproot tweak; empty for the group key itself.
+    pub key: String,
     /// What would be signed, for a person.
     pub summary: String,
     /// The whole text or the bytes in hexadecimal.
@@ -208,6 +216,9 @@ pub struct ImportView {
     pub group: GroupView,
     /// The members whose shares came in.
     pub imported: Vec<u16>,
+    /// What showed that shares of a later epoch are the group's: `threshold` (enough of them came), `endorsed` (the group
+    /// signed for them) or `owner` (the owner's word). None if the epoch stayed.
+    pub proof: Option<String>,
 }
 
 /// The whole secret key of a group, in clear.

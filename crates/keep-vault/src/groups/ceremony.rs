@@ -10,6 +10,7 @@ use rand_core::OsRng;
 
 use super::change::list;
 use super::keyring::{REFRESH, secret_place};
+use super::perform::NextSharing;
 use super::record::{Message, Messages};
 use super::{GroupRecord, Holding};
 use crate::records::{SecretKind, SecretRecord};
@@ -142,7 +143,10 @@ impl Vault {
             next = Some(outcome.group);
         }
         let group = next.ok_or(FrostError::Internal("refresh"))?;
-        self.replace_sharing(record, group, holdings, Some(last))
+        self.replace_sharing(
+            record,
+            NextSharing { group, holdings, last_refresh: Some(last), endorsed: None },
+        )
     }
 
     /// None of our members keeps a share: theirs are of no use any more once the others are through.

@@ -11,7 +11,7 @@ use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
 
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
-use super::{GroupRecord, Holding};
+use super::{GroupRecord, Holding, IncomingShares};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Tx, Vault, VaultError};
 
@@ -35,7 +35,7 @@ pub(super) fn forget_member(tx: &mut Tx<'_, '_>, id: KeyId, index: Index) -> Res
     Ok(())
 }
 
-fn entry(action: Action, record: &GroupRecord, reason: String) -> Draft {
+pub(super) fn entry(action: Action, record: &GroupRecord, reason: String) -> Draft {
     Draft::new(action, Outcome::Allowed, &Origin::Cli).key(record.id).reason(reason)
 }
 
@@ -68,7 +68,7 @@ impl Vault {
         let dealer::Dealt { group, shares, devices } = dealt;
         let pairs = shares.into_iter().zip(devices);
         let holdings = pairs.map(|(share, device)| Holding { share, device: Some(device) }).collect();
-        self.add_group(name, group, holdings)
+        self.add_group(name, IncomingShares { group, endorsement: None, holdings })
     }
 
     /// Brings a group in that is not here yet, with some of its shares. Durable when this returns.
@@ -76,13 +76,10 @@ impl Vault {
     /// # Errors
     /// Those of [`Group::check`] and [`SecretShare::check`]; [`VaultError::NameTaken`]; when the group is here already, or
     /// the store cannot be written.
-    pub fn add_group(
-        &self,
-        name: Name,
-        group: Group,
-        holdings: Vec<Holding>,
-    ) -> Result<GroupRecord, VaultError> {
+    pub fn add_group(&self, name: Name, incoming: IncomingShares) -> Result<GroupRecord, VaultError> {
+        let IncomingShares { group, endorsement, holdings } = incoming;
         group.check()?;
+        endorsement.map_or(Ok(()), |word| word.check(&group))?;
         if let Some(known) = self.groups()?.into_iter().find(|known| known.group.id() == group.id()) {
             return Err(exists(&known));
         }
@@ -106,51 +103,13 @@ impl Vault {
                     created_at: tx.now(),
                     confirmed_in: vault,
                     last_refresh: None,
+                    endorsement,
                 };
                 tx.put(place, &record)?;
                 tx.audit(entry(Action::GroupCreated, &record, described(&record)));
                 Ok(record)
             })
             .wait()?;
-        Ok(record)
-    }
-
-    /// Brings shares of a group in that is here. Shares of an earlier epoch are refused; shares of a later one replace the
-    /// group's record and make the shares that are here useless, so only with `replace`.
-    ///
-    /// # Errors
-    /// [`FrostError::WrongEpoch`], [`FrostError::WrongSharing`], and those of [`add_group`](Self::add_group).
-    pub fn add_shares(
-        &self,
-        id: KeyId,
-        group: Group,
-        holdings: Vec<Holding>,
-        replace: bool,
-    ) -> Result<GroupRecord, VaultError> {
-        group.check()?;
-        let (indices, secrets) = checked(&group, &holdings)?;
-        let vault = self.id();
-        let (record, _) = self
-            .submit(move |tx| {
-                let place = GroupRecord::place(id);
-                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
-                supersede(tx, &mut record, group, replace)?;
-                for (index, secret) in indices.iter().zip(secrets) {
-                    put_holding(tx, id, *index, secret)?;
-                }
-                record.shares.extend(&indices);
-                record.shares.sort_unstable();
-                record.shares.dedup();
-                if replace {
-                    record.confirmed_in = vault;
-                }
-                tx.put(place, &record)?;
-                let reason = format!("{}: members {}", record.name, list(&indices));
-                tx.audit(entry(Action::ShareImported, &record, reason));
-                Ok(record)
-            })
-            .wait()?;
-        self.secrets.sessions.forget(id);
         Ok(record)
     }
 
@@ -283,44 +242,11 @@ fn device_session(group: &Group) -> SessionId {
     SessionId::from_bytes(*group.sharing().as_bytes())
 }
 
-/// Puts `group` into the record, if it may take the place of what is there.
-fn supersede(
-    tx: &mut Tx<'_, '_>,
-    record: &mut GroupRecord,
-    group: Group,
-    replace: bool,
-) -> Result<(), VaultError> {
-    let (known, found) = (record.group.epoch(), group.epoch());
-    if found < known {
-        return Err(FrostError::WrongEpoch { expected: known, found }.into());
-    }
-    if found == known {
-        if record.group.sharing() != group.sharing() {
-            return Err(FrostError::WrongSharing.into());
-        }
-        // Device keys that are known here stay: they may be newer.
-        let known: BTreeSet<Index> =
-            record.group.members().iter().filter(|m| m.device.is_some()).map(|m| m.index).collect();
-        let news = group.members().iter().filter(|m| !known.contains(&m.index));
-        let news = news.filter_map(|m| m.device.map(|device| (m.index, device))).collect();
-        record.group = record.group.clone().with_devices(&news)?;
-        return Ok(());
-    }
-    if !replace {
-        let fault = Fault::from(FrostError::WrongEpoch { expected: known, found });
-        return Err(fault
-            .with_hint("the group was refreshed since; with --replace the older shares here are deleted")
-            .into());
-    }
-    for index in std::mem::take(&mut record.shares) {
-        forget_member(tx, record.id, index)?;
-    }
-    record.group = group;
-    record.last_refresh = None;
-    Ok(())
-}
-
-fn checked(group: &Group, holdings: &[Holding]) -> Result<(Vec<Index>, Vec<SecretBytes>), VaultError> {
+/// The shares that fit the group, each once, as they are written.
+pub(super) fn checked(
+    group: &Group,
+    holdings: &[Holding],
+) -> Result<(Vec<Index>, Vec<SecretBytes>), VaultError> {
     let (mut indices, mut secrets) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     for Holding { share, .. } in holdings {

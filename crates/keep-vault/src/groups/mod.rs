@@ -7,17 +7,21 @@
 mod ceremony;
 mod change;
 mod holding;
+mod incoming;
 mod keyring;
 mod perform;
 mod record;
 mod repair;
 mod sessions;
+mod spend;
 
 pub use holding::Holding;
+pub use incoming::{Accept, IncomingShares, Proof};
 pub use keyring::GroupSession;
 pub use perform::{group_key_path, group_message};
 pub use record::{BurnRecord, GroupRecord};
 pub(crate) use sessions::Sessions;
+pub use spend::{attach_group_signatures, group_account, group_spend_jobs};
 
 use keep_frost::FrostError;
 use keep_types::{ErrorCode, Fault, KeyId, Timestamp};

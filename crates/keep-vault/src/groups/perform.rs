@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_frost::sign::{Package, Proposal};
-use keep_frost::{FrostError, Index, KeySpec, Message, SecretShare, Suite, Tweak, dealer};
+use keep_frost::{
+    Endorsement, FrostError, Index, KeySpec, Message, NonceId, SecretShare, Suite, Tweak, dealer,
+};
 use keep_types::{
     Answer, EventId, GroupKeyPath, GroupMessage, GroupSign, GroupTweak, GroupUse, KeyId, Name, Origin,
     SecretBytes, UnsignedEvent,
@@ -39,11 +41,22 @@ pub fn group_key_path(spec: &KeySpec) -> GroupKeyPath {
     GroupKeyPath { path: spec.path.clone(), tweak }
 }
 
+/// The next epoch of a group, with the shares of it that are here.
+pub(super) struct NextSharing {
+    pub group: keep_frost::Group,
+    pub holdings: Vec<Holding>,
+    /// What this vault sent in the renewal, if it was one among vaults.
+    pub last_refresh: Option<super::record::Messages>,
+    /// The group's own word for it, and the nonces that this took.
+    pub endorsed: Option<(Endorsement, Vec<NonceId>)>,
+}
+
 impl Vault {
     /// Uses shares whose record is durable.
     pub(crate) fn perform_group(&self, key: KeyId, usage: GroupUse) -> Result<Answer, VaultError> {
         match usage {
             GroupUse::Sign(sign) => self.sign_with_shares(key, &sign),
+            GroupUse::Spend(spend) => self.spend_with_shares(key, spend),
             GroupUse::ExportShare { index } => Ok(Answer::Share(self.export_share(key, member(index)?)?)),
             GroupUse::Recover => self.recover_key(key),
             GroupUse::Refresh { keep } => self.refresh_here(key, &members(&keep)?),
@@ -69,26 +82,14 @@ impl Vault {
             return Err(FrostError::Internal("a session that is about something else than was judged").into());
         }
         let record = self.signing_group(id)?;
-        let signers: Vec<Index> = session.commitments().map(|(index, _)| index).collect();
-        let holdings = self.holdings(&record, &signers)?;
-        let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
         let Some(package) = &sign.package else {
+            let signers: Vec<Index> = session.commitments().map(|(index, _)| index).collect();
+            let holdings = self.holdings(&record, &signers)?;
+            let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
             let signature = session.finish(&record.group, &shares)?;
             return Ok(Answer::Signature(Box::new(*signature.as_bytes())));
         };
-        let package: Package = minicbor::decode(package).map_err(|_| FrostError::Malformed {
-            what: "round message",
-            reason: "the package has another form".into(),
-        })?;
-        let mut released = Vec::with_capacity(shares.len());
-        for held in session.answer(&record.group, &shares, &package)? {
-            let (index, burn) = (held.index(), held.burn());
-            if !burns.contains(burn.as_bytes()) {
-                return Err(FrostError::NotBurnt.into());
-            }
-            released.push((index.get(), held.release(&burn)?.share));
-        }
-        Ok(Answer::SignatureShares(released))
+        Ok(Answer::SignatureShares(self.answer_part(&record, session, &decoded(package)?)?))
     }
 
     fn export_share(&self, id: KeyId, index: Index) -> Result<SecretBytes, VaultError> {
@@ -111,23 +112,22 @@ impl Vault {
         let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
         let (group, renewed) = dealer::refresh(&record.group, &shares, keep, &mut OsRng)?;
         drop(shares);
+        let fresh: Vec<&SecretShare> = renewed.iter().collect();
+        let (endorsement, burns) = Endorsement::sign(&group, &fresh, &mut OsRng)?;
         let mut new = Vec::with_capacity(renewed.len());
         for share in renewed {
             let device = self.device_key(id, share.index()).ok();
             new.push(Holding { share, device });
         }
-        self.replace_sharing(&record, group, new, None)?;
+        let next =
+            NextSharing { group, holdings: new, last_refresh: None, endorsed: Some((endorsement, burns)) };
+        self.replace_sharing(&record, next)?;
         Ok(Answer::Done)
     }
 
     /// Puts the next epoch in the place of the present one: record and all shares that are here, in one commit.
-    pub(super) fn replace_sharing(
-        &self,
-        old: &GroupRecord,
-        group: keep_frost::Group,
-        holdings: Vec<Holding>,
-        last_refresh: Option<super::record::Messages>,
-    ) -> Result<(), VaultError> {
+    pub(super) fn replace_sharing(&self, old: &GroupRecord, next: NextSharing) -> Result<(), VaultError> {
+        let NextSharing { group, holdings, last_refresh, endorsed } = next;
         let (id, before) = (old.id, old.group.sharing());
         let mut secrets = Vec::with_capacity(holdings.len());
         for holding in &holdings {
@@ -150,6 +150,11 @@ impl Vault {
             }
             record.group = group;
             record.last_refresh = last_refresh;
+            record.endorsement = None;
+            if let Some((endorsement, burns)) = endorsed {
+                record.endorsement = Some(endorsement);
+                burns.iter().try_for_each(|nonce| super::burn(tx, id, nonce.as_bytes()))?;
+            }
             tx.put(place, &record)?;
             let reason = format!(
                 "{}: epoch {}, shares of members {} here",
@@ -172,6 +177,14 @@ impl Vault {
         self.add_dealt(name, dealt)?;
         Ok(Answer::Done)
     }
+}
+
+/// The coordinator's package.
+pub(super) fn decoded(package: &[u8]) -> Result<Package, FrostError> {
+    minicbor::decode(package).map_err(|_| FrostError::Malformed {
+        what: "round message",
+        reason: "the package has another form".into(),
+    })
 }
 
 fn member(index: u16) -> Result<Index, FrostError> {

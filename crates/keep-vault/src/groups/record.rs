@@ -1,6 +1,6 @@
 //! What is public about a threshold key in this vault, and the nonces that it has used up.
 
-use keep_frost::{FrostError, Group, Index};
+use keep_frost::{Endorsement, FrostError, Group, Index};
 use keep_types::{Collection, KeyId, Name, Record, RecordId, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
 
@@ -30,6 +30,9 @@ pub struct GroupRecord {
     /// The last renewal among vaults: for members that have not seen its end.
     #[n(6)]
     pub last_refresh: Option<Messages>,
+    /// The group's own word for this sharing, if it was renewed in one vault: for vaults that have older shares.
+    #[n(7)]
+    pub endorsement: Option<Endorsement>,
 }
 
 /// The messages of a ceremony that this vault has sent.

@@ -9,6 +9,8 @@ use crate::session::Session;
 
 /// What is to be changed.
 pub struct Change {
+    /// The group whose limits they are, instead of a key's.
+    pub group: Option<String>,
     pub per_transaction: Option<Amount>,
     pub budgets: Vec<String>,
     pub allow: Vec<String>,
@@ -34,9 +36,11 @@ impl Change {
 
 pub fn run(session: &Session, change: Change) -> Result<(), Ending> {
     let budgets = change.budgets.iter().map(|text| budget(text)).collect::<Result<Vec<_>, _>>()?;
-    let bitcoin = session.open()?.bitcoin();
-    let key = session.chosen_key()?;
-    let known = bitcoin.limits(key)?;
+    let keep = session.open()?;
+    let (bitcoin, frost) = (keep.bitcoin(), keep.frost());
+    let group = change.group.as_deref();
+    let key = if group.is_none() { session.chosen_key()? } else { None };
+    let known = if group.is_some() { frost.limits(group)? } else { bitcoin.limits(key)? };
     if change.is_none() {
         return session.output.show(&Limits(known));
     }
@@ -71,11 +75,13 @@ pub fn run(session: &Session, change: Change) -> Result<(), Ending> {
     if !budgets.is_empty() {
         limits.budgets = budgets;
     }
-    for (list, new) in [(&mut limits.allow, change.allow), (&mut limits.block, change.block)] {
-        list.extend(new);
+    for (list, new) in [(&mut limits.allow, &change.allow), (&mut limits.block, &change.block)] {
+        list.extend(new.iter().cloned());
         list.dedup();
     }
-    session.output.show(&Limits(bitcoin.set_limits(key, limits)?))
+    let set =
+        if group.is_some() { frost.set_limits(group, limits)? } else { bitcoin.set_limits(key, limits)? };
+    session.output.show(&Limits(set))
 }
 
 /// Reads `1000000/24h`.

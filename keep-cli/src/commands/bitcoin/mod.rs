@@ -82,6 +82,7 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
             session.output.show(&Balance(view))
         }
         Bitcoin::Limits {
+            group,
             per_transaction,
             budgets,
             allow,
@@ -92,6 +93,7 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
             clear,
         } => {
             let change = limits::Change {
+                group,
                 per_transaction,
                 budgets,
                 allow,

@@ -1,10 +1,13 @@
 //! `keep frost sign-psbt`.
 
 use keep_sdk::bitcoin::{Encoding, Network, PsbtFile, SignedPsbtView};
+use keep_sdk::frost::{GroupSpendView, PsbtToSign};
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
 
-use super::files::{read, refuse_existing, write};
+use super::exchange::Exchange;
+use super::files::{agree, read, refuse_existing, write};
+use super::rounds::{Subject, co_sign_psbt, coordinate};
 use crate::ending::Ending;
 use crate::frost_args as args;
 use crate::output::View;
@@ -25,21 +28,46 @@ impl View for Signed<'_> {
 }
 
 pub fn sign(session: &Session, arguments: &args::SignPsbt) -> Result<(), Ending> {
+    if let Some(file) = &arguments.output {
+        refuse_existing(file, arguments.force)?;
+    }
+    let psbt = psbt(arguments)?;
+    let together = &arguments.together;
+    if !together.interactive {
+        let signed = session.open()?.frost().sign_psbt(psbt, arguments.finalize, together.signers.clone())?;
+        return give(session, arguments, &signed);
+    }
+    let mut exchange = Exchange::new(session, together.exchange.as_deref())?;
+    let keep = session.open()?;
+    let frost = keep.frost();
+    let group = frost.find(psbt.group.as_deref())?;
+    let psbt = PsbtToSign { group: Some(group.pubkey.clone()), ..psbt };
+    if arguments.join {
+        return co_sign_psbt(session, &frost, &group, together, psbt, &mut exchange);
+    }
+    show(session, &frost.analyze_psbt(psbt.clone(), None)?);
+    agree(together.yes, "Propose this to the others, and sign it?", "nothing was signed")?;
+    let subject = Subject::Psbt(psbt.clone());
+    let rounds = coordinate(session, &frost, &group, &subject, together, &mut exchange)?;
+    let (proposal, commitments, shares) = (&rounds.proposal, &rounds.commitments, &rounds.shares);
+    let signed = frost.finish_psbt(psbt, arguments.finalize, proposal, commitments, shares)?;
+    exchange.clean(&rounds.session);
+    give(session, arguments, &signed)
+}
+
+fn psbt(arguments: &args::SignPsbt) -> Result<PsbtToSign, Fault> {
     let network: Network =
         Network::ALL.into_iter().find(|network| network.as_str() == arguments.network).ok_or_else(|| {
             Fault::new(ErrorCode::Usage, "this is no Bitcoin network")
                 .with_hint("give mainnet, testnet3, testnet4, signet or regtest")
         })?;
-    if let Some(file) = &arguments.output {
-        refuse_existing(file, arguments.force)?;
-    }
     // Every form is read; as base64 it is text.
     let psbt = PsbtFile::read(&read(&arguments.psbt, MAX)?).map_err(Fault::from)?;
     let psbt = String::from_utf8_lossy(&psbt.write_as(Encoding::Base64)).into_owned();
-    let keep = session.open()?;
-    let group = arguments.group.group.as_deref();
-    let signed = keep.frost().sign_psbt(group, psbt, network, arguments.finalize)?;
-    let sats = |sats: Option<u64>| sats.map_or_else(|| "?".to_owned(), |sats| sats.to_string());
+    Ok(PsbtToSign { group: arguments.group.group.clone(), psbt, network })
+}
+
+fn give(session: &Session, arguments: &args::SignPsbt, signed: &SignedPsbtView) -> Result<(), Ending> {
     session.output.talk(&format!(
         "{} {} inputs signed; {} sats leave, of which {} are the fee",
         session.output.talk_style().tick(),
@@ -53,5 +81,34 @@ pub fn sign(session: &Session, arguments: &args::SignPsbt) -> Result<(), Ending>
             return Ok(());
         }
     }
-    session.output.show(&Signed(&signed))
+    session.output.show(&Signed(signed))
+}
+
+fn sats(sats: Option<u64>) -> String {
+    sats.map_or_else(|| "?".to_owned(), |sats| sats.to_string())
+}
+
+/// What a person is shown before agreeing. Everything in it was computed here, from the transaction that is here.
+pub fn show(session: &Session, view: &GroupSpendView) {
+    let output = &session.output;
+    let style = output.talk_style();
+    let spend = &view.spend;
+    let who = match view.from {
+        Some(from) => format!("member {from} proposes to spend with"),
+        None => "to be spent with".to_owned(),
+    };
+    output.ask(&format!(
+        "{} {who} {}: {} sats leave, of which {} are the fee",
+        style.yellow("?"),
+        style.bold(&view.group),
+        sats(spend.leaving_sats),
+        sats(spend.fee_sats)
+    ));
+    for to in &spend.destinations {
+        let address = to.address.as_ref().map_or("a script without address", |address| address.as_str());
+        output.ask(&format!("  {} sats to {address}", to.amount_sats));
+    }
+    if let Some(limit) = &view.limit {
+        output.ask(&format!("  {} {limit}", style.yellow("over a limit:")));
+    }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::exchange::Exchange;
 use super::files::{read, read_text, refuse_existing, write};
-use super::rounds::{co_sign, coordinate};
+use super::rounds::{Subject, co_sign, coordinate};
 use super::sign::public_key;
 use super::view::Verified;
 use crate::ending::Ending;
@@ -111,8 +111,8 @@ fn together(
     let mut signatures = Vec::with_capacity(2);
     let mut what = ToSign::FileDigest(release.digest.clone());
     for _ in 0..2 {
-        let key = GroupKey::default();
-        let rounds = coordinate(session, frost, group, what, key, &arguments.together, exchange)?;
+        let subject = Subject::Message(what, GroupKey::default());
+        let rounds = coordinate(session, frost, group, &subject, &arguments.together, exchange)?;
         let signature = frost.finish(this, &rounds.proposal, &rounds.commitments, &rounds.shares)?.signature;
         exchange.clean(&rounds.session);
         what =

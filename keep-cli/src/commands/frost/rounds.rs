@@ -1,6 +1,8 @@
 //! The two rounds of a signature whose shares are in different vaults. One process lives through both.
 
-use keep_sdk::frost::{Frost, GroupKey, GroupView, OwnRelease, ProposalView, StepMessage, ToSign};
+use keep_sdk::frost::{
+    Frost, GroupKey, GroupView, OwnRelease, ProposalView, PsbtToSign, RoundView, StepMessage, ToSign,
+};
 use keep_sdk::{ErrorCode, Fault};
 
 use super::exchange::Exchange;
@@ -17,6 +19,53 @@ pub struct Rounds {
     pub shares: Vec<String>,
 }
 
+/// What is signed together.
+pub enum Subject {
+    /// A message, under a key of the group.
+    Message(ToSign, GroupKey),
+    /// A message that somebody else proposes.
+    Proposed,
+    /// A transaction, which each side has.
+    Psbt(PsbtToSign),
+}
+
+impl Subject {
+    fn propose(&self, frost: &Frost, group: &str, signers: Vec<u16>) -> Result<RoundView, Fault> {
+        match self {
+            Self::Message(what, key) => frost.propose(Some(group), what.clone(), key.clone(), signers),
+            Self::Psbt(psbt) => frost.propose_psbt(psbt.clone(), signers),
+            Self::Proposed => Err(Fault::new(ErrorCode::Bug, "nothing to propose")),
+        }
+    }
+
+    fn package(
+        &self,
+        frost: &Frost,
+        group: &str,
+        proposal: &str,
+        commitments: &[String],
+    ) -> Result<RoundView, Fault> {
+        match self {
+            Self::Message(..) | Self::Proposed => frost.package(Some(group), proposal, commitments),
+            Self::Psbt(_) => frost.package_psbt(Some(group), proposal, commitments),
+        }
+    }
+
+    fn contribute(
+        &self,
+        frost: &Frost,
+        group: &str,
+        proposal: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<RoundView, Fault> {
+        match self {
+            Self::Message(..) | Self::Proposed => frost.contribute(Some(group), proposal, package, own),
+            Self::Psbt(psbt) => frost.contribute_psbt(psbt.clone(), proposal, package, own),
+        }
+    }
+}
+
 fn texts(messages: &[StepMessage]) -> Vec<String> {
     messages.iter().map(|message| message.text.clone()).collect()
 }
@@ -26,14 +75,13 @@ pub fn coordinate(
     session: &Session,
     frost: &Frost,
     group: &GroupView,
-    what: ToSign,
-    key: GroupKey,
+    subject: &Subject,
     together: &Together,
     exchange: &mut Exchange<'_>,
 ) -> Result<Rounds, Ending> {
-    let this = Some(group.pubkey.as_str());
+    let this = group.pubkey.as_str();
     let signers = here(group, together)?;
-    let opened = frost.propose(this, what, key, signers)?;
+    let opened = subject.propose(frost, this, signers)?;
     let id = opened.session.clone();
     let (proposal, own) =
         opened.messages.split_first().ok_or_else(|| Fault::new(ErrorCode::Bug, "no proposal"))?;
@@ -46,14 +94,14 @@ pub fn coordinate(
             session.output.talk(&format!("{missing} more signers are needed."));
             commitments.extend(exchange.receive("commitment", Some(&id))?);
         }
-        let round = frost.package(this, &proposal.text, &commitments)?;
+        let round = subject.package(frost, this, &proposal.text, &commitments)?;
         missing = round.missing;
         if let Some(package) = round.messages.into_iter().next() {
             break package;
         }
     };
     exchange.send("package", std::slice::from_ref(&package))?;
-    let mut shares = texts(&frost.contribute(this, &proposal.text, &package.text, &own)?.messages);
+    let mut shares = texts(&subject.contribute(frost, this, &proposal.text, &package.text, &own)?.messages);
     while shares.len() < commitments.len() {
         session
             .output
@@ -75,6 +123,17 @@ fn here(group: &GroupView, together: &Together) -> Result<Vec<u16>, Fault> {
     Ok(together.signers.clone())
 }
 
+/// The one proposal that came.
+fn receive_proposal(exchange: &mut Exchange<'_>) -> Result<String, Ending> {
+    let mut proposals = exchange.receive("proposal", None)?;
+    match (proposals.pop(), proposals.is_empty()) {
+        (Some(proposal), true) => Ok(proposal),
+        _ => Err(Fault::new(ErrorCode::InvalidInput, "there are several proposals")
+            .with_hint("remove those that are over from the directory")
+            .into()),
+    }
+}
+
 /// Reads a proposal, asks, commits, waits for the package and answers it. Returns the session.
 pub fn co_sign(
     session: &Session,
@@ -84,27 +143,54 @@ pub fn co_sign(
     release: Option<&OwnRelease>,
     exchange: &mut Exchange<'_>,
 ) -> Result<String, Ending> {
-    let this = Some(group.pubkey.as_str());
+    let this = group.pubkey.as_str();
     let signers = here(group, together)?;
-    let proposals = exchange.receive("proposal", None)?;
-    let [proposal] = proposals.as_slice() else {
-        return Err(Fault::new(ErrorCode::InvalidInput, "there are several proposals")
-            .with_hint("remove those that are over from the directory")
-            .into());
-    };
-    let view = frost.inspect(this, proposal)?;
+    let proposal = receive_proposal(exchange)?;
+    let view = frost.inspect(Some(this), &proposal)?;
     show(session, &view);
+    together.expect_from(view.from)?;
     if release.is_none() || !together.yes {
-        agree(together.yes, "Sign this?", "nothing was signed")?;
+        agree(together.yes || together.allows(&view), "Sign this?", "nothing was signed")?;
     }
-    let joined = frost.join(this, proposal, release.cloned(), signers)?;
+    let joined = frost.join(Some(this), &proposal, release.cloned(), signers)?;
+    answer(frost, this, &Subject::Proposed, &proposal, &joined, exchange)?;
+    Ok(view.session)
+}
+
+/// The same, about a transaction that is here.
+pub fn co_sign_psbt(
+    session: &Session,
+    frost: &Frost,
+    group: &GroupView,
+    together: &Together,
+    psbt: PsbtToSign,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Ending> {
+    let signers = here(group, together)?;
+    let proposal = receive_proposal(exchange)?;
+    let view = frost.analyze_psbt(psbt.clone(), Some(&proposal))?;
+    together.expect_from(view.from.unwrap_or_default())?;
+    super::psbt::show(session, &view);
+    agree(together.yes, "Sign this?", "nothing was signed")?;
+    let joined = frost.join_psbt(psbt.clone(), &proposal, signers)?;
+    answer(frost, &group.pubkey, &Subject::Psbt(psbt), &proposal, &joined, exchange)
+}
+
+/// Commits, waits for the package, and gives the signature shares.
+fn answer(
+    frost: &Frost,
+    group: &str,
+    subject: &Subject,
+    proposal: &str,
+    joined: &RoundView,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Ending> {
     let own = texts(&joined.messages);
     exchange.send("commitment", &joined.messages)?;
-    let packages = exchange.receive("package", Some(&view.session))?;
+    let packages = exchange.receive("package", Some(&joined.session))?;
     let package = packages.first().ok_or_else(|| Fault::new(ErrorCode::Bug, "no package"))?;
-    let answer = frost.contribute(this, proposal, package, &own)?;
-    exchange.send("partial", &answer.messages)?;
-    Ok(view.session)
+    let answer = subject.contribute(frost, group, proposal, package, &own)?;
+    exchange.send("partial", &answer.messages)
 }
 
 /// What a person is shown before agreeing. Everything in it was decoded here.
@@ -120,5 +206,18 @@ fn show(session: &Session, view: &ProposalView) {
     ));
     if !view.content.is_empty() {
         output.ask(&format!("  {} {}", style.dim(&view.kind), view.content));
+    }
+    for tag in &view.tags {
+        let parts: Vec<&str> = tag.iter().map(keep_sdk::DisplayText::as_str).collect();
+        output.ask(&format!("  {} {}", style.dim("tag"), parts.join(" ")));
+    }
+    if let Some(time) = &view.created_at {
+        output.ask(&format!("  {} {time}", style.dim("dated")));
+    }
+    if !view.key.is_empty() {
+        output.ask(&format!("  {} {}", style.dim("under"), view.key));
+    }
+    if view.kind == "raw" {
+        output.ask("  What these bytes mean is not checked: they may be the hash of anything.");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use keep_sdk::frost::{Frost, ShareForm, ShareView};
+use keep_sdk::frost::{Frost, ImportOptions, ShareForm, ShareView};
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 
@@ -104,8 +104,18 @@ pub fn import(session: &Session, arguments: &args::Import) -> Result<(), Ending>
     let text = ur_frames::join(read(session, arguments)?)?;
     let source = Source::share(arguments.passphrase_file.as_deref());
     let passphrase = if Frost::needs_passphrase(&text) { Some(source.get()?) } else { None };
+    if arguments.unproved {
+        let question = "Nothing but your word says that these shares are the group's next ones. If they are not, and yours \
+                        are deleted for them, the key is lost. Take them?";
+        agree(arguments.yes, question, "nothing was imported")?;
+    }
     let keep = session.open()?;
-    let imported = keep.frost().import(text, passphrase, given, arguments.replace)?;
+    let accept = ImportOptions {
+        replace: arguments.replace,
+        unproved: arguments.unproved,
+        trust_roster: arguments.trust_roster,
+    };
+    let imported = keep.frost().import(text, passphrase, given, accept)?;
     session.output.show(&Imported(&imported))?;
     if imported.group.status == "must_reshare" {
         session.output.talk(

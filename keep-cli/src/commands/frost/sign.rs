@@ -8,7 +8,7 @@ use keep_sdk::{ErrorCode, Event, Fault};
 use super::exchange::Exchange;
 use super::files::read_text;
 use super::message::hex;
-use super::rounds::{co_sign, coordinate};
+use super::rounds::{Subject, co_sign, coordinate};
 use super::view::{Signature, Verified};
 use crate::args::SignEvent;
 use crate::commands::sign_event::template;
@@ -36,8 +36,8 @@ pub fn sign(session: &Session, arguments: &args::Sign) -> Result<(), Ending> {
         co_sign(session, &frost, &group, together, None, &mut exchange)?;
         return Ok(());
     };
-    let what = ToSign::Raw(hex(&message));
-    let rounds = coordinate(session, &frost, &group, what, key, together, &mut exchange)?;
+    let subject = Subject::Message(ToSign::Raw(hex(&message)), key);
+    let rounds = coordinate(session, &frost, &group, &subject, together, &mut exchange)?;
     let signature =
         frost.finish(Some(&group.pubkey), &rounds.proposal, &rounds.commitments, &rounds.shares)?;
     exchange.clean(&rounds.session);
@@ -57,13 +57,14 @@ pub fn sign_event(session: &Session, group: &str, arguments: SignEvent) -> Resul
         exchange: together.exchange.clone(),
         signers: together.signers.clone(),
         yes: together.yes,
+        from: Vec::new(),
+        allow: Vec::new(),
     };
-    let what = ToSign::Event(Box::new(template(arguments)?));
+    let subject = Subject::Message(ToSign::Event(Box::new(template(arguments)?)), GroupKey::default());
     let keep = session.open()?;
     let frost = keep.frost();
     let group = frost.find(Some(group))?;
-    let key = GroupKey::default();
-    let rounds = coordinate(session, &frost, &group, what, key, &options, &mut exchange)?;
+    let rounds = coordinate(session, &frost, &group, &subject, &options, &mut exchange)?;
     let event =
         frost.finish_event(Some(&group.pubkey), &rounds.proposal, &rounds.commitments, &rounds.shares)?;
     exchange.clean(&rounds.session);
