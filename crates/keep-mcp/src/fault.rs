@@ -1,5 +1,6 @@
 //! Failures as a model sees them.
 
+use keep_sdk::agent::Failure;
 use keep_sdk::{ErrorCode, Fault};
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
@@ -7,15 +8,7 @@ use serde::Serialize;
 /// The one form of errors, the same as on the command line.
 #[derive(Debug, Serialize)]
 struct Told<'a> {
-    error: Error<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct Error<'a> {
-    code: &'static str,
-    blame: keep_sdk::Blame,
-    message: &'a str,
-    hint: &'a str,
+    error: Failure<'a>,
 }
 
 /// The result of a tool that failed.
@@ -25,10 +18,7 @@ pub fn result(fault: &Fault) -> CallToolResult {
 
 /// The error as JSON.
 pub fn text(fault: &Fault) -> String {
-    let code = fault.code();
-    let error =
-        Error { code: code.as_str(), blame: code.blame(), message: fault.message(), hint: fault.hint() };
-    serde_json::to_string(&Told { error }).unwrap_or_default()
+    serde_json::to_string(&Told { error: fault.into() }).unwrap_or_default()
 }
 
 /// A failure of this program itself.

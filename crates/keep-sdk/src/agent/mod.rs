@@ -5,9 +5,12 @@
 //! process; [`Agent`] is what remains to be done there.
 
 mod bitcoin;
+mod failure;
+mod link;
 mod owner;
 mod scope;
 mod spoken;
+mod token;
 mod uses;
 mod views;
 
@@ -16,9 +19,12 @@ use keep_types::{EventTemplate, Fault, PublicKey, SecretText};
 use crate::{AuditEntryView, Keep};
 
 pub use bitcoin::{AccountInput, AgentAddress, AgentAnalysis, AgentMessage, AgentPsbt};
+pub use failure::{CodeView, Failure, error_codes, error_codes_json, failure_json};
 pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
+pub use link::{Link, LinkOptions};
 pub use scope::{Exceeding, Preset, Rates, SessionScope};
 pub use spoken::{parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats};
+pub use token::session_token;
 pub use views::{ApprovalView, CheckView, Encrypted, MadeSession, SessionInfo, SignedView, Text};
 
 pub(crate) use bitcoin::{AnalyzePsbt, BitcoinAddress, SignMessage, SignPsbt};

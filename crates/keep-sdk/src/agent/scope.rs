@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use keep_policy::{Effect, Limits, Policy, Rule, SpendLimits};
-use keep_types::{ErrorCode, Fault, Operation, Timestamp};
+use keep_policy::{Effect, Limits, Peers, Policy, Rule, SpendLimits, TagRules, TagValues};
+use keep_types::{ErrorCode, Fault, Operation, PublicKey, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::uses::public_key;
 
 /// A set of operations with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +116,9 @@ pub struct SessionScope {
     pub operations: Option<Vec<String>>,
     /// The kinds of events that may be signed.
     pub kinds: Option<Vec<u16>>,
+    /// With whom: only these people (npub or hexadecimal) may be written to and read from, and signed events may name no
+    /// others in their `p` tags.
+    pub recipients: Option<Vec<String>>,
     /// What happens to the rest.
     pub exceeding: Exceeding,
     /// How often.
@@ -145,23 +150,45 @@ impl SessionScope {
         words.iter().map(|word| operation(word)).collect()
     }
 
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Usage`] with what does not fit.
+    pub fn from_json(json: &str) -> Result<Self, Fault> {
+        serde_json::from_str(json)
+            .map_err(|error| Fault::new(ErrorCode::Usage, format!("this is no scope of a session: {error}")))
+    }
+
+    fn recipients(&self) -> Result<Option<Vec<PublicKey>>, Fault> {
+        let keys = self.recipients.as_ref().map(|all| all.iter().map(|one| public_key(one)).collect());
+        keys.transpose()
+    }
+
     pub(crate) fn policy(&self) -> Result<Policy, Fault> {
         self.check_size()?;
         let operations = self.operations()?;
-        let (signing, plain): (Vec<_>, Vec<_>) =
+        let recipients = self.recipients()?;
+        let (signing, other): (Vec<_>, Vec<_>) =
             operations.into_iter().partition(|operation| *operation == Operation::SignEvent);
+        let (messages, plain): (Vec<_>, Vec<_>) =
+            other.into_iter().partition(|operation| recipients.is_some() && operation.has_peer());
         let mut rules = Vec::new();
         if !plain.is_empty() {
             rules.push(Rule::new(Effect::Allow, &plain));
         }
+        if !messages.is_empty() {
+            let peers = recipients.as_deref().map(|keys| Peers::new(false, keys));
+            rules.push(Rule { peers, ..Rule::new(Effect::Allow, &messages) });
+        }
         if !signing.is_empty() {
-            rules.push(match (&self.kinds, self.preset) {
+            let rule = match (&self.kinds, self.preset) {
                 (Some(kinds), _) => Rule::sign(Effect::Allow, kinds),
                 (None, Preset::Full) => Rule::new(Effect::Allow, &signing),
                 (None, Preset::Public | Preset::Nostr | Preset::Bitcoin) => {
                     Rule::sign(Effect::Allow, &COMMON_KINDS)
                 }
-            });
+            };
+            rules.extend(naming(rule, recipients.as_deref()));
         }
         if self.exceeding == Exceeding::Refuse {
             rules.push(Rule::new(Effect::Deny, Operation::ALL.as_slice()));
@@ -198,6 +225,19 @@ impl SessionScope {
             ..Limits::default()
         }
     }
+}
+
+/// A rule about events, for those that name nobody and for those that name none but `recipients`.
+fn naming(rule: Rule, recipients: Option<&[PublicKey]>) -> Vec<Rule> {
+    let Some(recipients) = recipients else { return vec![rule] };
+    let named = |values| vec![TagValues { name: "p".to_owned(), values }];
+    let nobody = TagRules { forbid: named(Vec::new()), ..TagRules::default() };
+    let mut rules = vec![Rule { tags: Some(nobody), ..rule.clone() }];
+    if !recipients.is_empty() {
+        let known = named(recipients.iter().map(PublicKey::to_hex).collect());
+        rules.push(Rule { tags: Some(TagRules { require: known, ..TagRules::default() }), ..rule });
+    }
+    rules
 }
 
 /// An operation by its word: that of NIP-46, or one of the longer words that agent frameworks use.

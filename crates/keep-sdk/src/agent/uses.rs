@@ -284,7 +284,8 @@ impl Call for End {
     }
 }
 
-fn public_key(text: &str) -> Result<PublicKey, Fault> {
+/// A public key as people write it.
+pub(crate) fn public_key(text: &str) -> Result<PublicKey, Fault> {
     PublicKey::from_hex(text).or_else(|_| PublicKey::from_bech32(text)).map_err(|_| {
         let shown = keep_types::DisplayText::truncated(text, 80);
         Fault::new(ErrorCode::InvalidKey, format!("\"{shown}\" is no public key"))

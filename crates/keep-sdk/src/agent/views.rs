@@ -27,6 +27,9 @@ pub struct SessionInfo {
     pub operations: Vec<String>,
     /// The kinds of events that may be signed without asking; `None` for every kind, if events may be signed at all.
     pub kinds: Option<Vec<u16>>,
+    /// With whom messages may be exchanged and whom events may name, in hexadecimal; `None` for everybody.
+    #[serde(default)]
+    pub recipients: Option<Vec<String>>,
     /// What happens to the rest: `ask` or `deny`.
     pub otherwise: String,
     /// Who is asked: `vault` or `client`.
@@ -73,6 +76,7 @@ impl SessionInfo {
                     Some(ranges.iter().flat_map(|(from, to)| *from..=*to).collect())
                 }
             }),
+            recipients: recipients(session),
             otherwise: otherwise(session).to_owned(),
             asks: match session.asks {
                 Asks::Vault => "vault",
@@ -95,6 +99,21 @@ impl SessionInfo {
             self_made: session.self_made,
         }
     }
+}
+
+/// The people that the rules name. Where they name some, they name the same everywhere.
+fn recipients(session: &Session) -> Option<Vec<String>> {
+    let allowed = || session.policy.rules.iter().filter(|rule| rule.effect == Effect::Allow);
+    let of_messages = || {
+        let peers = allowed().find_map(|rule| rule.peers.as_ref())?;
+        Some(peers.public_keys().map(|key| key.to_hex()).collect())
+    };
+    let of_events = || {
+        let named = allowed().filter_map(|rule| rule.tags.as_ref()).flat_map(|tags| &tags.require);
+        let has_rules = allowed().any(|rule| rule.tags.is_some());
+        has_rules.then(|| named.flat_map(|named| named.values.clone()).collect())
+    };
+    of_messages().or_else(of_events)
 }
 
 fn otherwise(session: &Session) -> &'static str {

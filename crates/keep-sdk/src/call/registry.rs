@@ -17,13 +17,21 @@ pub struct CallEntry {
     pub name: &'static str,
     /// Who may make it.
     pub class: Class,
+    /// Whether the session of an agent may make it.
+    pub open_to_sessions: bool,
     run: fn(&Host, &str) -> Result<Wiped, Fault>,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 impl CallEntry {
     const fn of<C: Call>() -> Self {
-        Self { name: C::NAME, class: C::CLASS, run: run::<C>, schema: <C::Reply as JsonSchema>::json_schema }
+        Self {
+            name: C::NAME,
+            class: C::CLASS,
+            open_to_sessions: C::OPEN_TO_SESSIONS,
+            run: run::<C>,
+            schema: <C::Reply as JsonSchema>::json_schema,
+        }
     }
 
     /// Makes the call with JSON parameters; the reply is JSON too.

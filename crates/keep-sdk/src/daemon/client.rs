@@ -53,14 +53,21 @@ impl Connection {
         Self::greet(home, elevate, None)
     }
 
+    /// Connects to the daemon that holds the vault in `home`, bound by the session of an agent whose token this is; `None`
+    /// if there is no daemon.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] when no session has this token; else as [`find`](Self::find).
+    pub fn with_token(home: &Home, token: &SecretText) -> Result<Option<Self>, Fault> {
+        Self::greet(home, None, Some(SecretText::new(token.expose().to_owned())))
+    }
+
     /// Another connection to the same daemon, bound by the session of an agent whose token this is.
     ///
     /// # Errors
     /// [`ErrorCode::NotConnected`] when no session has this token; else as [`find`](Self::find).
     pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
-        let token = SecretText::new(token.expose().to_owned());
-        Self::greet(&self.home, None, Some(token))?
-            .ok_or_else(|| gone(&io::ErrorKind::ConnectionRefused.into()))
+        Self::with_token(&self.home, token)?.ok_or_else(|| gone(&io::ErrorKind::ConnectionRefused.into()))
     }
 
     fn greet(

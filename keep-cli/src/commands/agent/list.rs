@@ -63,6 +63,9 @@ pub fn describe(session: &SessionInfo, style: Style) -> String {
     if signs {
         facts.push(("kinds", kinds));
     }
+    if let Some(people) = &session.recipients {
+        facts.push(("with", if people.is_empty() { "nobody".to_owned() } else { people.join(", ") }));
+    }
     facts.push(("the rest", format!("is {rest}")));
     if session.otherwise == "ask" || session.self_made {
         facts.push(("asked", asked.to_owned()));

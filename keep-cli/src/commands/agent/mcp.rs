@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use keep_mcp::{Access, HttpOptions, Server, serve_http, serve_stdio};
+use keep_sdk::agent::session_token;
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::token;
 use crate::args::agent::Mcp;
 use crate::ending::Ending;
 use crate::output::View;
@@ -29,7 +29,7 @@ impl View for Listening<'_> {
 
 pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
     let scope = super::scope(&arguments.scope)?;
-    let token = token::given(arguments.session_file.as_deref())?;
+    let token = session_token(arguments.session_file.as_deref())?;
     let keep = session.open()?;
     let access = match &token {
         Some(token) => Access::granted(&keep, token, scope)?,

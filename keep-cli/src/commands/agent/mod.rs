@@ -28,6 +28,7 @@ pub fn run(session: &Session, command: &Agent) -> Result<(), Ending> {
 fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
     let says_nothing = flags.scope.is_none()
         && flags.kinds.is_none()
+        && flags.recipients.is_empty()
         && flags.rates.is_empty()
         && flags.duration.is_none()
         && flags.budgets.is_empty()
@@ -45,6 +46,7 @@ fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
         Some(ScopeName::Full) => Preset::Full,
     });
     scope.kinds = flags.kinds.as_deref().map(parse_kinds).transpose()?;
+    scope.recipients = (!flags.recipients.is_empty()).then(|| flags.recipients.clone());
     for rate in &flags.rates {
         parse_rate(rate, &mut scope.rates)?;
     }

@@ -6,11 +6,6 @@ use std::path::{Path, PathBuf};
 
 use keep_sdk::{ErrorCode, Fault, Home, SecretText};
 
-/// The variable that has a session's token.
-pub const VARIABLE: &str = "KEEP_SESSION";
-/// Longest token that is read, in bytes.
-const MAX: u64 = 1024;
-
 /// Where a token goes.
 pub enum Place {
     File(PathBuf),
@@ -54,25 +49,6 @@ impl Place {
         written.and_then(|()| file.sync_all()).map_err(|error| failed(&path, &error))?;
         Ok(path)
     }
-}
-
-/// The token that was given, by a file or by the environment.
-pub fn given(file: Option<&Path>) -> Result<Option<SecretText>, Fault> {
-    let Some(path) = file else {
-        let given = std::env::var(VARIABLE).ok().filter(|token| !token.trim().is_empty());
-        return Ok(given.map(SecretText::from));
-    };
-    let unreadable = |why: &str| {
-        Fault::new(ErrorCode::InvalidInput, format!("{} has no session's token: {why}", path.display()))
-            .with_hint("give the file that `keep agent create` printed")
-    };
-    let length = std::fs::metadata(path).map_err(|error| unreadable(&error.to_string()))?.len();
-    if length > MAX {
-        return Err(unreadable("it is too long"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error.to_string()))?;
-    let token = SecretText::from(text.trim().to_owned());
-    if token.expose().is_empty() { Err(unreadable("it is empty")) } else { Ok(Some(token)) }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Fault {
