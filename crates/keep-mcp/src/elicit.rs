@@ -39,10 +39,17 @@ const SHOWN: usize = 2_000;
 /// The question in words. Every text in it has lost its control characters where it was read.
 fn message(question: &ApprovalView) -> String {
     let mut text = format!("The agent asks for {}", question.operation);
-    if let Some(kind) = question.kind {
-        let _ = write!(text, " of an event of kind {kind}");
+    if let Some(npub) = &question.npub {
+        let _ = write!(text, " as {npub}");
     }
-    if let Some(peer) = &question.peer {
+    if let Some(kind) = question.kind {
+        let name = keep_sdk::kind_name(kind).map(|name| format!(" ({name})")).unwrap_or_default();
+        let _ = write!(text, " of an event of kind {kind}{name}");
+    }
+    if let Some(time) = &question.created_at {
+        let _ = write!(text, ", dated {time},");
+    }
+    if let Some(peer) = question.peer_npub.as_ref().or(question.peer.as_ref()) {
         let _ = write!(text, " with {peer}");
     }
     let _ = write!(text, " (session {}; {}).", question.session, question.because);
@@ -84,16 +91,27 @@ mod tests {
         let question = ApprovalView {
             session: "bot".into(),
             operation: "sign_event".into(),
+            npub: Some("npub1me".into()),
             kind: Some(1),
+            created_at: Some("2027-01-15T08:00:00Z".into()),
             tags: vec![vec!["p".into(), "abc".into()]],
             content: "hello\u{202e}world".into(),
             peer: None,
+            peer_npub: None,
             spend: None,
             message: None,
             because: "no rule of policy agent covers it".into(),
         };
         let text = message(&question);
-        for part in ["sign_event of an event of kind 1", "session bot", "Tag: p, abc", "hello", "this once"] {
+        let parts = [
+            "sign_event as npub1me of an event of kind 1",
+            "dated 2027-01-15T08:00:00Z",
+            "session bot",
+            "Tag: p, abc",
+            "hello",
+            "this once",
+        ];
+        for part in parts {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains('\u{202e}'));

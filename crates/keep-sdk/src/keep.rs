@@ -244,6 +244,15 @@ impl Keep {
         }
     }
 
+    /// Whether the way to the vault is still open. A daemon may have ended, or closed a connection that nobody used.
+    pub(crate) fn is_open(&self) -> bool {
+        match &self.reach {
+            Reach::Here(_) => true,
+            #[cfg(unix)]
+            Reach::There(connection) => connection.is_open(),
+        }
+    }
+
     /// The same vault, for the agent that has this token: bound by its session, whatever it asks.
     ///
     /// # Errors

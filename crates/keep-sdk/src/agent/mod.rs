@@ -14,14 +14,17 @@ mod token;
 mod uses;
 mod views;
 
+use std::sync::Arc;
+
 use keep_types::{EventTemplate, Fault, PublicKey, SecretText};
 
-use crate::{AuditEntryView, Keep};
+use crate::call::Call;
+use crate::{AuditEntryView, Keep, PendingView};
 
 pub use bitcoin::{AccountInput, AgentAddress, AgentAnalysis, AgentMessage, AgentPsbt};
 pub use failure::{CodeView, Failure, error_codes, error_codes_json, failure_json};
 pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
-pub use link::{Link, LinkOptions};
+pub use link::{Link, LinkOptions, Start, bunker_url};
 pub use scope::{Exceeding, Preset, Rates, SessionScope};
 pub use spoken::{parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats};
 pub use token::session_token;
@@ -31,7 +34,8 @@ pub(crate) use bitcoin::{AnalyzePsbt, BitcoinAddress, SignMessage, SignPsbt};
 pub(crate) use owner::{Begin, Create, List, Revoke, Show};
 pub use uses::Identity;
 pub(crate) use uses::{
-    AuditTail, CheckOperation, Decrypt, Encrypt, End, GetPublicKey, RecordRequest, SessionInfoCall, SignEvent,
+    AuditTail, CheckOperation, Decrypt, Encrypt, End, GetPublicKey, ListPending, RecordRequest,
+    SessionInfoCall, SignEvent,
 };
 
 /// The owner's side: makes, lists and revokes sessions.
@@ -93,16 +97,36 @@ impl Agents {
     }
 }
 
-/// The agent's side: what a session may do. Each method is one call over the daemon's socket.
+/// The agent's side: what a session may do. Each method is one call over the daemon's socket, or, at a bunker, one request.
 #[derive(Debug, Clone)]
 pub struct Agent {
-    keep: Keep,
+    at: At,
+}
+
+#[derive(Debug, Clone)]
+enum At {
+    Vault(Keep),
+    Link(Arc<Link>),
 }
 
 impl Agent {
     /// The agent that reaches the vault through `keep`, which has a session ([`Keep::for_session`]).
     pub const fn new(keep: Keep) -> Self {
-        Self { keep }
+        Self { at: At::Vault(keep) }
+    }
+
+    /// The agent that reaches a vault or a bunker through `link`. At a bunker the limits are those of the bunker, and what
+    /// NIP-46 has no word for is answered with
+    /// [`ErrorCode::UnsupportedMethod`](keep_types::ErrorCode::UnsupportedMethod).
+    pub fn linked(link: Link) -> Self {
+        Self { at: At::Link(Arc::new(link)) }
+    }
+
+    fn call<C: Call>(&self, call: C) -> Result<C::Reply, Fault> {
+        match &self.at {
+            At::Vault(keep) => keep.call(call),
+            At::Link(link) => link.make(&call),
+        }
     }
 
     /// The session, and what is left of its limits.
@@ -110,7 +134,7 @@ impl Agent {
     /// # Errors
     /// When it was revoked, or is over.
     pub fn info(&self) -> Result<SessionInfo, Fault> {
-        self.keep.call(SessionInfoCall {})
+        self.call(SessionInfoCall {})
     }
 
     /// What the session can expect of an operation. Nothing is counted.
@@ -118,7 +142,7 @@ impl Agent {
     /// # Errors
     /// When there is no such operation.
     pub fn check(&self, operation: &str, kind: Option<u16>) -> Result<CheckView, Fault> {
-        self.keep.call(CheckOperation { operation: operation.to_owned(), kind })
+        self.call(CheckOperation { operation: operation.to_owned(), kind })
     }
 
     /// Counts something that was done elsewhere as a use of the session.
@@ -126,7 +150,7 @@ impl Agent {
     /// # Errors
     /// When a limit is reached.
     pub fn record_request(&self) -> Result<SessionInfo, Fault> {
-        self.keep.call(RecordRequest {})
+        self.call(RecordRequest {})
     }
 
     /// The public key.
@@ -134,7 +158,7 @@ impl Agent {
     /// # Errors
     /// When the session may not know it.
     pub fn public_key(&self) -> Result<Identity, Fault> {
-        self.keep.call(GetPublicKey {})
+        self.call(GetPublicKey {})
     }
 
     /// Signs an event. Where a person at the agent decides ([`Asks::Client`]) and `approved` is `None`, the question comes
@@ -143,7 +167,7 @@ impl Agent {
     /// # Errors
     /// When it is refused, or nobody can be asked.
     pub fn sign_event(&self, template: EventTemplate, approved: Option<bool>) -> Result<SignedView, Fault> {
-        self.keep.call(SignEvent { template, approved })
+        self.call(SignEvent { template, approved })
     }
 
     /// Encrypts `plaintext` to `peer` with NIP-44.
@@ -156,7 +180,7 @@ impl Agent {
         plaintext: SecretText,
         approved: Option<bool>,
     ) -> Result<Encrypted, Fault> {
-        self.keep.call(Encrypt { peer: peer.to_hex(), plaintext, approved })
+        self.call(Encrypt { peer: peer.to_hex(), plaintext, approved })
     }
 
     /// Decrypts what `peer` sent with NIP-44.
@@ -169,7 +193,7 @@ impl Agent {
         ciphertext: String,
         approved: Option<bool>,
     ) -> Result<Text, Fault> {
-        self.keep.call(Decrypt { peer: peer.to_hex(), ciphertext, approved })
+        self.call(Decrypt { peer: peer.to_hex(), ciphertext, approved })
     }
 
     /// The next Bitcoin address that nobody has got yet.
@@ -181,7 +205,7 @@ impl Agent {
         account: AccountInput,
         approved: Option<bool>,
     ) -> Result<AgentAddress, Fault> {
-        self.keep.call(BitcoinAddress { account, change: false, approved })
+        self.call(BitcoinAddress { account, change: false, approved })
     }
 
     /// What a PSBT (base64) would do. It tells something about the account, and counts as seeing an address does.
@@ -194,7 +218,7 @@ impl Agent {
         psbt: String,
         approved: Option<bool>,
     ) -> Result<AgentAnalysis, Fault> {
-        self.keep.call(AnalyzePsbt { account, psbt, approved })
+        self.call(AnalyzePsbt { account, psbt, approved })
     }
 
     /// Signs a PSBT (base64).
@@ -208,7 +232,7 @@ impl Agent {
         finalize: bool,
         approved: Option<bool>,
     ) -> Result<AgentPsbt, Fault> {
-        self.keep.call(SignPsbt { account, psbt, finalize, approved })
+        self.call(SignPsbt { account, psbt, finalize, approved })
     }
 
     /// Signs a message in the name of an address (BIP-322); without one, of the account's first.
@@ -222,7 +246,15 @@ impl Agent {
         message: String,
         approved: Option<bool>,
     ) -> Result<AgentMessage, Fault> {
-        self.keep.call(SignMessage { account, address, message, approved })
+        self.call(SignMessage { account, address, message, approved })
+    }
+
+    /// What the session has asked and a person has not decided yet.
+    ///
+    /// # Errors
+    /// When the session was revoked.
+    pub fn pending(&self) -> Result<Vec<PendingView>, Fault> {
+        self.call(ListPending {})
     }
 
     /// The last `limit` entries of the audit log that are about this session.
@@ -230,7 +262,7 @@ impl Agent {
     /// # Errors
     /// When the log cannot be read.
     pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntryView>, Fault> {
-        self.keep.call(AuditTail { limit })
+        self.call(AuditTail { limit })
     }
 
     /// Ends the session, if it was made by narrowing another one or by the agent itself. What the owner made stays.
@@ -238,6 +270,6 @@ impl Agent {
     /// # Errors
     /// When the store cannot be written.
     pub fn end(&self) -> Result<(), Fault> {
-        self.keep.call(End {}).map(drop)
+        self.call(End {}).map(drop)
     }
 }

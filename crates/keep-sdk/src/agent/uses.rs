@@ -2,7 +2,8 @@
 
 use keep_policy::{Asks, Effect, Reason};
 use keep_types::{
-    Answer, ErrorCode, EventTemplate, Fault, Intent, PublicKey, RecordId, Scheme, SecretText, SessionId,
+    Answer, ErrorCode, EventTemplate, Fault, Intent, Origin, PublicKey, RecordId, Scheme, SecretText,
+    SessionId,
 };
 use keep_vault::{KeyRecord, VaultError};
 use nostr::FromBech32;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::{info, sessions};
 use super::scope::operation;
 use super::views::{ApprovalView, CheckView, Encrypted, SessionInfo, SignedView, Text};
+use crate::approvals::{Approvals, PendingView};
 use crate::call::{Call, Class, Host, secret};
 use crate::keys::bug;
 use crate::views::{AuditEntryView, Done, SignedEvent, npub};
@@ -262,6 +264,28 @@ impl Call for AuditTail {
             .iter()
             .map(|entry| AuditEntryView::new(entry, Some(key.name.to_string())))
             .collect())
+    }
+}
+
+/// Lists what the session waits for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ListPending {}
+
+impl Call for ListPending {
+    const NAME: &'static str = "agent.pending";
+    const CLASS: Class = Class::Use;
+    const OPEN_TO_SESSIONS: bool = true;
+    type Reply = Vec<PendingView>;
+
+    fn run(self, host: &Host) -> Result<Vec<PendingView>, Fault> {
+        let id = asker(host)?;
+        let (key, _) = key(host, id)?;
+        // What others ask is none of its business.
+        let own = host.state::<Approvals>().each(|waiting| {
+            let is_own = waiting.prompt.origin == Origin::Agent { session: id };
+            is_own.then(|| PendingView::new(waiting, |_| key.name.to_string()))
+        });
+        Ok(own.into_iter().flatten().collect())
     }
 }
 

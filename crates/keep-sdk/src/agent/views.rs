@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Asks, Rates};
 use crate::call::secret;
-use crate::views::SignedEvent;
+use crate::views::{SignedEvent, npub};
 
 /// A session, and what is left of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -167,8 +167,14 @@ pub struct ApprovalView {
     pub session: DisplayText,
     /// What it asks for.
     pub operation: String,
+    /// The key that would be used, in bech32 (NIP-19).
+    #[serde(default)]
+    pub npub: Option<String>,
     /// The kind of the event.
     pub kind: Option<u16>,
+    /// The time that the event claims, RFC 3339.
+    #[serde(default)]
+    pub created_at: Option<String>,
     /// The tags of the event.
     #[schemars(with = "Vec<Vec<String>>")]
     pub tags: Vec<Vec<DisplayText>>,
@@ -177,6 +183,9 @@ pub struct ApprovalView {
     pub content: DisplayText,
     /// The other side of an encryption or decryption: its public key in hexadecimal.
     pub peer: Option<String>,
+    /// The same in bech32 (NIP-19).
+    #[serde(default)]
+    pub peer_npub: Option<String>,
     /// What a transaction would do.
     #[schemars(with = "Option<serde_json::Value>")]
     pub spend: Option<SpendFacts>,
@@ -192,10 +201,13 @@ impl From<&Prompt> for ApprovalView {
         Self {
             session: prompt.claims.clone(),
             operation: prompt.operation.as_str().to_owned(),
+            npub: None,
             kind: prompt.kind.map(|kind| kind.as_u16()),
+            created_at: prompt.created_at.map(|time| time.to_string()),
             tags: prompt.tags.clone(),
             content: prompt.content.clone(),
             peer: prompt.peer.map(|peer| peer.to_hex()),
+            peer_npub: prompt.peer.map(|peer| npub(&peer)),
             spend: prompt.spend.clone(),
             message: prompt.message.clone(),
             because: prompt.because.clone(),

@@ -10,15 +10,17 @@ use keep_audit::Draft;
 use keep_policy::{Asks, Prompt};
 use keep_signer::{Approver, Decision, Headless, Reply, Sessions, Signer};
 use keep_types::{
-    Answer, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText, SessionId, Timestamp,
+    Answer, ErrorCode, Fault, Intent, KeyId, Origin, RecordId, Request, RequestId, SecretText, SessionId,
+    Timestamp,
 };
-use keep_vault::{Environment, IntegrityReport, Vault, VaultError};
+use keep_vault::{Environment, IntegrityReport, KeyRecord, Vault, VaultError};
 use tokio::runtime::Runtime;
 
 use super::Call;
 use crate::agent::ApprovalView;
 use crate::approvals::Approvals;
 use crate::high_water::HighWater;
+use crate::views::npub;
 use crate::{Home, RollbackView};
 
 /// An unlocked vault with its owner's signer, its place, its clock, and what this process keeps beside it.
@@ -272,11 +274,19 @@ impl Host {
             (Asks::Client, Some(true)) => Some(Decision::Approve),
             (Asks::Client, Some(false)) => Some(Decision::Decline),
             (Asks::Client, None) => {
-                *asking.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(prompt.into());
+                let question = ApprovalView { npub: self.npub(prompt.key), ..prompt.into() };
+                *asking.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(question);
                 None
             }
             (Asks::Vault, _) => Some(self.ask_owner(asking.waits, prompt)),
         }
+    }
+
+    /// The public key that this key has, as people know it.
+    fn npub(&self, key: KeyId) -> Option<String> {
+        let place = RecordId::from_bytes(*key.as_bytes());
+        let (record, _) = self.vault().submit(move |tx| tx.get::<KeyRecord>(&place)).wait().ok()?;
+        record.map(|record| npub(&record.nostr_key()))
     }
 
     /// Waits for the owner, where there is somebody to wait for.

@@ -98,6 +98,16 @@ impl Connection {
         &self.home
     }
 
+    /// Whether the daemon is still there. It closes connections that nobody uses when it has too many.
+    pub fn is_open(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut byte = [0_u8; 1];
+        // Nothing is to be read between two calls: either it would have to wait, or the other side has closed.
+        let looked = recv(&*stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+    }
+
     /// The daemon's process.
     pub const fn pid(&self) -> u32 {
         self.welcome.pid

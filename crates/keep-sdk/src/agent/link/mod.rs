@@ -1,33 +1,71 @@
 //! How programs in other languages come to a session, and use it: calls by name, with JSON in and out.
 
+mod bunker;
+mod client_key;
 mod options;
 #[cfg(unix)]
 mod start;
 mod vault;
 
-use keep_types::{ErrorCode, Fault};
+use keep_types::{ErrorCode, Fault, SecretText};
 
-pub use options::LinkOptions;
+use bunker::BunkerLink;
+pub use options::{LinkOptions, Start, bunker_url};
 use vault::VaultLink;
 
-use crate::call::{Wiped, registry};
+use crate::call::{Call, Wiped, registry, to_wiped_json};
 
 /// A session of an agent, and the way to the vault that judges it. It can be used by many threads at once, and finds the
 /// daemon again when that was restarted meanwhile.
 #[derive(Debug)]
 pub struct Link {
-    vault: VaultLink,
+    to: To,
+}
+
+/// Where the key is.
+#[derive(Debug)]
+enum To {
+    /// In a vault of this machine.
+    Vault(VaultLink),
+    /// Behind a bunker.
+    Bunker(BunkerLink),
 }
 
 impl Link {
-    /// Reaches the vault through a session, as `options` say. A daemon is started when there is none and the passphrase is
+    /// Reaches the vault through a session, as `options` say, or the bunker that they name. A daemon is started when there is none and the passphrase is
     /// in the environment (`KEEP_PASSWORD`).
     ///
     /// # Errors
     /// [`ErrorCode::NoVault`]; [`ErrorCode::Locked`] when there is no daemon and none can be started;
-    /// [`ErrorCode::NotConnected`] for a wrong token.
+    /// [`ErrorCode::NotConnected`] for a wrong token; for a bunker, what it says, or that it does not answer.
     pub fn open(options: &LinkOptions) -> Result<Self, Fault> {
-        Ok(Self { vault: VaultLink::open(options)? })
+        let given = options.token.is_some() || options.session_file.is_some();
+        let bunker = match &options.bunker {
+            // What was said is meant before what is in the environment.
+            None if given => None,
+            None => bunker_url(),
+            Some(url) => Some(SecretText::new(url.expose().to_owned())),
+        };
+        let Some(url) = bunker else { return Self::at_vault(options) };
+        options.check_bunker()?;
+        Self::at_bunker(&url)
+    }
+
+    /// As [`open`](Self::open), whatever bunker the environment names. Without a token and a file with one, the session is that
+    /// of `KEEP_SESSION`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn at_vault(options: &LinkOptions) -> Result<Self, Fault> {
+        Ok(Self { to: To::Vault(VaultLink::open(options)?) })
+    }
+
+    /// Connects to the bunker of this `bunker://` URL, as the client that this machine has been for the URL before.
+    ///
+    /// # Errors
+    /// When the bunker cannot be reached, or does not take this client.
+    pub fn at_bunker(url: &SecretText) -> Result<Self, Fault> {
+        Ok(Self { to: To::Bunker(BunkerLink::open(url)?) })
     }
 
     /// As [`open`](Self::open), with [`LinkOptions`] as JSON.
@@ -50,7 +88,18 @@ impl Link {
                 Fault::new(ErrorCode::RefusedByPolicy, message).with_hint("only the owner can do this")
             );
         }
-        self.vault.call(name, parameters)
+        match &self.to {
+            To::Vault(vault) => vault.call(name, parameters),
+            To::Bunker(bunker) => bunker.call(name, parameters),
+        }
+    }
+
+    /// Makes a call, with types.
+    pub(crate) fn make<C: Call>(&self, call: &C) -> Result<C::Reply, Fault> {
+        let parameters = to_wiped_json(call)?;
+        let parameters = std::str::from_utf8(&parameters).map_err(|_| strange())?;
+        let reply = self.call(C::NAME, parameters)?;
+        serde_json::from_slice(&reply).map_err(|_| strange())
     }
 
     /// Ends the session, if it was made by [`open`](Self::open). What the owner made stays.
@@ -58,6 +107,14 @@ impl Link {
     /// # Errors
     /// When the vault cannot be reached any more; the session then ends with its time.
     pub fn close(&self) -> Result<(), Fault> {
-        self.vault.close()
+        match &self.to {
+            To::Vault(vault) => vault.close(),
+            // A bunker knows its client until the owner revokes it.
+            To::Bunker(_) => Ok(()),
+        }
     }
+}
+
+fn strange() -> Fault {
+    Fault::new(ErrorCode::Bug, "an answer has another form than its call")
 }

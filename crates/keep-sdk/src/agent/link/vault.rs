@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use keep_types::{ErrorCode, Fault, SecretText};
 
 use super::LinkOptions;
-use crate::agent::{Agent, Asks, SessionScope, session_token};
+use crate::agent::{Agent, SessionScope, session_token};
 use crate::call::Wiped;
 use crate::{Home, Keep, Options};
 
@@ -15,7 +15,8 @@ const IDLE: usize = 8;
 /// A session, and connections over which it is used: one for each thread that waits for an answer.
 pub struct VaultLink {
     home: Home,
-    program: Option<std::path::PathBuf>,
+    #[cfg(unix)]
+    starting: super::start::Starting,
     token: SecretText,
     /// Whether the session was made here, and ends with its use.
     ends: bool,
@@ -55,13 +56,14 @@ impl VaultLink {
             (None, Some(token)) => (from, token, false),
             (scope, _) => {
                 let scope = scope.clone().unwrap_or_else(SessionScope::asking);
-                let made = from.agents().begin(options.key.as_deref(), scope, Asks::Vault)?;
+                let made = from.agents().begin(options.key.as_deref(), scope, options.asks)?;
                 (owner.for_session(&made.token)?, made.token, true)
             }
         };
         Ok(Self {
             home,
-            program: options.program.clone(),
+            #[cfg(unix)]
+            starting: starting(options),
             token,
             ends,
             here: options.unsafe_in_process.then_some(session.clone()),
@@ -116,10 +118,12 @@ impl VaultLink {
             *process = std::process::id();
         }
         drop(process);
-        if let Some(keep) = self.idle().pop() {
-            return Ok(keep);
+        loop {
+            let Some(keep) = self.idle().pop() else { return self.connect() };
+            if keep.is_open() {
+                return Ok(keep);
+            }
         }
-        self.connect()
     }
 
     #[cfg(unix)]
@@ -128,13 +132,13 @@ impl VaultLink {
         if let Some(connection) = Connection::with_token(&self.home, &self.token)? {
             return Ok(Keep::connected(connection));
         }
-        let owner = super::start::daemon(&self.home, self.program.as_deref())?;
+        let owner = super::start::daemon(&self.home, &self.starting)?;
         Ok(Keep::connected(owner.for_session(&self.token)?))
     }
 
     #[cfg(not(unix))]
     fn connect(&self) -> Result<Keep, Fault> {
-        let _ = (&self.program, &self.token);
+        let _ = &self.token;
         Err(Fault::new(ErrorCode::Locked, "there is no daemon on this system"))
     }
 }
@@ -161,8 +165,13 @@ fn here(home: &Home) -> Result<Keep, Fault> {
 }
 
 #[cfg(unix)]
+fn starting(options: &LinkOptions) -> super::start::Starting {
+    super::start::Starting { program: options.program.clone(), start: options.start.clone() }
+}
+
+#[cfg(unix)]
 fn reach(home: &Home, options: &LinkOptions) -> Result<Keep, Fault> {
-    super::start::daemon(home, options.program.as_deref()).map(Keep::connected)
+    super::start::daemon(home, &starting(options)).map(Keep::connected)
 }
 
 #[cfg(not(unix))]
