@@ -44,8 +44,8 @@ pub use error::BitcoinError;
 pub use hd::{SecretNode, Seed};
 pub use inspect::{
     Destination, InputOwnership, InputView, InspectOptions, Inspection, LeafView, LockTimeView, OutputRole,
-    OutputView, Place, RelativeLockView, ScriptKind, Severity, SpendFacts, TransactionView, Warning,
-    WarningCode, WayView,
+    OutputView, Place, RelativeLockView, ScriptKind, ScriptMark, Severity, SpendFacts, TransactionView,
+    Warning, WarningCode, WayView, script_mark,
 };
 pub use mnemonic::Mnemonic;
 pub use network::Network;

@@ -16,7 +16,7 @@ use keep_bitcoin::bitcoin::{
 };
 use keep_bitcoin::{
     Account, BitcoinError, InspectOptions, Inspection, Network, OutputRole, Place, PsbtFile, Severity,
-    WarningCode,
+    WarningCode, script_mark,
 };
 
 /// Inspects, and demands that `code` is reported at `place` and that signing is refused exactly if it is a danger.
@@ -151,10 +151,11 @@ fn unusual_signature_types_need_permission() {
         [T::None, T::Single, T::AllPlusAnyoneCanPay, T::NonePlusAnyoneCanPay, T::SinglePlusAnyoneCanPay]
     {
         let inspection = expect("sighash", with(kind), WarningCode::UnusualSighash, Place::Input(0));
-        // Where the outputs stay open, nothing is known to come back.
-        let open = kind != T::AllPlusAnyoneCanPay;
-        assert_eq!(inspection.facts().leaving_sats, Some(if open { 100_000 } else { 61_000 }), "{kind}");
-        assert_eq!(inspection.facts().outputs_fixed, !open);
+        // Where anything stays open, nothing is known to come back.
+        assert_eq!(inspection.facts().leaving_sats, Some(100_000), "{kind}");
+        assert_eq!(inspection.facts().own_outputs_sats, 0, "{kind}");
+        assert_eq!(inspection.facts().outputs_fixed, kind == T::AllPlusAnyoneCanPay);
+        assert_eq!(inspection.facts().inputs_fixed, matches!(kind, T::None | T::Single));
         let options = InspectOptions { allow_unusual_sighash: true, ..InspectOptions::default() };
         let inspection = Inspection::new(PsbtFile::new(with(kind)).unwrap(), &wallet(), &options);
         assert!(inspection.view().warnings.iter().any(|w| w.severity == Severity::Caution));
@@ -172,6 +173,55 @@ fn unusual_signature_types_need_permission() {
     claim_input(&mut psbt, 1, &b);
     psbt.inputs[1].sighash_type = Some(T::Single.into());
     expect("single", psbt, WarningCode::InvalidSighash, Place::Input(1));
+}
+
+/// Two transactions with the same outputs, each with an input of ours that binds the outputs and no other input: joined,
+/// they pay the change once. What the two were said to cost is not less than what the joined one takes.
+#[test]
+fn change_is_not_counted_twice_when_transactions_are_joined() {
+    use keep_bitcoin::bitcoin::psbt::Input;
+    let kind = TapSighashType::AllPlusAnyoneCanPay;
+    let options = InspectOptions { allow_unusual_sighash: true, ..InspectOptions::default() };
+    let part = |number: usize| {
+        let mut psbt = simple();
+        psbt.unsigned_tx.input[0].previous_output = common::outpoint(number);
+        psbt.inputs[0].sighash_type = Some(kind.into());
+        psbt
+    };
+    let (mut said, mut inputs, mut psbt_inputs) = (0, Vec::new(), Vec::<Input>::new());
+    for number in 0..2 {
+        let inspection = Inspection::new(PsbtFile::new(part(number)).unwrap(), &wallet(), &options);
+        said += inspection.facts().leaving_sats.unwrap();
+        let signed = inspection.sign(&signer()).unwrap().file.psbt().clone();
+        inputs.extend(signed.unsigned_tx.input.clone());
+        psbt_inputs.extend(signed.inputs);
+    }
+    let mut joined = simple();
+    joined.unsigned_tx.input = inputs;
+    joined.inputs = psbt_inputs;
+    let mut joined = PsbtFile::new(joined).unwrap();
+    joined.finalize().unwrap();
+    // The network would take it: this is no theory.
+    let tx = joined.extract().unwrap();
+    let back = tx.output[1].value.to_sat();
+    assert_eq!((tx.input.len(), back), (2, 39_000));
+    assert!(said >= 200_000 - back, "{said} were said to leave, and {} do", 200_000 - back);
+    // One such input among others that bind everything: nothing is credited either.
+    let (a, b) = (receive(0), receive(1));
+    let mut mixed = psbt(
+        &[(a.script().into(), 50_000), (b.script().into(), 50_000)],
+        &[(stranger(1), 20_000), (change(0).script().into(), 79_000)],
+    );
+    claim_input(&mut mixed, 0, &a);
+    claim_input(&mut mixed, 1, &b);
+    claim_output(&mut mixed, 1, &change(0));
+    let leaving = |psbt: &Psbt| {
+        let file = PsbtFile::new(psbt.clone()).unwrap();
+        Inspection::new(file, &wallet(), &options).facts().leaving_sats
+    };
+    assert_eq!(leaving(&mixed), Some(21_000));
+    mixed.inputs[0].sighash_type = Some(kind.into());
+    assert_eq!(leaving(&mixed), Some(100_000));
 }
 
 #[test]
@@ -326,7 +376,7 @@ fn odd_outputs_are_warned_about() {
     expect("bare", pay(ScriptBuf::from_hex("51").unwrap(), 1_000), WarningCode::UnknownScript, place);
     expect("reused", pay(receive(0).script().into(), 1_000), WarningCode::ReusedAddress, place);
     expect("twice", pay(stranger(9), 1_000), WarningCode::ReusedAddress, place);
-    let options = InspectOptions { used: [stranger(5)].into(), ..InspectOptions::default() };
+    let options = InspectOptions { used: [script_mark(&stranger(5))].into(), ..InspectOptions::default() };
     let file = PsbtFile::new(pay(stranger(5), 1_000)).unwrap();
     let inspection = Inspection::new(file, &wallet(), &options);
     assert_eq!(inspection.view().warnings[0].code, WarningCode::ReusedAddress);

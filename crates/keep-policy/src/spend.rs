@@ -65,6 +65,9 @@ pub enum Overspend {
     /// The signature would leave the outputs open to change.
     #[error("the signature would not fix where the coins go, and there is a limit on it")]
     OpenOutputs,
+    /// The signature would leave the inputs or outputs, and with them the fee, open to change.
+    #[error("the signature would not fix the fee, and there is a limit on it")]
+    OpenFee,
     /// A destination is on the block list.
     #[error("output {output} pays to {address}, which is blocked")]
     Blocked {
@@ -177,6 +180,10 @@ impl SpendLimits {
     }
 
     fn check_fee(&self, facts: &SpendFacts) -> Result<(), Overspend> {
+        let limited = self.max_fee_sats.is_some() || self.max_fee_rate_sats_per_kvb.is_some();
+        if limited && !(facts.inputs_fixed && facts.outputs_fixed) {
+            return Err(Overspend::OpenFee);
+        }
         if let Some(limit) = self.max_fee_sats {
             let fee = facts.fee_sats.ok_or(Overspend::UnknownAmount)?;
             if fee > limit {
@@ -281,6 +288,7 @@ mod tests {
             }],
             signable_inputs: 1,
             outputs_fixed: true,
+            inputs_fixed: true,
             ..SpendFacts::default()
         }
     }
@@ -336,6 +344,12 @@ mod tests {
             check(&limits, &pays(Some(BOB), 1, 91)),
             Err(Overspend::FeeRate { rate: 910, limit: 900 })
         );
+        for open in [
+            SpendFacts { inputs_fixed: false, ..pays(Some(BOB), 1, 1) },
+            SpendFacts { outputs_fixed: false, ..pays(Some(BOB), 1, 1) },
+        ] {
+            assert_eq!(check(&limits, &open), Err(Overspend::OpenFee));
+        }
         let unknown = SpendFacts { leaving_sats: None, ..pays(Some(BOB), 1, 1) };
         assert_eq!(check(&limits, &unknown), Err(Overspend::UnknownAmount));
         let ask = SpendLimits { ask_above_sats: Some(10), ..SpendLimits::default() };

@@ -1,33 +1,53 @@
-//! The owner's limits on spending, as they stand inside the write lock.
+//! What stands about a key that spends, inside the write lock: the owner's limits, and which scripts were used.
 
-use keep_types::{RecordId, Request};
-use keep_vault::{Spending, Tx, VaultError, WalletRow};
+use keep_types::{KeyId, RecordId, Request, ScriptMark};
+use keep_vault::{Spending, Trail, Tx, VaultError, WalletRow};
 
-/// The limits on the key of a request that spends.
+/// What a request that spends is measured against, and what is written down when it is allowed.
 pub(crate) struct Purse {
-    place: RecordId,
-    spending: Spending,
+    key: KeyId,
+    limits: Option<(RecordId, Spending)>,
+    /// The transaction's id, and the scripts that it uses. `None` where only a hash is known.
+    uses: Option<([u8; 32], Vec<ScriptMark>)>,
 }
 
 impl Purse {
-    /// Reads them. `None` when the request cannot spend, or the owner set no limits on its key.
+    /// Reads it. `None` when the request cannot spend.
     pub(crate) fn open(tx: &mut Tx<'_, '_>, request: &Request) -> Result<Option<Self>, VaultError> {
-        if request.intent.spend().is_none() && !request.intent.may_spend_unseen() {
+        let transaction = request.intent.transaction();
+        if transaction.is_none() && !request.intent.may_spend_unseen() {
             return Ok(None);
         }
+        let uses = transaction.map(|transaction| (transaction.txid(), transaction.marks()));
         let place = tx.locate::<WalletRow>(&WalletRow::spending_key(request.key));
-        match tx.get::<WalletRow>(&place)? {
-            Some(WalletRow::Spending(spending)) => Ok(Some(Self { place, spending })),
-            Some(WalletRow::Account(_)) | None => Ok(None),
-        }
+        let limits = match tx.get::<WalletRow>(&place)? {
+            Some(WalletRow::Spending(spending)) => Some((place, spending)),
+            Some(WalletRow::Account(_) | WalletRow::Trail(_)) | None => None,
+        };
+        Ok(Some(Self { key: request.key, limits, uses }))
     }
 
-    pub(crate) const fn for_judging(&mut self) -> keep_policy::Purse<'_> {
-        keep_policy::Purse { limits: &self.spending.limits, spent: &mut self.spending.spent }
+    /// The owner's limits, if there are any.
+    pub(crate) fn for_judging(&mut self) -> Option<keep_policy::Purse<'_>> {
+        self.limits
+            .as_mut()
+            .map(|(_, spending)| keep_policy::Purse { limits: &spending.limits, spent: &mut spending.spent })
     }
 
-    /// Writes down what was counted.
+    /// Writes down what was counted, and what the transaction uses.
     pub(crate) fn keep(self, tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
-        tx.put(self.place, &WalletRow::Spending(self.spending))
+        if let Some((place, spending)) = self.limits {
+            tx.put(place, &WalletRow::Spending(spending))?;
+        }
+        let Some((txid, marks)) = self.uses else { return Ok(()) };
+        let place = tx.locate::<WalletRow>(&WalletRow::trail_key(self.key));
+        let mut trail = match tx.get::<WalletRow>(&place)? {
+            Some(WalletRow::Trail(trail)) => trail,
+            Some(WalletRow::Account(_) | WalletRow::Spending(_)) | None => Trail::new(self.key),
+        };
+        if trail.note(&txid, &marks) {
+            tx.put(place, &WalletRow::Trail(trail))?;
+        }
+        Ok(())
     }
 }

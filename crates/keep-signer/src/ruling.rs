@@ -173,7 +173,7 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<R
     let nonces = Nonces::of(&request);
     let (now, job) = (tx.now(), tx.job());
     let mut purse = Purse::open(tx, &request)?;
-    let within = purse.as_mut().map(Purse::for_judging);
+    let within = purse.as_mut().and_then(Purse::for_judging);
     match judge_within(request, job, Standing::Owner, within, basis, now) {
         Verdict::Allow(permit) => {
             nonces.burn(tx)?;
@@ -315,7 +315,7 @@ fn rule_client(
     let held = Held::of(&case.request);
     let nonces = Nonces::of(&case.request);
     let mut purse = Purse::open(tx, &case.request)?;
-    let within = purse.as_mut().map(Purse::for_judging);
+    let within = purse.as_mut().and_then(Purse::for_judging);
     match judge_within(case.request, tx.job(), standing, within, basis, now) {
         Verdict::Allow(permit) => {
             nonces.burn(tx)?;

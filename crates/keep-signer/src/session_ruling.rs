@@ -40,7 +40,7 @@ pub(crate) fn rule_session(
     let session = std::sync::Arc::clone(&case.session);
     let entry = draft(&request, outcome).session(&session.name);
     let mut purse = Purse::open(tx, &request)?;
-    let within = purse.as_mut().map(Purse::for_judging);
+    let within = purse.as_mut().and_then(Purse::for_judging);
     match judge_session_within(request, job, &session, &mut case.scopes(), within, basis, now) {
         Verdict::Allow(permit) => {
             purse.map_or(Ok(()), |purse| purse.keep(tx))?;

@@ -1,11 +1,12 @@
-//! Opened Bitcoin accounts, and the owner's limits on spending.
+//! Opened Bitcoin accounts, the owner's limits on spending, and which scripts were used.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{SpendLimits, Spent};
-use keep_types::{ErrorCode, Fault, KeyId, Origin, RecordId};
+use keep_types::{ErrorCode, Fault, KeyId, Origin, RecordId, ScriptMark};
 use keep_vault::{GroupRecord, KeyRecord, Spending, Tx, Vault, VaultError, WalletAccount, WalletRow};
 
 /// Which account.
@@ -53,7 +54,7 @@ impl Wallets {
         let mut accounts: Vec<WalletAccount> = rows
             .filter_map(|(_, row)| match row {
                 WalletRow::Account(account) => Some(account),
-                WalletRow::Spending(_) => None,
+                WalletRow::Spending(_) | WalletRow::Trail(_) => None,
             })
             .filter(|account| account.key == key && account.network == network)
             .collect();
@@ -120,7 +121,22 @@ impl Wallets {
             let place = tx.locate::<WalletRow>(&WalletRow::spending_key(key));
             Ok(match tx.get::<WalletRow>(&place)? {
                 Some(WalletRow::Spending(spending)) => Some(spending),
-                Some(WalletRow::Account(_)) | None => None,
+                Some(WalletRow::Account(_) | WalletRow::Trail(_)) | None => None,
+            })
+        });
+        Ok(pending.wait()?.0)
+    }
+
+    /// The scripts that transactions signed with `key`, other than `txid`, spent from and paid to: the latest 2,048.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn used_besides(&self, key: KeyId, txid: [u8; 32]) -> Result<HashSet<ScriptMark>, VaultError> {
+        let pending = self.vault.submit(move |tx| {
+            let place = tx.locate::<WalletRow>(&WalletRow::trail_key(key));
+            Ok(match tx.get::<WalletRow>(&place)? {
+                Some(WalletRow::Trail(trail)) => trail.used_besides(&txid),
+                Some(WalletRow::Account(_) | WalletRow::Spending(_)) | None => HashSet::new(),
             })
         });
         Ok(pending.wait()?.0)
@@ -138,7 +154,7 @@ impl Wallets {
             let place = tx.locate::<WalletRow>(&WalletRow::spending_key(key));
             let spent = match tx.get::<WalletRow>(&place)? {
                 Some(WalletRow::Spending(spending)) => spending.spent,
-                Some(WalletRow::Account(_)) | None => Spent::default(),
+                Some(WalletRow::Account(_) | WalletRow::Trail(_)) | None => Spent::default(),
             };
             let spending = Spending { key, limits, spent };
             tx.put(place, &WalletRow::Spending(spending.clone()))?;
@@ -158,7 +174,7 @@ fn find(tx: &mut Tx<'_, '_>, id: &AccountId) -> Result<Option<(RecordId, WalletA
     let place = place(tx, id);
     Ok(match tx.get::<WalletRow>(&place)? {
         Some(WalletRow::Account(account)) => Some((place, account)),
-        Some(WalletRow::Spending(_)) | None => None,
+        Some(WalletRow::Spending(_) | WalletRow::Trail(_)) | None => None,
     })
 }
 

@@ -392,16 +392,21 @@ impl Intent {
         }
     }
 
-    /// What the transaction to be signed does, if this signs one.
-    pub fn spend(&self) -> Option<&SpendFacts> {
+    /// The transaction to be signed, if this signs one.
+    pub fn transaction(&self) -> Option<&dyn InspectedSpend> {
         match self {
-            Self::SignPsbt(spend) => Some(spend.facts()),
+            Self::SignPsbt(spend) => Some(&**spend),
             Self::Group(usage) => match &**usage {
-                GroupUse::Spend(spend) => Some(spend.spend.facts()),
+                GroupUse::Spend(spend) => Some(&*spend.spend),
                 _ => None,
             },
             _ => None,
         }
+    }
+
+    /// What the transaction to be signed does, if this signs one.
+    pub fn spend(&self) -> Option<&SpendFacts> {
+        self.transaction().map(InspectedSpend::facts)
     }
 
     /// Whether this signs bytes that may be the hash of a transaction, of which nothing can be told.

@@ -47,7 +47,7 @@ pub use record::{Collection, DecodeError, Record};
 pub use relay_url::{RelayUrl, RelayUrlError};
 pub use request::Request;
 pub use secret::{SecretBytes, SecretKey32, SecretText};
-pub use spend::{Destination, InspectedMessage, InspectedSpend, MessageFacts, SpendFacts};
+pub use spend::{Destination, InspectedMessage, InspectedSpend, MessageFacts, ScriptMark, SpendFacts};
 pub use time::{Clock, SystemClock, Timestamp};
 
 /// The Nostr event types (NIP-01), from the `nostr` crate, in the version that Keep pins.

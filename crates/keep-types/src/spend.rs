@@ -17,11 +17,12 @@ use crate::DisplayText;
 pub struct SpendFacts {
     /// What our inputs are worth. `None` if an amount is unknown or contradictory.
     pub own_inputs_sats: Option<u64>,
-    /// What comes back to outputs proved to be ours. 0 when a signature would leave the outputs open to change.
+    /// What comes back to outputs proved to be ours. 0 when a signature would leave inputs or outputs open to change: what
+    /// it does not bind may never come back, or be counted by another transaction too.
     pub own_outputs_sats: u64,
     /// What leaves us, fee included: our inputs minus our outputs, not below 0. `None` if it is unknown.
     pub leaving_sats: Option<u64>,
-    /// The fee of the whole transaction. `None` if an amount is unknown, or the outputs are worth more.
+    /// The fee of the whole transaction as it stands. `None` if an amount is unknown, or the outputs are worth more.
     pub fee_sats: Option<u64>,
     /// The fee rate in satoshis per 1,000 virtual bytes, from the estimated size. `None` if the fee is unknown.
     pub fee_rate_sats_per_kvb: Option<u64>,
@@ -35,6 +36,9 @@ pub struct SpendFacts {
     pub signable_inputs: usize,
     /// Whether every signature fixes all outputs.
     pub outputs_fixed: bool,
+    /// Whether every signature fixes all inputs. Where one does not, anybody can add inputs: the fee is open, and so is
+    /// with which other transaction of ours the outputs are shared.
+    pub inputs_fixed: bool,
 }
 
 /// An output that is not ours.
@@ -61,12 +65,17 @@ pub struct MessageFacts {
     pub coins_sats: u64,
 }
 
+/// A short mark of an output script: by it a vault knows later that the script was used, without keeping the script.
+pub type ScriptMark = [u8; 8];
+
 /// A transaction that was inspected as the owner of a wallet. The vault signs only what `keep-bitcoin` made.
 pub trait InspectedSpend: Any + Send + fmt::Debug {
     /// The facts that policy judges.
     fn facts(&self) -> &SpendFacts;
     /// The transaction's id, in the order of bytes in which hashes are computed.
     fn txid(&self) -> [u8; 32];
+    /// The marks of the scripts that it uses: those of ours that it spends from, and those that it pays to.
+    fn marks(&self) -> Vec<ScriptMark>;
     /// The value itself, for whoever signs it.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }

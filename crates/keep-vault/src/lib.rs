@@ -84,7 +84,7 @@ pub use stanzas::{StanzaInfo, StanzaKind};
 pub use tx::Tx;
 pub use vault::{Environment, KdfCost, Vault};
 pub use verify::IntegrityReport;
-pub use wallets::{Spending, WalletAccount, WalletRow};
+pub use wallets::{Spending, Trail, WalletAccount, WalletRow};
 
 /// Reads a header as stored, for tools and fuzzing. Opens nothing.
 ///

@@ -1,7 +1,9 @@
-//! What the vault remembers about Bitcoin: opened accounts, and the owner's limits on spending.
+//! What the vault remembers about Bitcoin: opened accounts, the owner's limits on spending, and which scripts were used.
+
+use std::collections::HashSet;
 
 use keep_policy::{SpendLimits, Spent};
-use keep_types::{Collection, KeyId, Record, Timestamp};
+use keep_types::{Collection, KeyId, Record, ScriptMark, Timestamp};
 use minicbor::{Decode, Encode};
 
 /// An account of a key, as it was opened. Public data, but whoever sees it sees every address.
@@ -46,6 +48,50 @@ pub struct Spending {
     pub spent: Spent,
 }
 
+/// How many uses of scripts are remembered of one key. The oldest are forgotten first.
+const MAX_USES: usize = 2_048;
+/// The length of a use: the beginning of the transaction's id, and the mark of the script.
+const USE: usize = 16;
+
+/// The scripts that transactions signed with a key spent from and paid to, the latest ones.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Trail {
+    /// The key.
+    #[n(0)]
+    pub key: KeyId,
+    /// Eight bytes of a transaction's id and the mark of a script, again and again.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    uses: Vec<u8>,
+}
+
+impl Trail {
+    /// Nothing yet.
+    pub const fn new(key: KeyId) -> Self {
+        Self { key, uses: Vec::new() }
+    }
+
+    /// Remembers what a transaction uses. One that is known already changes nothing; says whether anything changed.
+    pub fn note(&mut self, txid: &[u8; 32], marks: &[ScriptMark]) -> bool {
+        if self.uses.chunks_exact(USE).any(|known| known[..8] == txid[..8]) {
+            return false;
+        }
+        for mark in marks {
+            self.uses.extend_from_slice(&txid[..8]);
+            self.uses.extend_from_slice(mark);
+        }
+        let forgotten = self.uses.len().saturating_sub(MAX_USES * USE);
+        self.uses.drain(..forgotten);
+        !marks.is_empty()
+    }
+
+    /// The scripts that transactions other than this one used.
+    pub fn used_besides(&self, txid: &[u8; 32]) -> HashSet<ScriptMark> {
+        let others = self.uses.chunks_exact(USE).filter(|known| known[..8] != txid[..8]);
+        others.filter_map(|known| known[8..].try_into().ok()).collect()
+    }
+}
+
 /// A row of the collection.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum WalletRow {
@@ -55,6 +101,9 @@ pub enum WalletRow {
     /// Limits on spending.
     #[n(1)]
     Spending(#[n(0)] Spending),
+    /// Scripts that were used.
+    #[n(2)]
+    Trail(#[n(0)] Trail),
 }
 
 impl Record for WalletRow {
@@ -67,6 +116,7 @@ impl WalletRow {
         match self {
             Self::Account(account) => account.key,
             Self::Spending(spending) => spending.key,
+            Self::Trail(trail) => trail.key,
         }
     }
 
@@ -84,5 +134,35 @@ impl WalletRow {
         let mut natural = key.as_bytes().to_vec();
         natural.push(b's');
         natural
+    }
+
+    /// What identifies the trail of a key.
+    pub fn trail_key(key: KeyId) -> Vec<u8> {
+        let mut natural = key.as_bytes().to_vec();
+        natural.push(b't');
+        natural
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_forgets_the_oldest_and_knows_a_transaction_again() {
+        let mut trail = Trail::new(KeyId::from_bytes([1; 16]));
+        let (first, second) = ([1; 32], [2; 32]);
+        assert!(trail.note(&first, &[[1; 8], [2; 8]]));
+        assert!(!trail.note(&first, &[[3; 8]]), "it is known");
+        assert!(trail.note(&second, &[[2; 8], [4; 8]]));
+        assert_eq!(trail.used_besides(&second), [[1; 8], [2; 8]].into());
+        assert_eq!(trail.used_besides(&first), [[2; 8], [4; 8]].into());
+        let many: Vec<ScriptMark> = (0..MAX_USES as u64).map(u64::to_be_bytes).collect();
+        assert!(trail.note(&[3; 32], &many));
+        assert_eq!(trail.uses.len(), MAX_USES * USE);
+        assert!(!trail.used_besides(&[4; 32]).contains(&[4; 8]));
+        let row = WalletRow::Trail(trail);
+        let bytes = minicbor::to_vec(&row).unwrap();
+        assert_eq!(minicbor::decode::<WalletRow>(&bytes).unwrap(), row);
     }
 }

@@ -117,7 +117,9 @@ fn sighash(psbt: &Psbt, index: usize, warnings: &mut Vec<Warning>) -> TapSighash
             return kind;
         }
         T::Single | T::SinglePlusAnyoneCanPay => "the signature would fix one output only",
-        T::AllPlusAnyoneCanPay => "the signature would let anybody add inputs",
+        T::AllPlusAnyoneCanPay => {
+            "the signature would let anybody add inputs, so that nothing of what comes back is certain"
+        }
     };
     warnings.push(Warning::new(WarningCode::UnusualSighash, place, format!("{kind}: {text}")));
     kind

@@ -12,15 +12,15 @@ mod warning;
 
 use std::collections::HashSet;
 
-use bitcoin::ScriptBuf;
 use bitcoin::key::XOnlyPublicKey;
 
+pub use self::intent::script_mark;
 pub use self::view::{
     InputOwnership, InputView, LeafView, LockTimeView, OutputRole, OutputView, RelativeLockView, ScriptKind,
     TransactionView, WayView,
 };
 pub use self::warning::{Place, Severity, Warning, WarningCode};
-pub use keep_types::{Destination, SpendFacts};
+pub use keep_types::{Destination, ScriptMark, SpendFacts};
 
 pub(crate) use self::input::{Finding, Way, taproot_key};
 pub(crate) use self::prevout::prevout;
@@ -40,8 +40,8 @@ pub struct InspectOptions {
     /// Outputs of ours from this index on are warned about. 100,000 unless changed; better the next unused index plus
     /// the gap that wallets search.
     pub index_horizon: u32,
-    /// Output scripts known to have been used before.
-    pub used: HashSet<ScriptBuf>,
+    /// The marks of output scripts known to have been used before ([`script_mark`]).
+    pub used: HashSet<ScriptMark>,
 }
 
 impl Default for InspectOptions {

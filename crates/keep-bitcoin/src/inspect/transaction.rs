@@ -11,7 +11,7 @@ use super::script::{hex_text, leaf, lock_time, relative_lock};
 use super::size::estimate;
 use super::{
     Destination, InputOwnership, InputView, InspectOptions, LockTimeView, OutputRole, OutputView, Place,
-    ScriptKind, SpendFacts, TransactionView, Warning, WarningCode, WayView,
+    ScriptKind, SpendFacts, TransactionView, Warning, WarningCode, WayView, script_mark,
 };
 use crate::address::address_text;
 use crate::{Network, PsbtFile};
@@ -33,7 +33,7 @@ pub(crate) fn view(
         *warning = warning.clone().allowed_if(options.allow_unusual_sighash);
     }
     check_form(psbt, network, &mut warnings);
-    check_reuse(psbt, options, findings, &mut warnings);
+    check_reuse(psbt, options, findings, &roles, &mut warnings);
     let facts = facts(psbt, network, findings, &roles, &mut warnings);
     check_fee(&facts, options, &mut warnings);
     let lock_time = locks(psbt, &mut warnings);
@@ -84,14 +84,20 @@ fn check_form(psbt: &Psbt, network: Network, warnings: &mut Vec<Warning>) {
     }
 }
 
-fn check_reuse(psbt: &Psbt, options: &InspectOptions, findings: &[Finding], warnings: &mut Vec<Warning>) {
+fn check_reuse(
+    psbt: &Psbt,
+    options: &InspectOptions,
+    findings: &[Finding],
+    roles: &[OutputRole],
+    warnings: &mut Vec<Warning>,
+) {
     let spent: HashSet<&Script> = findings
         .iter()
         .filter_map(|found| found.prevout.as_ref())
         .map(|out| out.script_pubkey.as_script())
         .collect();
     let mut paid: HashMap<&Script, usize> = HashMap::new();
-    for (index, output) in psbt.unsigned_tx.output.iter().enumerate() {
+    for (index, (output, role)) in psbt.unsigned_tx.output.iter().zip(roles).enumerate() {
         let script = output.script_pubkey.as_script();
         if script.is_op_return() {
             continue;
@@ -100,8 +106,10 @@ fn check_reuse(psbt: &Psbt, options: &InspectOptions, findings: &[Finding], warn
             format!("it pays to the same address as output {first}")
         } else if spent.contains(script) {
             "it pays back to an address that this transaction spends from".to_owned()
-        } else if options.used.contains(script) {
-            "its address was used before".to_owned()
+        } else if !options.used.is_empty() && options.used.contains(&script_mark(script)) {
+            let ours = "this address of ours was used before, in a transaction that was signed here";
+            let theirs = "a transaction that was signed here paid to this address before";
+            if role.is_ours() { ours.to_owned() } else { theirs.to_owned() }
         } else {
             paid.insert(script, index);
             continue;
@@ -148,8 +156,12 @@ fn facts(
     });
     let own_inputs = sum(prevouts().filter(|(found, _)| found.own).map(|(_, value)| value))
         .filter(|_| known && paid.is_some());
-    let fixed = findings.iter().all(fixes_outputs);
-    let own_outputs = outputs.iter().zip(roles).filter(|(_, role)| fixed && role.is_ours());
+    let outputs_fixed = findings.iter().all(fixes_outputs);
+    let inputs_fixed = findings.iter().all(fixes_inputs);
+    // A signature that leaves inputs open is as good in a transaction that joins them with others of ours and has these
+    // outputs only once. So what comes back counts only where every signature binds the whole transaction.
+    let bound = outputs_fixed && inputs_fixed;
+    let own_outputs = outputs.iter().zip(roles).filter(|(_, role)| bound && role.is_ours());
     let own_outputs = sum(own_outputs.map(|(output, _)| output.value)).unwrap_or(0);
     let size = estimate(psbt, findings);
     SpendFacts {
@@ -162,7 +174,8 @@ fn facts(
         vsize_is_exact: size.exact,
         destinations: destinations(psbt, network, roles),
         signable_inputs: findings.iter().filter(|found| !found.ways.is_empty()).count(),
-        outputs_fixed: fixed,
+        outputs_fixed,
+        inputs_fixed,
     }
 }
 
@@ -170,6 +183,12 @@ fn facts(
 const fn fixes_outputs(found: &Finding) -> bool {
     use TapSighashType as T;
     !found.own || matches!(found.sighash, T::Default | T::All | T::AllPlusAnyoneCanPay)
+}
+
+/// Whether our signature on this input would fix every input.
+const fn fixes_inputs(found: &Finding) -> bool {
+    use TapSighashType as T;
+    !found.own || matches!(found.sighash, T::Default | T::All | T::None | T::Single)
 }
 
 fn destinations(psbt: &Psbt, network: Network, roles: &[OutputRole]) -> Vec<Destination> {

@@ -1,5 +1,6 @@
 //! The wallet of a key: what belongs to it, as the vault remembers it.
 
+use keep_bitcoin::bitcoin::hashes::Hash as _;
 use keep_bitcoin::{Account, InspectOptions, Inspection, Network, PsbtFile, Wallet};
 use keep_signer::{AccountId, Wallets};
 use keep_types::{Answer, Fault, Intent};
@@ -91,6 +92,7 @@ impl Opened {
     /// Inspects a PSBT as the owner of this wallet.
     pub(crate) fn inspect(&self, host: &Host, file: PsbtFile, fees: &FeeLimits) -> Result<Inspection, Fault> {
         let wallet = self.wallet(host)?;
+        let txid = file.unsigned_tx().compute_txid().to_byte_array();
         let plain = InspectOptions::default();
         let options = InspectOptions {
             max_fee_sats: fees.max_fee_sats.unwrap_or(plain.max_fee_sats),
@@ -99,7 +101,7 @@ impl Opened {
                 .unwrap_or(plain.max_fee_rate_sats_per_kvb),
             allow_unusual_sighash: fees.allow_unusual_sighash,
             index_horizon: self.stored.next_receive.max(self.stored.next_change).saturating_add(FAR),
-            ..plain
+            used: wallets(host).used_besides(self.key.id, txid)?,
         };
         Ok(Inspection::new(file, &wallet, &options))
     }
