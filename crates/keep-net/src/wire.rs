@@ -125,7 +125,8 @@ pub(crate) fn describe_io(error: &std::io::Error) -> String {
             "connection lost".to_owned()
         }
         E::HostUnreachable | E::NetworkUnreachable => "no route to the host".to_owned(),
-        E::TimedOut => "no answer".to_owned(),
+        // A read that waited for its whole time ends with the one or the other.
+        E::TimedOut | E::WouldBlock => "no answer".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -9,12 +9,14 @@ use serde::Deserialize;
 
 use super::{AddressBalanceView, BalanceView, Bitcoin, WalletSelector};
 
-/// The longest that one answer may take.
+/// The longest that one answer may take, unless somebody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer in bytes: no block holds a larger transaction.
 const MAX_ANSWER: usize = 4 << 20;
 /// After so many unused addresses nobody looks further (BIP-44).
 const GAP: u32 = 20;
+/// How many addresses beyond those that were handed out are looked at: a server that calls every one used has no end.
+const MAX_BEYOND: u32 = 10_000;
 
 /// An Esplora server. It is asked from this process; a daemon contacts nobody.
 #[derive(Debug, Clone)]
@@ -52,7 +54,18 @@ impl Esplora {
     /// # Errors
     /// [`ErrorCode::InvalidUri`].
     pub fn new(url: &str) -> Result<Self, Fault> {
-        Ok(Self { client: HttpClient::new(url, TIMEOUT, MAX_ANSWER)? })
+        Self::patient(url, TIMEOUT)
+    }
+
+    /// The same, where one answer may take `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidUri`]; [`ErrorCode::Usage`] for no time at all.
+    pub fn patient(url: &str, timeout: Duration) -> Result<Self, Fault> {
+        if timeout.is_zero() {
+            return Err(Fault::new(ErrorCode::Usage, "an answer takes at least a second"));
+        }
+        Ok(Self { client: HttpClient::new(url, timeout, MAX_ANSWER)? })
     }
 
     /// Adds the previous transactions that a PSBT lacks; says how many inputs got one. What the server gives is checked
@@ -102,7 +115,11 @@ impl Esplora {
         view: &mut BalanceView,
     ) -> Result<(), Fault> {
         let (mut index, mut end) = (0, handed_out.saturating_add(GAP));
+        let last = handed_out.saturating_add(MAX_BEYOND);
         while index < end {
+            if index >= last {
+                return Err(answered("that every address is used, without end"));
+            }
             let page = bitcoin.addresses(wallet, branch, index, GAP.min(end - index))?;
             view.key = page.key;
             for address in page.addresses {
@@ -110,7 +127,7 @@ impl Esplora {
                 let stats: Stats =
                     serde_json::from_slice(&self.fetch(&format!("/address/{}", address.address))?)
                         .map_err(|_| answered("something that is no address"))?;
-                if stats.chain_stats.tx_count + stats.mempool_stats.tx_count == 0 {
+                if stats.chain_stats.tx_count == 0 && stats.mempool_stats.tx_count == 0 {
                     continue;
                 }
                 end = end.max(index.saturating_add(GAP));

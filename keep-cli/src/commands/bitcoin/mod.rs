@@ -5,7 +5,7 @@ mod limits;
 mod show;
 mod spend;
 
-use keep_sdk::bitcoin::{Branch, CoinProof, Esplora, Network, WalletSelector, verify_message};
+use keep_sdk::bitcoin::{Branch, CoinProof, Network, WalletSelector, verify_message};
 use keep_sdk::{ErrorCode, Fault, Keep};
 
 use crate::bitcoin_args::{Bitcoin, Message, Wallet};
@@ -44,11 +44,11 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
             Ok(())
         }
         Bitcoin::Analyze { wallet, psbt, fees, lookup } => {
-            spend::analyze(session, &wallet, &psbt, &fees, lookup.esplora.as_deref())
+            spend::analyze(session, &wallet, &psbt, &fees, &lookup)
         }
         Bitcoin::Sign { wallet, psbt, output, force, finalize, fees, lookup } => {
             let target = spend::Target { output: output.as_deref(), force, finalize };
-            spend::sign(session, &wallet, &psbt, &target, &fees, lookup.esplora.as_deref())
+            spend::sign(session, &wallet, &psbt, &target, &fees, &lookup)
         }
         Bitcoin::SignMessage { wallet, address, message, coins, full } => {
             let message = text(&message)?;
@@ -75,8 +75,8 @@ pub fn run(session: &Session, command: Bitcoin) -> Result<(), Ending> {
             }
             session.output.show(&Verified(view))
         }
-        Bitcoin::Balance { wallet, esplora } => {
-            let esplora = Esplora::new(&esplora)?;
+        Bitcoin::Balance { wallet, esplora, timeout } => {
+            let esplora = spend::server(&esplora, timeout)?;
             let keep: Keep = session.open()?;
             let view = esplora.balance(&keep.bitcoin(), &selector(session, &wallet)?)?;
             session.output.show(&Balance(view))

@@ -2,15 +2,19 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use keep_sdk::bitcoin::{Encoding, Esplora, FeeLimits, PsbtFile};
 use keep_sdk::{ErrorCode, Fault};
 
 use super::show::{Analysis, SignedPsbt};
 use super::{file, selector};
-use crate::bitcoin_args::{Fees, Wallet};
+use crate::bitcoin_args::{Fees, Lookup, Wallet};
 use crate::ending::Ending;
 use crate::session::Session;
+
+/// The longest that somebody can want to wait for one answer, in seconds.
+const MAX_TIMEOUT: u64 = 3_600;
 
 /// Where the result goes.
 pub struct Target<'a> {
@@ -24,9 +28,9 @@ pub fn analyze(
     wallet: &Wallet,
     psbt: &Path,
     fees: &Fees,
-    esplora: Option<&str>,
+    lookup: &Lookup,
 ) -> Result<(), Ending> {
-    let psbt = read(psbt, esplora)?;
+    let psbt = read(psbt, lookup)?;
     let keep = session.open()?;
     let view = keep.bitcoin().analyze(&selector(session, wallet)?, &psbt, &limits(fees)?)?;
     session.output.show(&Analysis(view))
@@ -38,9 +42,9 @@ pub fn sign(
     psbt: &Path,
     target: &Target<'_>,
     fees: &Fees,
-    esplora: Option<&str>,
+    lookup: &Lookup,
 ) -> Result<(), Ending> {
-    let psbt = read(psbt, esplora)?;
+    let psbt = read(psbt, lookup)?;
     if let Some(path) = target.output {
         file::expect_free(path, target.force)?;
     }
@@ -70,12 +74,20 @@ pub fn sign(
     print(&bytes, summary.0.transaction.is_some() || psbt.encoding() != Encoding::Binary)
 }
 
-fn read(path: &Path, esplora: Option<&str>) -> Result<PsbtFile, Fault> {
+fn read(path: &Path, lookup: &Lookup) -> Result<PsbtFile, Fault> {
     let mut psbt = PsbtFile::read(&file::read(path)?)?;
-    if let Some(url) = esplora {
-        Esplora::new(url)?.complete(&mut psbt)?;
+    if let Some(url) = &lookup.esplora {
+        server(url, lookup.timeout)?.complete(&mut psbt)?;
     }
     Ok(psbt)
+}
+
+/// The server that the person names. Nothing is sent yet.
+pub fn server(url: &str, timeout: Option<u64>) -> Result<Esplora, Fault> {
+    timeout.map_or_else(
+        || Esplora::new(url),
+        |seconds| Esplora::patient(url, Duration::from_secs(seconds.min(MAX_TIMEOUT))),
+    )
 }
 
 fn limits(fees: &Fees) -> Result<FeeLimits, Fault> {
