@@ -786,6 +786,8 @@ mod tests {
             "keep hwi --fingerprint 73c5da0a --chain regtest getdescriptors --account 0",
             "keep hwi --fingerprint 73c5da0a --chain main displayaddress --desc tr(X)",
             "keep hwi --stdin --fingerprint 73c5da0a --chain test",
+            "keep hwi --fingerprint 73c5da0a --chain main getxpub m/86h/0h/0h",
+            "keep hwi --fingerprint 73c5da0a --chain main signmessage hello m/86h/0h/0h/0/0",
             "keep quickstart --check",
             "keep sign-event --group family --kind 1 --content hello",
             "keep frost generate --threshold 2 --shares 3",

@@ -23,6 +23,9 @@ pub struct Lookup {
     /// contacted without it
     #[arg(long, value_name = "URL")]
     pub esplora: Option<String>,
+    /// Give the server up when one answer takes longer than this many seconds; without it, 20
+    #[arg(long, value_name = "SECONDS", requires = "esplora")]
+    pub timeout: Option<u64>,
 }
 
 /// Limits on fees.
@@ -139,6 +142,9 @@ pub enum Bitcoin {
         /// The server, which learns the addresses
         #[arg(long, value_name = "URL")]
         esplora: String,
+        /// Give the server up when one answer takes longer than this many seconds; without it, 20
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
     },
     /// Show or change the limits on spending with a key or a group
     ///
@@ -219,6 +225,12 @@ pub struct Hwi {
     /// Only for other devices
     #[arg(long, short = 'd', value_name = "PATH")]
     pub device_path: Option<String>,
+    /// Only for other devices
+    #[arg(long)]
+    pub emulators: bool,
+    /// Only for other devices
+    #[arg(long)]
+    pub expert: bool,
     #[command(subcommand)]
     pub command: Option<HwiCommand>,
 }
@@ -242,6 +254,11 @@ pub enum HwiCommand {
         #[arg(long, value_enum, ignore_case = true, default_value = "tap")]
         addr_type: AddressType,
     },
+    /// The extended public key at a path, m/86h/coinh/accounth or below
+    Getxpub {
+        /// The path
+        path: String,
+    },
     /// Derive an address anew and tell it
     Displayaddress {
         /// Its descriptor
@@ -253,6 +270,14 @@ pub enum HwiCommand {
         /// The type of the address
         #[arg(long, value_enum, ignore_case = true, default_value = "tap")]
         addr_type: AddressType,
+    },
+    /// Sign a message in the name of the address at a path (BIP-322)
+    Signmessage {
+        /// The message
+        #[arg(allow_hyphen_values = true)]
+        message: String,
+        /// The path, m/86h/coinh/accounth/branch/index
+        path: String,
     },
     /// Sign a PSBT in base64
     Signtx {

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
 use keep_sdk::{DisplayText, ErrorCode, Fault};
 
 use crate::args::Arguments;
+use crate::commands::hwi;
 use crate::output::Output;
 
 /// Reads the arguments. Where there is nothing more to do (help was asked for, or they are wrong), the exit code.
@@ -15,6 +16,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Exi
     let arguments: Vec<OsString> = arguments.collect();
     Arguments::try_parse_from(&arguments).map_err(|error| {
         let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        if !asked_for && is_hwi(&arguments) {
+            let known = error.kind() != ErrorKind::InvalidSubcommand;
+            let told = hwi::misused(&Output::new(true, false), &fault(&error), known);
+            return told.map_or_else(|ending| ExitCode::from(ending.exit_code()), |()| ExitCode::SUCCESS);
+        }
         let json = arguments.iter().any(|argument| argument == "--json");
         if json && !asked_for {
             Output::new(true, false).fail(&fault(&error));
@@ -24,6 +30,13 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Exi
         }
         ExitCode::from(if asked_for { 0 } else { ErrorCode::Usage.exit_code() })
     })
+}
+
+/// Whether a wallet calls, which wants every answer as HWI gives it.
+fn is_hwi(arguments: &[OsString]) -> bool {
+    let lenient = Arguments::command().ignore_errors(true);
+    let found = lenient.try_get_matches_from(arguments);
+    found.is_ok_and(|found| found.subcommand_name() == Some("hwi"))
 }
 
 /// The first sentence of clap's message, without its decoration.

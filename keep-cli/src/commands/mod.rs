@@ -11,7 +11,7 @@ mod export;
 mod frost;
 mod generate;
 mod help;
-mod hwi;
+pub mod hwi;
 mod import;
 mod init;
 mod keyring;

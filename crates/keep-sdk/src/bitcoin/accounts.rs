@@ -1,6 +1,10 @@
 //! Addresses and descriptors.
 
+use std::str::FromStr;
+
 use keep_bitcoin::Branch;
+use keep_bitcoin::bitcoin::bip32::{ChildNumber, Xpub};
+use keep_bitcoin::bitcoin::secp256k1::SECP256K1;
 use keep_types::{ErrorCode, Fault};
 use serde::{Deserialize, Serialize};
 
@@ -85,5 +89,19 @@ impl Call for GetDescriptor {
             next_receive: opened.stored.next_receive,
             next_change: opened.stored.next_change,
         })
+    }
+}
+
+impl DescriptorView {
+    /// The extended public key so many unhardened steps below the account.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for a step of 2³¹ or more.
+    pub fn xpub_below(&self, steps: &[u32]) -> Result<String, Fault> {
+        let wrong = |_| Fault::new(ErrorCode::InvalidInput, "there is no such key below the account");
+        let path = steps.iter().map(|step| ChildNumber::from_normal_idx(*step));
+        let path = path.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let xpub = Xpub::from_str(&self.xpub).map_err(wrong)?;
+        Ok(xpub.derive_pub(SECP256K1, &path).map_err(wrong)?.to_string())
     }
 }

@@ -2,36 +2,65 @@
 //!
 //! One JSON value on stdout, errors too: `{"error": "…", "code": -N}`, with exit code 0 as HWI has it.
 
+mod named;
+
 use std::io::Read;
 
 use clap::Parser;
-use keep_sdk::bitcoin::{Branch, FeeLimits, Network, PsbtFile, WalletSelector};
-use keep_sdk::{ErrorCode, Fault, Keep, KeyView};
+use keep_sdk::bitcoin::{FeeLimits, Network, PsbtFile, WalletSelector};
+use keep_sdk::{Bitcoin, ErrorCode, Fault, Keep, KeyView};
 use serde::Serialize;
 
 use crate::args;
 use crate::bitcoin_args::{Hwi, HwiCommand};
 use crate::ending::Ending;
+use crate::output::Output;
 use crate::session::Session;
+
+use self::named::{Below, Named};
 
 /// The longest command on stdin, in bytes: a PSBT in base64.
 const MAX_STDIN: u64 = 48 << 20;
 
+/// What there is, for whoever wrote something else.
+const COMMANDS: &str =
+    "enumerate, getdescriptors, getmasterxpub, getxpub, displayaddress, signmessage and signtx";
+
 pub fn run(session: &Session, arguments: Hwi) -> Result<(), Ending> {
     match answer(session, arguments) {
         Ok(value) => session.output.value(&value),
-        Err(Ending::Fault(fault)) => {
-            let error = format!("{}; {}", fault.message(), fault.hint());
-            session.output.value(&Failed { error, code: code(fault.code()) })
-        }
+        Err(Ending::Fault(fault)) => session.output.value(&Failed::of(&fault)),
         Err(other) => Err(other),
     }
 }
+
+/// What is said where the command line itself is wrong: a wallet reads JSON then too. `known` is whether the command
+/// exists.
+pub fn misused(output: &Output, fault: &Fault, known: bool) -> Result<(), Ending> {
+    let mut failed = Failed::of(fault);
+    if !known {
+        failed.code = NOT_IMPLEMENTED;
+    }
+    output.value(&failed)
+}
+
+/// HWI's number for a command that a device does not have.
+const NOT_IMPLEMENTED: i32 = -8;
 
 #[derive(Serialize)]
 struct Failed {
     error: String,
     code: i32,
+}
+
+impl Failed {
+    fn of(fault: &Fault) -> Self {
+        let error = match fault.hint() {
+            "" => fault.message().to_owned(),
+            hint => format!("{}; {hint}", fault.message()),
+        };
+        Self { error, code: code(fault.code()) }
+    }
 }
 
 /// HWI's numbers for what went wrong.
@@ -54,6 +83,7 @@ enum Answer {
     Descriptors { receive: Vec<String>, internal: Vec<String> },
     Xpub { xpub: String },
     Address { address: String },
+    Message { signature: String },
     Signed { psbt: String, signed: bool },
 }
 
@@ -75,9 +105,7 @@ fn answer(session: &Session, mut arguments: Hwi) -> Result<Answer, Ending> {
         arguments = read_stdin(arguments)?;
     }
     let Some(command) = arguments.command.take() else {
-        return Err(
-            usage("no command was given", "enumerate, getdescriptors, displayaddress or signtx").into()
-        );
+        return Err(usage("no command was given", COMMANDS).into());
     };
     let network = arguments.chain.unwrap_or_default();
     let keep = session.open()?;
@@ -100,21 +128,23 @@ fn perform(keep: &Keep, key: &KeyView, network: Network, command: HwiCommand) ->
         HwiCommand::Getmasterxpub { account, .. } => {
             Answer::Xpub { xpub: bitcoin.descriptor(&wallet(account))?.xpub }
         }
+        HwiCommand::Getxpub { path } => {
+            let below = Below::of_path(&path, network)?;
+            Answer::Xpub { xpub: bitcoin.descriptor(&wallet(below.account))?.xpub_below(&below.steps)? }
+        }
         HwiCommand::Displayaddress { desc, path, .. } => {
             let named = match (&desc, &path) {
-                (Some(desc), _) => Named::of_descriptor(desc)?,
-                (None, path) => Named::of_path(path.as_deref().unwrap_or_default(), None)?,
+                (Some(desc), _) => Named::of_descriptor(desc, network)?,
+                (None, path) => Named::of_path(path.as_deref().unwrap_or_default(), network)?,
             };
-            let own = bitcoin.addresses(&wallet(named.account), named.branch, named.index, 1)?;
-            let address = own.addresses.into_iter().next();
-            let address = address.filter(|own| named.key.as_ref().is_none_or(|key| *key == own.internal_key));
-            let address = address.ok_or_else(|| {
-                Fault::new(
-                    ErrorCode::InvalidInput,
-                    "the descriptor names another key than the one at its path",
-                )
-            })?;
-            Answer::Address { address: address.address }
+            Answer::Address { address: address(&bitcoin, &wallet(named.account), &named)? }
+        }
+        HwiCommand::Signmessage { message, path } => {
+            let named = Named::of_path(&path, network)?;
+            let wallet = wallet(named.account);
+            let address = address(&bitcoin, &wallet, &named)?;
+            let signed = bitcoin.sign_message(&wallet, Some(&address), &message, &[], false)?;
+            Answer::Message { signature: signed.signature }
         }
         HwiCommand::Signtx { psbt } => {
             let file = PsbtFile::read(psbt.as_bytes())?;
@@ -122,6 +152,14 @@ fn perform(keep: &Keep, key: &KeyView, network: Network, command: HwiCommand) ->
             Answer::Signed { psbt: signed.psbt, signed: true }
         }
     })
+}
+
+/// The address at a place, derived anew.
+fn address(bitcoin: &Bitcoin, wallet: &WalletSelector, named: &Named) -> Result<String, Fault> {
+    let own = bitcoin.addresses(wallet, named.branch, named.index, 1)?.addresses.into_iter().next();
+    let own = own.filter(|own| named.key.as_ref().is_none_or(|key| *key == own.internal_key));
+    own.map(|own| own.address)
+        .ok_or_else(|| usage("the descriptor names another key than the one at its path", "check its origin"))
 }
 
 /// Every key, or the one that `--key` names.
@@ -169,9 +207,8 @@ fn read_stdin(given: Hwi) -> Result<Hwi, Fault> {
     let lines = text.lines().take_while(|line| !line.trim().is_empty());
     let words = lines.flat_map(str::split_whitespace).map(|word| word.trim_matches(['"', '\'']));
     let line = ["keep", "hwi"].into_iter().chain(words);
-    let parsed = args::Arguments::try_parse_from(line).map_err(|_| {
-        usage("stdin has no command that Keep knows", "enumerate, getdescriptors, displayaddress or signtx")
-    })?;
+    let parsed = args::Arguments::try_parse_from(line)
+        .map_err(|_| usage("stdin has no command that Keep knows", COMMANDS))?;
     let args::Command::Hwi(mut read) = parsed.command else {
         return Err(usage("stdin has no command of hwi", "see `keep help hwi`"));
     };
@@ -183,81 +220,4 @@ fn read_stdin(given: Hwi) -> Result<Hwi, Fault> {
 
 fn usage(message: &str, hint: &str) -> Fault {
     Fault::new(ErrorCode::Usage, message).with_hint(hint)
-}
-
-/// An address, as a wallet names it: by the path of its key, and by the key itself.
-struct Named {
-    account: u32,
-    branch: Branch,
-    index: u32,
-    key: Option<String>,
-}
-
-impl Named {
-    /// Reads `tr([fingerprint/86h/1h/0h/0/5]KEY)`, with or without checksum.
-    fn of_descriptor(text: &str) -> Result<Self, Fault> {
-        let text = text.trim_matches(['"', '\'']);
-        let inner = text.split('#').next().unwrap_or_default();
-        let inner = inner.strip_prefix("tr(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(not_ours)?;
-        let (origin, key) =
-            inner.strip_prefix('[').and_then(|rest| rest.split_once(']')).ok_or_else(not_ours)?;
-        let (_, path) = origin.split_once('/').ok_or_else(not_ours)?;
-        // A key of 33 bytes has its parity in front.
-        let key = if key.len() == 66 { &key[2..] } else { key };
-        let is_key = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_key {
-            return Err(not_ours());
-        }
-        Self::of_path(path, Some(key.to_ascii_lowercase()))
-    }
-
-    /// Reads `m/86h/1h/0h/0/5`.
-    fn of_path(path: &str, key: Option<String>) -> Result<Self, Fault> {
-        let path = path.trim_start_matches("m/").replace(['\'', 'H'], "h");
-        let steps: Vec<&str> = path.split('/').collect();
-        let [purpose, _, account, branch, index] = steps.as_slice() else { return Err(not_ours()) };
-        let number = |text: &str| text.parse::<u32>().map_err(|_| not_ours());
-        if *purpose != "86h" {
-            return Err(not_ours());
-        }
-        Ok(Self {
-            account: number(account.strip_suffix('h').ok_or_else(not_ours)?)?,
-            branch: match *branch {
-                "0" => Branch::Receive,
-                "1" => Branch::Change,
-                _ => return Err(not_ours()),
-            },
-            index: number(index)?,
-            key,
-        })
-    }
-}
-
-fn not_ours() -> Fault {
-    Fault::new(ErrorCode::InvalidInput, "this is no address of Keep")
-        .with_hint("Keep has taproot addresses at m/86h/coinh/accounth/branch/index (BIP-86)")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "cc8a4bc64d897bddc5fbc2f670f7a8ba0b386779106cf1223c6fc5d7cd6fc115";
-
-    #[test]
-    fn addresses_are_named_by_descriptor_or_path() {
-        for text in [
-            format!("tr([73c5da0a/86h/1h/3h/1/7]{KEY})#x9z3k2qd"),
-            format!("\"tr([73c5da0a/86'/1'/3'/1/7]02{KEY})\""),
-        ] {
-            let named = Named::of_descriptor(&text).unwrap();
-            assert_eq!((named.account, named.branch, named.index), (3, Branch::Change, 7), "{text}");
-            assert_eq!(named.key.as_deref(), Some(KEY));
-        }
-        assert_eq!(Named::of_path("m/86h/0h/0h/0/0", None).unwrap().index, 0);
-        for bad in ["m/84h/0h/0h/0/0", "m/86h/0h/0h/2/0", "m/86h/0h/0/0/0", "", "m/86h/0h/0h/0"] {
-            assert!(Named::of_path(bad, None).is_err(), "{bad}");
-        }
-        assert!(Named::of_descriptor(&format!("wpkh([73c5da0a/86h/1h/3h/1/7]{KEY})")).is_err());
-    }
 }
