@@ -1,5 +1,6 @@
 // `keep`, as somebody runs it from a script: a vault of its own, the passphrase in the environment.
 
+import { mkdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { directory, kill, start } from './processes.mjs';
@@ -61,6 +62,8 @@ export class Keep {
     const { PATH, TERM, TMPDIR, LANG } = process.env;
     const env = { PATH, TERM, TMPDIR, LANG, HOME: this.home, KEEP_PASSWORD: 'correct horse battery staple' };
     env.KEEP_HOME = join(this.home, 'vault');
+    env.XDG_RUNTIME_DIR = join(this.home, 'run');
+    mkdirSync(env.XDG_RUNTIME_DIR, { recursive: true, mode: 0o700 });
     for (const name of Object.keys(env)) if (env[name] === undefined) delete env[name];
     return { command: process.env.KEEP_BIN, args, env };
   }

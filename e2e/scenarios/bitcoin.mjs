@@ -7,7 +7,7 @@ import { writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Node } from '../lib/chain.mjs';
 import { Keep } from '../lib/keep.mjs';
-import { essential, scenario, step } from '../lib/tap.mjs';
+import { essential, scenario, sleep, step } from '../lib/tap.mjs';
 
 // Each step runs many commands and mines blocks.
 const PATIENT = { limit: 180_000 };
@@ -35,7 +35,8 @@ await scenario([
     await s.keep.done('init', '--kdf-memory-kib', '64', '--kdf-iterations', '1', '--kdf-lanes', '1');
     await s.keep.done('generate', '--name', 'main');
     await s.keep.done('generate', '--name', 'words', '--mnemonic');
-    const { command, env } = s.keep.command([]);
+    // The node has no passphrase: what it asks, it asks the unlocked daemon.
+    const { command, env: { KEEP_PASSWORD: _, ...env } } = s.keep.command([]);
     s.node = await Node.start({ signer: `${command} hwi`, env });
     await s.node.rpc('createwallet', 'miner');
     s.miner = s.node.wallet('miner');
@@ -165,7 +166,8 @@ await scenario([
     assert.equal((await s.keep.run(...check, '--message', 'Hello')).code, 5);
   }, PATIENT),
 
-  step('the node drives keep as its external signer', async (s) => {
+  step('the node drives keep as its external signer, and a person approves', async (s) => {
+    await s.keep.done('unlock');
     const { signers } = await s.node.rpc('enumeratesigners');
     assert.equal(signers.length, 2, JSON.stringify(signers));
     // A wallet has one signer. The other key leaves.
@@ -177,11 +179,30 @@ await scenario([
     assert.equal(shown.address, address);
     await s.miner('sendtoaddress', address, 0.5);
     await s.mine();
-    const sent = await hardware('send', [{ [BURN]: 0.1 }], null, 'unset', 5);
+    // Nodes differ in how they say that the signer did not sign.
+    const pay = (btc) => hardware('send', [{ [BURN]: btc }], null, 'unset', 5).catch(() => ({ complete: false }));
+    await s.keep.done('lock');
+    assert.equal((await pay(0.3)).complete, false);
+    await s.keep.done('unlock', '--confirm');
+    const decide = async (verb) => {
+      for (;;) {
+        const pending = await s.keep.json('pending');
+        const [waiting] = Array.isArray(pending) ? pending : pending.pending;
+        if (waiting) return s.keep.done(verb, waiting.id).then(() => waiting);
+        await sleep(50);
+      }
+    };
+    const [refused, seen] = await Promise.all([pay(0.2), decide('deny')]);
+    assert.equal(refused.complete, false);
+    assert.match(JSON.stringify(seen), /20000000/);
+    const [sent] = await Promise.all([pay(0.1), decide('approve')]);
     assert.ok(sent.complete, JSON.stringify(sent));
+    await s.keep.done('lock');
     await s.mine();
     assert.equal((await s.node.rpc('getrawtransaction', sent.txid, true)).confirmations, 1);
     const { entries } = await s.keep.json('audit', 'list');
-    assert.ok(entries.some(({ action, reason }) => action === 'sign_psbt' && /10000000 to/.test(reason)));
+    const signing = entries.filter(({ action, reason }) => action === 'sign_psbt' && /[123]0000000 to/.test(reason));
+    const outcomes = signing.map(({ outcome }) => outcome).filter((outcome) => outcome !== 'allowed');
+    assert.deepEqual(outcomes.sort(), ['approved', 'declined'], JSON.stringify(signing));
   }, PATIENT),
 ]);

@@ -6,7 +6,8 @@ use std::hint::black_box;
 use anyhow::{Context as _, Result};
 use keep_bitcoin::bitcoin::absolute::LockTime;
 use keep_bitcoin::bitcoin::hashes::Hash as _;
-use keep_bitcoin::bitcoin::secp256k1::{Keypair, Message, SECP256K1, Scalar};
+use keep_bitcoin::bitcoin::secp256k1::schnorr::Signature;
+use keep_bitcoin::bitcoin::secp256k1::{Keypair, Message, PublicKey, SECP256K1, Scalar, SecretKey};
 use keep_bitcoin::bitcoin::transaction::Version;
 use keep_bitcoin::bitcoin::{
     Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
@@ -26,8 +27,50 @@ pub fn rows() -> Result<Vec<Row>> {
     for (keys, of) in [(1, "one key"), (INPUTS, "a key each")] {
         rows.extend(signing(keys, of)?);
     }
+    rows.push(against_primitives()?);
     rows.push(addresses()?);
     Ok(rows)
+}
+
+/// Where each input has a key of its own, that key is derived and tweaked as public key, to know that it is ours, and as secret
+/// key, to sign with it. Nothing that knows its keys by derivation can do with less.
+fn against_primitives() -> Result<Row> {
+    let raw = psbt(INPUTS)?;
+    let wallet = Wallet::new(Network::Mainnet).with_account(account()?)?;
+    let options = InspectOptions { max_fee_sats: u64::MAX, ..InspectOptions::default() };
+    let signer = LocalSigner::new(seed()?.master()?, [0; 32]);
+    let parse = Measure::LONG.of(|| drop(black_box(PsbtFile::read(&raw))));
+    let secret = SecretKey::from_slice(&[9; 32])?;
+    let public = secret.public_key(SECP256K1);
+    let mut failed = None;
+    let (whole, primitives) = Measure::LONG.both(
+        || {
+            let signed = PsbtFile::read(&raw)
+                .map(|file| Inspection::new(file, &wallet, &options))
+                .and_then(|inspection| inspection.sign(&signer));
+            failed = signed.err();
+        },
+        || {
+            for number in 0..INPUTS {
+                black_box(derive_tweak_sign(&secret, &public, number));
+            }
+        },
+    );
+    anyhow::ensure!(failed.is_none(), "the PSBT was not signed: {failed:?}");
+    let what = "PSBT of 1,000 inputs, a key each: parse, inspect, sign";
+    Ok(Row::new(what, whole, "derive, tweak and sign 1,000 times, and parsing", primitives + parse))
+}
+
+/// One input by the bare operations on keys, without the hashes between them.
+fn derive_tweak_sign(secret: &SecretKey, public: &PublicKey, number: u32) -> Option<Signature> {
+    let mut digest = [3; 32];
+    digest[..4].copy_from_slice(&number.to_le_bytes());
+    let step = Scalar::from_be_bytes(digest).ok()?;
+    let child = public.add_exp_tweak(SECP256K1, &step).ok()?;
+    black_box(child.x_only_public_key().0.add_tweak(SECP256K1, &step).ok()?);
+    let tweaked = secret.add_tweak(&step).ok()?.add_tweak(&step).ok()?;
+    let pair = Keypair::from_secret_key(SECP256K1, &tweaked);
+    Some(SECP256K1.sign_schnorr_with_aux_rand(&Message::from_digest(digest), &pair, &[0; 32]))
 }
 
 fn seed() -> Result<Seed> {

@@ -11,7 +11,7 @@ use keep_bitcoin::bitcoin::absolute::LockTime;
 use keep_bitcoin::bitcoin::bip32::ChildNumber;
 use keep_bitcoin::bitcoin::hashes::Hash;
 use keep_bitcoin::bitcoin::key::TapTweak;
-use keep_bitcoin::bitcoin::secp256k1::{Keypair, Message, SECP256K1};
+use keep_bitcoin::bitcoin::secp256k1::{Keypair, Message, SECP256K1, Scalar, SecretKey};
 use keep_bitcoin::bitcoin::transaction::Version;
 use keep_bitcoin::bitcoin::{
     Address, Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
@@ -88,6 +88,31 @@ fn bare_signatures(count: u32) -> Outcome<Duration> {
     Ok(start.elapsed())
 }
 
+/// What an input with a key of its own needs at the least: a public key derived and tweaked, a secret key tweaked and
+/// expanded, and a signature. Each alone, and nothing else.
+fn primitives(count: u32) -> Outcome<[Duration; 4]> {
+    let secret = SecretKey::from_slice(&[9; 32])?;
+    let public = secret.public_key(SECP256K1);
+    let mut times = [Duration::ZERO; 4];
+    for number in 0..count {
+        let mut digest = [3; 32];
+        digest[..4].copy_from_slice(&number.to_le_bytes());
+        let step = Scalar::from_be_bytes(digest)?;
+        let begin = Instant::now();
+        let child = public.add_exp_tweak(SECP256K1, &step)?.x_only_public_key().0;
+        let derived = Instant::now();
+        std::hint::black_box(child.add_tweak(SECP256K1, &step)?);
+        let tweaked = Instant::now();
+        let pair = Keypair::from_secret_key(SECP256K1, &secret.add_tweak(&step)?.add_tweak(&step)?);
+        let expanded = Instant::now();
+        let message = Message::from_digest(digest);
+        std::hint::black_box(SECP256K1.sign_schnorr_with_aux_rand(&message, &pair, &[0; 32]));
+        let parts = [derived - begin, tweaked - derived, expanded - tweaked, expanded.elapsed()];
+        times.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+    }
+    Ok(times)
+}
+
 /// Parsing, inspecting and signing, each alone.
 fn stages(raw: &[u8]) -> Outcome<[Duration; 3]> {
     let wallet = Wallet::new(Network::Mainnet).with_account(account()?)?;
@@ -126,7 +151,7 @@ fn bare_points() -> Outcome<Duration> {
     for number in 0..ADDRESSES {
         let mut tweak = [1; 32];
         tweak[28..].copy_from_slice(&number.to_be_bytes());
-        let scalar = keep_bitcoin::bitcoin::secp256k1::Scalar::from_be_bytes(tweak)?;
+        let scalar = Scalar::from_be_bytes(tweak)?;
         let child = key.add_exp_tweak(SECP256K1, &scalar)?;
         std::hint::black_box(child.x_only_public_key().0.add_tweak(SECP256K1, &scalar)?);
     }
@@ -151,18 +176,28 @@ fn main() -> Outcome<()> {
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let bare = best(|| bare_signatures(INPUTS))?;
     writeln!(out, "{INPUTS} bare signatures: {:.1} ms", ms(bare))?;
+    let mut parts = [Duration::MAX; 4];
+    for _ in 0..ROUNDS {
+        parts.iter_mut().zip(primitives(INPUTS)?).for_each(|(least, part)| *least = (*least).min(part));
+    }
+    let names = ["derive the public key", "tweak it", "expand the secret key", "sign"];
+    for (name, part) in names.iter().zip(parts) {
+        writeln!(out, "{INPUTS} times: {name} {:.1} ms", ms(part))?;
+    }
+    let least: Duration = parts.iter().sum();
     for keys in [1, 10, INPUTS] {
         let raw = psbt(INPUTS, keys)?;
         let [parse, inspect, sign] = stages(&raw)?;
         writeln!(
             out,
             "{INPUTS} inputs, {keys} keys: parse {:.1} ms, inspect {:.1} ms, sign {:.1} ms ({:.2} of bare); \
-             all but parsing {:.2} of bare",
+             all but parsing {:.2} of bare, {:.2} of deriving, tweaking and signing",
             ms(parse),
             ms(inspect),
             ms(sign),
             sign.as_secs_f64() / bare.as_secs_f64(),
             (inspect + sign).as_secs_f64() / bare.as_secs_f64(),
+            (inspect + sign).as_secs_f64() / least.as_secs_f64(),
         )?;
     }
     for inputs in [1_000, 2_000, 4_000, 8_000] {

@@ -80,3 +80,29 @@ fn invalid_descriptors() {
         assert!(parse(expression(&case)).is_err(), "{case}");
     }
 }
+
+/// A wallet here is `tr(xpub/<0;1>/*)` and nothing else: whatever the language can say besides, valid or not, is refused, and
+/// nothing panics.
+#[test]
+fn other_descriptors_are_no_wallets() {
+    let mut refused = 0;
+    for (bip, kind) in (380..=386).flat_map(|bip| [(bip, "valid"), (bip, "invalid")]) {
+        for case in cases(bip, kind) {
+            let text = expression(&case);
+            for text in [text.to_owned(), format!("tr({text})"), format!("tr({text}/<0;1>/*)")] {
+                for network in keep_bitcoin::Network::ALL {
+                    let Ok(account) = keep_bitcoin::Account::from_descriptor(&text, network) else {
+                        refused += 1;
+                        continue;
+                    };
+                    // Keys of the vectors with our branches below make our form, and are written as it again.
+                    let written = account.descriptor();
+                    assert!(text.ends_with("/<0;1>/*)") && kind == "valid", "{text}");
+                    let again = keep_bitcoin::Account::from_descriptor(&written, network).unwrap();
+                    assert_eq!(again.descriptor(), written);
+                }
+            }
+        }
+    }
+    assert!(refused > 1_500, "{refused}");
+}

@@ -163,3 +163,30 @@ proptest! {
         }
     }
 }
+
+/// The finalizer and the extractor of BIP-174: what several signers made becomes the transaction of the vector.
+#[test]
+fn the_signed_file_of_bip174_becomes_its_transaction() {
+    let mut checked = 0;
+    for file in vectors("bip174/psbt-vectors.json") {
+        let file = file.as_array().unwrap();
+        let of = |words: &str| {
+            let found = file.iter().find(|case| case["section"].as_str().unwrap().contains(words));
+            bytes(found.unwrap())
+        };
+        let mut combined = PsbtFile::read(&of("a combiner must create this PSBT")).unwrap();
+        assert!(combined.extract().is_err(), "it is not final yet");
+        combined.finalize().unwrap();
+        let expected = PsbtFile::read(&of("an input finalizer must create this PSBT")).unwrap();
+        for (ours, theirs) in combined.psbt().inputs.iter().zip(&expected.psbt().inputs) {
+            assert_eq!(ours.final_script_sig, theirs.final_script_sig);
+            assert_eq!(ours.final_script_witness, theirs.final_script_witness);
+        }
+        for file in [&combined, &expected] {
+            let tx = keep_bitcoin::bitcoin::consensus::encode::serialize(&file.extract().unwrap());
+            assert_eq!(tx, of("a transaction extractor must create this Bitcoin transaction"));
+        }
+        checked += 1;
+    }
+    assert!(checked >= 1);
+}

@@ -9,8 +9,11 @@ use keep_bitcoin::bitcoin::transaction::Version;
 use keep_bitcoin::bitcoin::{
     Address, Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
 };
-use keep_sdk::bitcoin::{Branch, FeeLimits, Network, PsbtFile, WalletSelector, verify_message};
-use keep_sdk::{Budget, ErrorCode, Home, KdfCost, Keep, Name, Options, SecretInput, SecretText, SpendLimits};
+use keep_sdk::agent::{AccountInput, Asks, Preset, SessionScope};
+use keep_sdk::bitcoin::{Branch, Encoding, FeeLimits, Network, PsbtFile, WalletSelector, verify_message};
+use keep_sdk::{
+    Agent, Budget, ErrorCode, Home, KdfCost, Keep, Name, Options, SecretInput, SecretText, SpendLimits,
+};
 use tempfile::TempDir;
 
 /// A vault with a bare key whose secret everybody knows.
@@ -138,6 +141,68 @@ fn the_owners_limits_bind_the_owner() {
     assert_eq!(code(sign(1_000, 100)), ErrorCode::RefusedByPolicy);
     let typo = SpendLimits { allow: vec!["bcrt1qtypo".into()], ..SpendLimits::default() };
     assert_eq!(code(bitcoin.set_limits(None, typo)), ErrorCode::InvalidInput);
+}
+
+/// The owner's limits bind an agent's session, and the session's own limits bind it beside them, also after a restart.
+#[test]
+fn limits_bind_sessions_of_agents_over_a_restart() {
+    const FRIEND: &str = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6";
+    let (directory, keep) = vault();
+    let encoded = |psbt: &PsbtFile| String::from_utf8(psbt.write_as(Encoding::Base64)).unwrap();
+    let owners = SpendLimits {
+        budgets: vec![Budget { sats: 30_000, window_secs: 86_400 }],
+        max_fee_sats: Some(600),
+        ..SpendLimits::default()
+    };
+    keep.bitcoin().set_limits(None, owners).unwrap();
+    let session = |keep: &Keep, name: &str, spend: SpendLimits| {
+        let scope = SessionScope { spend, ..SessionScope::of(Preset::Bitcoin) };
+        keep.agents().create(name, None, scope, Asks::Vault).unwrap().token
+    };
+    let roomy = SpendLimits { per_transaction_sats: Some(1_000_000), ..SpendLimits::default() };
+    let tight = SpendLimits {
+        per_transaction_sats: Some(20_000),
+        budgets: vec![Budget { sats: 25_000, window_secs: 86_400 }],
+        block: vec![FRIEND.into()],
+        ..SpendLimits::default()
+    };
+    let (roomy, blocked) = (session(&keep, "roomy", roomy), session(&keep, "tight", tight.clone()));
+    let free = session(&keep, "free", SpendLimits { block: Vec::new(), ..tight });
+    let account = AccountInput { network: Network::Regtest, account: 0 };
+    let sign = |keep: &Keep, token: &SecretText, sats, fee| {
+        let psbt = encoded(&payment(keep, sats, fee));
+        let agent = Agent::new(keep.for_session(token).unwrap());
+        agent.sign_psbt(account, psbt, false, None).map(|answer| answer.signed.unwrap().signatures)
+    };
+    let refused = |outcome: Result<usize, keep_sdk::Fault>, why: &str| {
+        let fault = outcome.unwrap_err();
+        assert_eq!(fault.code(), ErrorCode::RefusedByPolicy, "{fault}");
+        assert!(fault.message().contains(why), "{fault}");
+    };
+    refused(sign(&keep, &blocked, 1_000, 100), "which is blocked");
+    refused(sign(&keep, &free, 19_950, 100), "over the limit of 20000 for one transaction");
+    refused(sign(&keep, &roomy, 1_000, 601), "the fee is 601 sats, over the limit of 600");
+    assert_eq!(sign(&keep, &free, 19_500, 500), Ok(1));
+    refused(sign(&keep, &free, 4_901, 100), "the budget is 25000");
+    refused(sign(&keep, &roomy, 9_901, 100), "the budget is 30000");
+    let analysis = Agent::new(keep.for_session(&roomy).unwrap())
+        .analyze_psbt(account, encoded(&payment(&keep, 9_901, 100)))
+        .unwrap();
+    assert!(analysis.refusals[0].as_str().contains("the budget is 30000"), "{:?}", analysis.refusals);
+
+    drop(keep);
+    let home = Home::new(directory.path().join("vault")).unwrap();
+    let cheap = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+    let options = Options::default().allow_weak_kdf().kdf_cost(cheap);
+    let keep = Keep::open(home, &SecretText::from("passphrase".to_owned()), &options).unwrap();
+    refused(sign(&keep, &blocked, 1_000, 100), "which is blocked");
+    refused(sign(&keep, &free, 4_901, 100), "the budget is 25000");
+    refused(sign(&keep, &roomy, 9_901, 100), "the budget is 30000");
+    assert_eq!(sign(&keep, &free, 4_900, 100), Ok(1));
+    assert_eq!(sign(&keep, &roomy, 4_900, 100), Ok(1));
+    // Now the owner has nothing left for herself either.
+    let own = keep.bitcoin().sign(&regtest(), &payment(&keep, 1, 1), &FeeLimits::default(), false);
+    assert_eq!(code(own), ErrorCode::RefusedByPolicy);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What stands about a key that spends, inside the write lock: the owner's limits, and which scripts were used.
 
-use keep_types::{KeyId, RecordId, Request, ScriptMark};
+use keep_types::{Intent, KeyId, RecordId, Request, ScriptMark};
 use keep_vault::{Spending, Trail, Tx, VaultError, WalletRow};
 
 /// What a request that spends is measured against, and what is written down when it is allowed.
 pub(crate) struct Purse {
     key: KeyId,
     limits: Option<(RecordId, Spending)>,
-    /// The transaction's id, and the scripts that it uses. `None` where only a hash is known.
+    /// The transaction's id, and the scripts that it uses, if they are remembered.
     uses: Option<([u8; 32], Vec<ScriptMark>)>,
 }
 
@@ -18,7 +18,9 @@ impl Purse {
         if transaction.is_none() && !request.intent.may_spend_unseen() {
             return Ok(None);
         }
-        let uses = transaction.map(|transaction| (transaction.txid(), transaction.marks()));
+        // What a group signs is shown by its amounts and destinations only.
+        let shown = transaction.filter(|_| matches!(request.intent, Intent::SignPsbt(_)));
+        let uses = shown.map(|transaction| (transaction.txid(), transaction.marks()));
         let place = tx.locate::<WalletRow>(&WalletRow::spending_key(request.key));
         let limits = match tx.get::<WalletRow>(&place)? {
             Some(WalletRow::Spending(spending)) => Some((place, spending)),

@@ -62,7 +62,7 @@ fn pid(world: &World) -> Option<u32> {
     status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < Duration::from_secs(30), "{what}");

@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod bitcoin;
 mod cases;
 mod daemon;
 mod daemon_socket;
