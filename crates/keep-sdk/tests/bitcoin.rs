@@ -185,10 +185,10 @@ fn limits_bind_sessions_of_agents_over_a_restart() {
     assert_eq!(sign(&keep, &free, 19_500, 500), Ok(1));
     refused(sign(&keep, &free, 4_901, 100), "the budget is 25000");
     refused(sign(&keep, &roomy, 9_901, 100), "the budget is 30000");
-    let analysis = Agent::new(keep.for_session(&roomy).unwrap())
-        .analyze_psbt(account, encoded(&payment(&keep, 9_901, 100)))
-        .unwrap();
-    assert!(analysis.refusals[0].as_str().contains("the budget is 30000"), "{:?}", analysis.refusals);
+    let agent = Agent::new(keep.for_session(&roomy).unwrap());
+    let seen = agent.analyze_psbt(account, encoded(&payment(&keep, 9_901, 100)), None).unwrap();
+    let refusals = seen.analysis.unwrap().refusals;
+    assert!(refusals[0].as_str().contains("the budget is 30000"), "{refusals:?}");
 
     drop(keep);
     let home = Home::new(directory.path().join("vault")).unwrap();
