@@ -48,7 +48,12 @@ pub fn spend_rows(spend: &SpendFacts) -> Vec<(&'static str, String)> {
     let sats = |amount: Option<u64>| amount.map_or("unknown".to_owned(), |sats| format!("{sats} sats"));
     let rate = spend.fee_rate_sats_per_kvb.map(|rate| format!(" ({:.1} sat/vB)", rate as f64 / 1000.0));
     let fee = format!("{}{}", sats(spend.fee_sats), rate.unwrap_or_default());
-    let mut rows = vec![("leaves", sats(spend.leaving_sats)), ("fee", fee)];
+    let network = if spend.any_network {
+        format!("{}; the keys are the same on every network, and so are the signatures", spend.network)
+    } else {
+        spend.network.to_string()
+    };
+    let mut rows = vec![("network", network), ("leaves", sats(spend.leaving_sats)), ("fee", fee)];
     for (number, to) in spend.destinations.iter().enumerate() {
         let address = to.address.as_ref().map_or("a script without address", |address| address.as_str());
         rows.push((if number == 0 { "pays" } else { "" }, format!("{} sats to {address}", to.amount_sats)));

@@ -79,7 +79,8 @@ proptest! {
         let own_out: u64 = outs.iter().filter(|(kind, ..)| *kind < 2).map(|(.., sats)| sats).sum();
         prop_assert_eq!(facts.own_inputs_sats, Some(own_in));
         prop_assert_eq!(facts.own_outputs_sats, own_out);
-        prop_assert_eq!(facts.leaving_sats, Some(own_in.saturating_sub(own_out)));
+        let foreign_in: u64 = ins.iter().filter(|(ours, ..)| !ours).map(|(.., sats)| sats).sum();
+        prop_assert_eq!(facts.leaving_sats, Some(own_in.saturating_sub(own_out.saturating_sub(foreign_in))));
         let destinations: u64 = facts.destinations.iter().map(|to| to.amount_sats).sum();
         let total: u64 = ins.iter().map(|(.., sats)| sats).sum();
         prop_assert_eq!(destinations + own_out + facts.fee_sats.unwrap(), total);
@@ -106,6 +107,27 @@ proptest! {
             }
             Err(other) => prop_assert!(false, "{other}"),
         }
+    }
+
+    /// However a transaction is signed in parts, each naming some inputs as ours, all of them together count what leaves.
+    #[test]
+    fn parts_count_what_the_whole_loses(ins in inputs(), outs in outputs(), parts in 1_usize..5) {
+        let ins: Vec<In> = ins.into_iter().map(|(_, index, sats)| (true, index, sats)).collect();
+        let whole = make(&ins, &outs);
+        let leaving = |psbt| inspect(psbt).facts().leaving_sats.unwrap();
+        let counted: u64 = (0..parts)
+            .map(|part| {
+                let mut psbt = whole.clone();
+                for (number, input) in psbt.inputs.iter_mut().enumerate() {
+                    if number % parts != part {
+                        input.tap_key_origins.clear();
+                        input.tap_internal_key = None;
+                    }
+                }
+                leaving(psbt)
+            })
+            .sum();
+        prop_assert!(counted >= leaving(whole), "{counted} in {parts} parts");
     }
 
     /// After signing, any change of an amount, a script or an order is rejected by consensus.

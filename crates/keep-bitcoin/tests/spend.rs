@@ -53,6 +53,23 @@ fn outputs_of_the_identity_key() {
     spend(psbt);
 }
 
+/// A key without a coin type in its path is the same on every network: whoever is asked is told.
+#[test]
+fn keys_of_every_network_are_named() {
+    let tr = ScriptBuf::new_p2tr(SECP256K1, identity_key(), None);
+    let identity = inspect(psbt(&[(tr, 50_000)], &[(stranger(1), 49_000)]));
+    let facts = identity.facts();
+    assert!(facts.any_network && facts.network.as_str() == "regtest");
+    // A list of destinations means scripts, whatever network the asker says.
+    let elsewhere: Vec<&str> =
+        facts.destinations[0].elsewhere.iter().map(|text| &text.as_str()[..4]).collect();
+    assert_eq!(elsewhere, ["bc1p", "tb1p", "bcrt"]);
+    let ours = receive(1);
+    let mut psbt = psbt(&[(ours.script().into(), 50_000)], &[(stranger(1), 49_000)]);
+    claim_input(&mut psbt, 0, &ours);
+    assert!(!inspect(psbt).facts().any_network);
+}
+
 #[test]
 fn known_scripts_need_no_origins() {
     let bare = || psbt(&[(receive(3).script().into(), 20_000)], &[(change(2).script().into(), 19_000)]);

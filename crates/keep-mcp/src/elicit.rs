@@ -63,6 +63,10 @@ fn message(question: &ApprovalView) -> String {
         };
         let _ =
             write!(text, "\n{} would leave, the fee is {}.", sats(spend.leaving_sats), sats(spend.fee_sats));
+        let _ = write!(text, "\nThe network is {}.", spend.network);
+        if spend.any_network {
+            text.push_str(" The keys are the same on every network, and so are the signatures.");
+        }
         for to in &spend.destinations {
             let address =
                 to.address.as_ref().map_or("a script without address", keep_sdk::DisplayText::as_str);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use keep_types::{DisplayText, SpendFacts, Timestamp};
+use keep_types::{Destination, DisplayText, SpendFacts, Timestamp};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -166,12 +166,12 @@ impl SpendLimits {
         }
         for to in &facts.destinations {
             let output = to.output;
-            if let Some(address) = to.address.as_ref().filter(|to| lists(&self.block, to)) {
+            if let Some(address) = to.address.as_ref().filter(|_| lists(&self.block, to)) {
                 return Err(Overspend::Blocked { output, address: address.clone() });
             }
             // An output of data to which nothing is paid has no destination.
             let pays = to.address.is_some() || to.amount_sats > 0;
-            let allowed = to.address.as_ref().is_some_and(|to| lists(&self.allow, to));
+            let allowed = lists(&self.allow, to);
             if pays && !self.allow.is_empty() && !allowed {
                 return Err(Overspend::NotAllowed { output, address: to.address.clone() });
             }
@@ -200,14 +200,16 @@ impl SpendLimits {
     }
 }
 
-/// Bech32 addresses do not depend on case, and nobody mixes cases; base58 addresses do.
-fn lists(list: &[String], address: &DisplayText) -> bool {
+/// Whether the list names the script, by its address on any network: which network is meant is the asker's word. Bech32
+/// addresses do not depend on case, and nobody mixes cases; base58 addresses do.
+fn lists(list: &[String], to: &Destination) -> bool {
     let is_bech32 =
         |text: &str| text.split_once('1').is_some_and(|(hrp, _)| matches!(hrp, "bc" | "tb" | "bcrt"));
-    list.iter().any(|listed| {
-        let (listed, address) = (listed.trim(), address.as_str());
+    let is = |listed: &str, address: &str| {
         listed == address || (is_bech32(address) && listed.eq_ignore_ascii_case(address))
-    })
+    };
+    let mut addresses = to.address.iter().chain(&to.elsewhere);
+    addresses.any(|address| list.iter().any(|listed| is(listed.trim(), address.as_str())))
 }
 
 /// What has left with transactions that were allowed, signed or not: counted when it is allowed and never given back.
@@ -271,7 +273,6 @@ fn span(secs: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keep_types::Destination;
 
     const BOB: &str = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr";
     const EVE: &str = "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2";
@@ -284,6 +285,7 @@ mod tests {
             destinations: vec![Destination {
                 output: 0,
                 address: address.map(DisplayText::new),
+                elsewhere: Vec::new(),
                 amount_sats: sats,
             }],
             signable_inputs: 1,
@@ -322,6 +324,13 @@ mod tests {
         assert!(matches!(check(&block, &pays(Some(EVE), 1, 1)), Err(Overspend::Blocked { .. })));
         let lower = SpendLimits { block: vec![EVE.to_lowercase()], ..SpendLimits::default() };
         assert_eq!(check(&lower, &pays(Some(EVE), 1, 1)), Ok(()), "base58 depends on case");
+        // The asker says which network it is: the script is what is listed.
+        let mut elsewhere =
+            pays(Some("tb1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqp3mvzv"), 1, 1);
+        elsewhere.destinations[0].elsewhere = vec![DisplayText::new(BOB)];
+        assert_eq!(check(&allow, &elsewhere), Ok(()));
+        let bob = SpendLimits { block: vec![BOB.to_owned()], ..SpendLimits::default() };
+        assert!(matches!(check(&bob, &elsewhere), Err(Overspend::Blocked { .. })));
         let open = SpendFacts { outputs_fixed: false, ..pays(Some(BOB), 1, 1) };
         assert_eq!(check(&block, &open), Err(Overspend::OpenOutputs));
     }

@@ -20,7 +20,10 @@ pub struct SpendFacts {
     /// What comes back to outputs proved to be ours. 0 when a signature would leave inputs or outputs open to change: what
     /// it does not bind may never come back, or be counted by another transaction too.
     pub own_outputs_sats: u64,
-    /// What leaves us, fee included: our inputs minus our outputs, not below 0. `None` if it is unknown.
+    /// What leaves us, fee included, at most: our inputs minus what surely comes back to them, not below 0. What comes back
+    /// is taken as paid by the inputs that are not known to be ours first: whoever gets a transaction signed in parts, each
+    /// naming other inputs as ours, has the same change counted once, and never less than the truth in all. `None` if it is
+    /// unknown.
     pub leaving_sats: Option<u64>,
     /// The fee of the whole transaction as it stands. `None` if an amount is unknown, or the outputs are worth more.
     pub fee_sats: Option<u64>,
@@ -34,6 +37,10 @@ pub struct SpendFacts {
     pub destinations: Vec<Destination>,
     /// How many inputs would be signed.
     pub signable_inputs: usize,
+    /// The network as whose transaction it was inspected.
+    pub network: DisplayText,
+    /// Whether a key that signs is the same on every network, so that the signatures hold on any of them.
+    pub any_network: bool,
     /// Whether every signature fixes all outputs.
     pub outputs_fixed: bool,
     /// Whether every signature fixes all inputs. Where one does not, anybody can add inputs: the fee is open, and so is
@@ -48,6 +55,9 @@ pub struct Destination {
     pub output: usize,
     /// Its address, by which allow and block lists name it; `None` for scripts without one.
     pub address: Option<DisplayText>,
+    /// The addresses of the same script on other networks: a list that names one of them means this script.
+    #[serde(skip)]
+    pub elsewhere: Vec<DisplayText>,
     /// How much it gets, in satoshis.
     pub amount_sats: u64,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use bitcoin::bip32::ChildNumber;
 use bitcoin::key::{TapTweak, TweakedPublicKey, XOnlyPublicKey};
 use bitcoin::psbt::Input;
 use bitcoin::secp256k1::{PublicKey, SECP256K1};
@@ -12,6 +13,7 @@ use bitcoin::{Psbt, Script, ScriptBuf, TapSighashType, TxOut};
 use super::prevout::prevout;
 use super::script::{has_code_separator, names_key};
 use super::{Place, Warning, WarningCode};
+use crate::Network;
 use crate::sign::{KeyTweak, SkipReason};
 use crate::wallet::{Claim, Derived, KeyLocation, Prover};
 
@@ -49,6 +51,13 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    /// Whether the key is one for `network` only: below the hardened coin type of its account (BIP-44).
+    pub(crate) fn is_of(&self, network: Network) -> bool {
+        let KeyLocation::Child { path, .. } = self.location() else { return false };
+        let coin_type = ChildNumber::from_hardened_idx(network.coin_type()).ok();
+        coin_type.is_some_and(|coin_type| path.into_iter().nth(1) == Some(&coin_type))
+    }
+
     const fn location(&self) -> &KeyLocation {
         match self {
             Self::Key { location, .. } | Self::Leaf { location, .. } => location,

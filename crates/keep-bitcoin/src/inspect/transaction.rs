@@ -163,17 +163,21 @@ fn facts(
     let bound = outputs_fixed && inputs_fixed;
     let own_outputs = outputs.iter().zip(roles).filter(|(_, role)| bound && role.is_ours());
     let own_outputs = sum(own_outputs.map(|(output, _)| output.value)).unwrap_or(0);
+    let foreign_inputs = sum(prevouts().filter(|(found, _)| !found.own).map(|(_, value)| value)).unwrap_or(0);
+    let comes_back = own_outputs.saturating_sub(foreign_inputs);
     let size = estimate(psbt, findings);
     SpendFacts {
         own_inputs_sats: own_inputs,
         own_outputs_sats: own_outputs,
-        leaving_sats: own_inputs.map(|own| own.saturating_sub(own_outputs)),
+        leaving_sats: own_inputs.map(|own| own.saturating_sub(comes_back)),
         fee_sats: fee,
         fee_rate_sats_per_kvb: fee.map(|fee| fee.saturating_mul(1000) / size.vsize.max(1)),
         vsize: size.vsize,
         vsize_is_exact: size.exact,
         destinations: destinations(psbt, network, roles),
         signable_inputs: findings.iter().filter(|found| !found.ways.is_empty()).count(),
+        network: DisplayText::new(network.as_str()),
+        any_network: findings.iter().flat_map(|found| &found.ways).any(|way| !way.is_of(network)),
         outputs_fixed,
         inputs_fixed,
     }
@@ -198,6 +202,10 @@ fn destinations(psbt: &Psbt, network: Network, roles: &[OutputRole]) -> Vec<Dest
         .map(|(index, (output, _))| Destination {
             output: index,
             address: address_text(&output.script_pubkey, network),
+            elsewhere: [Network::Mainnet, Network::Testnet3, Network::Regtest]
+                .into_iter()
+                .filter_map(|network| address_text(&output.script_pubkey, network))
+                .collect(),
             amount_sats: output.value.to_sat(),
         })
         .collect()
