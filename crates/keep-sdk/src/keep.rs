@@ -393,7 +393,8 @@ fn make(home: &Home, passphrase: &SecretText, options: &Options) -> Result<Vault
     let salt = Vault::create_reserve(home.path())?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
     let store = Vault::attend(store, home.path(), salt);
-    Ok(Vault::create(store, passphrase, salt, options.cost, &options.environment())?)
+    let vault = Vault::create(store, passphrase, salt, options.cost, &options.environment())?;
+    Ok(vault.in_directory(home.path()))
 }
 
 /// Says of a vault that is too damaged to be opened that its keys need not be lost.

@@ -3,10 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use keep_sdk::daemon::{Connection, Daemon, DaemonOptions, Elevate};
-use keep_sdk::{EventTemplate, Fault, Home, KdfCost, Keep, Name, Options, SecretInput, SecretText};
+use keep_sdk::{
+    BackupLock, EventTemplate, Fault, Home, KdfCost, Keep, KeyPath, Name, Options, SecretInput, SecretText,
+};
+use keep_store::{SqliteStore, Store};
 
 /// What the secrets are hidden with here, so that this program does not find itself.
 const MASK: u8 = 0xa5;
@@ -96,6 +103,73 @@ impl Elevate for Says {
     }
 }
 
+/// Set for the process that finds out the keys of a vault: the database.
+const DATABASE: &str = "KEEP_SDK_TEST_DATABASE";
+
+/// Unwraps the data key as `docs/formats/vault.md` says, and prints it and the key that wraps it, masked: in another process, whose
+/// memory nobody searches. Does nothing when the tests are run as usual.
+#[test]
+fn process_that_unwraps() {
+    let Ok(database) = std::env::var(DATABASE) else { return };
+    let mut header = Vec::new();
+    SqliteStore::open(&database)
+        .unwrap()
+        .read(&mut |tx| tx.header().map(|found| header = found.unwrap()))
+        .unwrap();
+    let kdf = keep_vault::inspect_header(&header).unwrap();
+    let kek = kdf.derive(&passphrase().text(), keep_vault::WeakKdf::Allow).unwrap().outer_kek();
+    let (mut vault, mut epoch, mut stanza) = (Vec::new(), 0, (Vec::new(), Vec::new()));
+    let mut cbor = minicbor::Decoder::new(&header);
+    for _ in 0..cbor.map().unwrap().unwrap() {
+        match cbor.u8().unwrap() {
+            1 => vault = cbor.bytes().unwrap().to_vec(),
+            2 => epoch = cbor.u64().unwrap(),
+            4 => {
+                assert_eq!(cbor.array().unwrap(), Some(1));
+                for _ in 0..cbor.map().unwrap().unwrap() {
+                    match cbor.u8().unwrap() {
+                        1 => stanza.0 = cbor.bytes().unwrap().to_vec(),
+                        2 => stanza.1 = cbor.bytes().unwrap().to_vec(),
+                        _ => cbor.skip().unwrap(),
+                    }
+                }
+            }
+            _ => cbor.skip().unwrap(),
+        }
+    }
+    let mut aad = b"keep v1 stanza".to_vec();
+    aad.extend_from_slice(&vault);
+    aad.extend_from_slice(&u64::to_be_bytes(epoch));
+    aad.push(1);
+    for cost in [kdf.memory_kib, kdf.iterations, kdf.lanes] {
+        aad.extend_from_slice(&cost.to_be_bytes());
+    }
+    aad.extend_from_slice(&kdf.salt);
+    let cipher = XChaCha20Poly1305::new(kek.expose().into());
+    let payload = Payload { msg: &stanza.1, aad: &aad };
+    let data_key = cipher.decrypt(XNonce::from_slice(&stanza.0), payload).unwrap();
+    for key in [&data_key[..], &kek.expose()[..]] {
+        println!("masked {}", hex::encode(key.iter().map(|byte| byte ^ MASK).collect::<Vec<_>>()));
+    }
+}
+
+/// The data key of the vault, and the key that wraps it.
+fn keys_of(directory: &Path) -> [Needle; 2] {
+    let made = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "process_that_unwraps", "--nocapture"])
+        .env(DATABASE, directory.join("keep.db"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(made.stdout).unwrap();
+    let masked: Vec<Vec<u8>> = told
+        .lines()
+        .filter_map(|line| line.split_once("masked ").map(|(_, masked)| hex::decode(masked).unwrap()))
+        .collect();
+    let [data_key, wrapping] = <[Vec<u8>; 2]>::try_from(masked).unwrap_or_else(|_| panic!("{told}"));
+    assert_eq!((data_key.len(), wrapping.len()), (32, 32));
+    [Needle { what: "data key", masked: data_key }, Needle { what: "wrapping key", masked: wrapping }]
+}
+
 fn passphrase() -> Needle {
     // It has characters that JSON escapes.
     Needle::new("passphrase", "b!#rvpufe]!qbttqisbtf!pg!njof")
@@ -108,7 +182,13 @@ fn no_secret_lies_in_memory_between_operations_nor_after_locking() {
     let raw = hex.decoded("key");
     let nsec = Needle::new("nsec", "otfd2wm13:nhqtqfewb15h:1wmuli7gwi351{ruw:l1u:bg9:46lf:mbrtomgf6");
     let other = Needle::new("export's passphrase", "bopuifs!rvjuf!tfdsfu!qbttqisbtf");
-    let needles = [&passphrase_needle, &hex, &raw, &nsec, &other];
+    let stored = Needle::new("stored secret", "b!uplfo!uibu!tpnfcpez!lffqt!ifsf");
+    let backup = Needle::new("backup's passphrase", "uxfmwf.xpset.gps.b.cbdlvq");
+    let words = Needle::new(
+        "mnemonic",
+        "mfhbm!xjoofs!uibol!zfbs!xbwf!tbvtbhf!xpsui!vtfgvm!mfhbm!xjoofs!uibol!zfmmpx",
+    );
+    let needles = [&passphrase_needle, &hex, &raw, &nsec, &other, &stored, &backup, &words];
 
     // The search finds what is there.
     let control = passphrase_needle.text();
@@ -122,6 +202,9 @@ fn no_secret_lies_in_memory_between_operations_nor_after_locking() {
     let options = Options::default().allow_weak_kdf().kdf_cost(cheap).state_directory(None);
     drop(Keep::create(home.clone(), &passphrase_needle.text(), &options).unwrap());
 
+    let [data_key, wrapping] = keys_of(home.path());
+    let keys = [&data_key, &wrapping];
+    expect_none("before opening", &keys);
     let keep = Keep::open(home.clone(), &passphrase_needle.text(), &options).unwrap();
     let daemon = Daemon::start(&keep, DaemonOptions::default()).unwrap();
     {
@@ -133,10 +216,21 @@ fn no_secret_lies_in_memory_between_operations_nor_after_locking() {
         assert_eq!(there.keys().export_nsec(&key).unwrap().expose(), nsec.text().expose());
         there.keys().export_ncryptsec(&key, &other.text()).unwrap();
         there.sign().event(&key, EventTemplate::new(1, "again", vec![], 2)).unwrap();
+        there.secrets().add(Name::new("token").unwrap(), stored.text(), None, false).unwrap();
+        assert_eq!(there.secrets().get("token").unwrap().secret.expose(), stored.text().expose());
+        let name = Name::new("words").unwrap();
+        let empty = SecretText::new(String::new());
+        let key = there.keys().import_mnemonic(name, words.text(), empty, KeyPath::default()).unwrap();
+        assert_eq!(there.keys().export_mnemonic(&key).unwrap().mnemonic.expose(), words.text().expose());
+        there.backups().make(BackupLock::Passphrase(backup.text())).unwrap();
+        let second = there.unlocking().add_passphrase(other.text(), None).unwrap();
+        there.unlocking().remove(&second.id).unwrap();
     }
     expect_none("unlocked and idle", &needles);
+    expect_none("unlocked and idle", &keys);
     let farewell = daemon.stop();
     drop(keep);
     drop(farewell);
     expect_none("after locking", &needles);
+    expect_none("after locking", &keys);
 }

@@ -1,8 +1,9 @@
-//! What becomes of the records of clients and agents when a vault is made from a backup.
+//! What becomes of the records of clients and agents when a vault is made from a backup, or is older than it was.
 
+use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
-use keep_types::{Collection, Record, Timestamp};
-use keep_vault::VaultError;
+use keep_types::{Collection, Origin, Record, RecordId, Timestamp};
+use keep_vault::{Tx, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::{Endpoint, RequestRow, RequestState};
@@ -51,4 +52,43 @@ pub fn revive(
         }
         _ => Ok(None),
     }
+}
+
+/// Goes on with a vault that is older than it was, in one commit: what [`revive`] does to a restored vault is done to this one, with
+/// an entry in the log. An older copy brings back clients that were removed since, secrets that were used and rates that were
+/// spent. Says how many clients, endpoints and sessions are suspended.
+///
+/// # Errors
+/// When the vault cannot be read or written; nothing was changed then.
+pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError> {
+    let grants = vault.all::<Grant>()?;
+    let endpoints = vault.all::<Endpoint>()?;
+    let sessions = vault.all::<Session>()?;
+    let suspended = grants.len() + endpoints.len() + sessions.len();
+    let (usage, requests) = (vault.all::<Usage>()?, vault.all::<RequestRow>()?);
+    vault
+        .submit(move |tx| {
+            rewrite(tx, &grants)?;
+            rewrite(tx, &endpoints)?;
+            rewrite(tx, &sessions)?;
+            rewrite(tx, &usage)?;
+            rewrite(tx, &requests)?;
+            tx.audit(Draft::new(Action::RollbackAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
+            Ok(())
+        })
+        .wait()?;
+    Ok(suspended as u64)
+}
+
+/// The records of one collection, as they come back.
+fn rewrite<R: Record>(tx: &mut Tx<'_, '_>, records: &[(RecordId, R)]) -> Result<(), VaultError> {
+    let now = tx.now();
+    for (id, _) in records {
+        // As it is now: another process may have changed or removed it since it was listed.
+        let Some(record) = tx.get::<R>(id)? else { continue };
+        if let Some(revived) = revive(R::COLLECTION, &record.to_cbor()?, now, false)? {
+            tx.put(*id, &R::from_cbor(&revived)?)?;
+        }
+    }
+    Ok(())
 }

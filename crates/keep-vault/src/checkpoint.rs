@@ -52,19 +52,6 @@ impl Vault {
         .map(drop)
     }
 
-    /// Records that the owner goes on with a vault that is older than it was.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub fn record_rollback_accepted(&self, reason: String) -> Result<(), VaultError> {
-        self.submit(move |tx| {
-            tx.audit(Draft::new(Action::RollbackAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
-            Ok(())
-        })
-        .wait()
-        .map(drop)
-    }
-
     /// Makes the audit key if there is none; says which vault it makes this.
     ///
     /// # Errors

@@ -13,9 +13,9 @@ pub enum VaultError {
     /// The passphrase opens no stanza.
     #[error("the passphrase does not open this vault")]
     WrongPassphrase,
-    /// The passphrase for a new hidden vault opens a vault already.
+    /// A new passphrase opens a vault here already.
     #[error("this passphrase opens a vault here already")]
-    HiddenPassphrase,
+    PassphraseTaken,
     /// The header is damaged.
     #[error("the vault's header is damaged: {0}")]
     Header(String),
@@ -145,10 +145,9 @@ impl From<VaultError> for Fault {
             VaultError::Rekeyed => {
                 return Self::new(ErrorCode::Locked, message).with_hint("start the command again");
             }
-            VaultError::HiddenPassphrase => {
-                return Self::new(ErrorCode::AlreadyExists, message).with_hint(
-                    "a hidden vault needs a passphrase of its own; with it, every command opens it",
-                );
+            VaultError::PassphraseTaken => {
+                return Self::new(ErrorCode::AlreadyExists, message)
+                    .with_hint("choose another passphrase: each opens one vault");
             }
             VaultError::NoRoom(_) => {
                 return Self::new(ErrorCode::InvalidInput, message)

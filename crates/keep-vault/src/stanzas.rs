@@ -42,14 +42,14 @@ impl Vault {
     /// Adds a passphrase. Runs Argon2id once.
     ///
     /// # Errors
-    /// [`VaultError::NoRoom`]; when the store cannot be written.
+    /// [`VaultError::PassphraseTaken`], [`VaultError::NoRoom`]; when the store cannot be written.
     pub fn add_passphrase(
         &self,
         passphrase: &SecretText,
         label: Option<Name>,
     ) -> Result<StanzaInfo, VaultError> {
         self.refuse_hidden()?;
-        let kek = self.derive(passphrase)?.outer_kek();
+        let kek = self.derive_new(passphrase)?.outer_kek();
         self.change_header("passphrase added", |header, data_key, now| {
             header.wrap(StanzaKind::Passphrase, &kek, data_key, label.clone(), now)
         })
@@ -91,9 +91,9 @@ impl Vault {
     /// key stays the same, so that an old copy of the header still opens today's records with the old passphrase.
     ///
     /// # Errors
-    /// [`VaultError::WhichPassphrase`], [`VaultError::NoSuchStanza`]; when the store cannot be written.
+    /// [`VaultError::PassphraseTaken`], [`VaultError::WhichPassphrase`], [`VaultError::NoSuchStanza`]; when the store cannot be written.
     pub fn change_passphrase(&self, new: &SecretText, id: Option<&str>) -> Result<StanzaInfo, VaultError> {
-        let derived = self.derive(new)?;
+        let derived = self.derive_new(new)?;
         let kek = derived.outer_kek();
         if let Some(reserve) = &self.reserve {
             reserve.prepare(&derived.reserve_kek())?;
@@ -134,9 +134,13 @@ impl Vault {
         }
     }
 
-    /// What a passphrase comes to by the vault's own cost, which was accepted when the vault was opened.
-    fn derive(&self, passphrase: &SecretText) -> Result<Derived, VaultError> {
-        read_header(&*self.store)?.kdf.derive(passphrase, WeakKdf::Allow)
+    /// What a new passphrase comes to by the vault's own cost, which was accepted when the vault was opened. Refused when it
+    /// opens a vault here already.
+    fn derive_new(&self, passphrase: &SecretText) -> Result<Derived, VaultError> {
+        let header = read_header(&*self.store)?;
+        let derived = header.kdf.derive(passphrase, WeakKdf::Allow)?;
+        self.refuse_taken(&header, &derived)?;
+        Ok(derived)
     }
 
     /// Changes the header, with the head that binds it and an entry in the log, in one transaction. Gives the stanza that

@@ -19,6 +19,7 @@ use crate::batch::{Batch, Change, Changes};
 use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::{Header, StanzaId, StanzaKind};
+use crate::hidden::Beside;
 use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
@@ -166,6 +167,8 @@ impl Shared {
 
 /// An unlocked vault. Dropping it wipes its keys and ends its writer thread.
 pub struct Vault {
+    /// Where a passphrase could open another vault. The first to be dropped: the store sets the times of all files last.
+    pub(crate) beside: Beside,
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) secrets: Secrets,
@@ -369,7 +372,14 @@ impl Vault {
         let ledger = VaultLedger::new(Arc::clone(&shared));
         let writer = Writer::spawn(Arc::clone(&store), ledger)
             .map_err(|e| VaultError::System(format!("no thread for the vault: {e}")))?;
-        Ok(Self { shared, store, secrets: Secrets::default(), writer, reserve: None })
+        Ok(Self {
+            beside: Beside::Nothing,
+            shared,
+            store,
+            secrets: Secrets::default(),
+            writer,
+            reserve: None,
+        })
     }
 
     /// Which vault this is.

@@ -143,6 +143,8 @@ fn put_back(world: &World, files: &[(PathBuf, Vec<u8>)]) {
 #[test]
 fn a_vault_that_was_put_back_is_noticed_and_can_be_gone_on_with() {
     let world = World::with_key();
+    world.done(&["agent", "create", "--name", "bot", "--scope", "nostr"]);
+    world.done(&["nip46", "token", "create", "--policy", "social", "--relay", "ws://127.0.0.1:1"]);
     let old = copied(&world);
     signed(&world, 3);
     put_back(&world, &old);
@@ -152,7 +154,10 @@ fn a_vault_that_was_put_back_is_noticed_and_can_be_gone_on_with() {
     let refused = world.run(&["sign-event", "--kind", "1"]);
     assert_eq!(refused.code, Some(7), "{refused:?}");
     assert_eq!(world.run(&["audit", "accept-rollback"]).code, Some(1), "it needs a yes");
-    world.done(&["audit", "accept-rollback", "--yes"]);
+    let accepted = world.done(&["--json", "audit", "accept-rollback", "--yes"]).json();
+    assert_eq!(accepted["suspended"], 2, "the session and the address: {accepted}");
+    let bot = world.done(&["--json", "agent", "show", "bot"]).json();
+    assert_eq!(bot["state"], "suspended", "{bot}");
     let list = world.done(&["list"]);
     assert!(!list.stderr.contains("was in use"), "{list:?}");
     signed(&world, 1);

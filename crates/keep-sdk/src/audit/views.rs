@@ -231,4 +231,6 @@ pub struct RollbackView {
     pub revision: u64,
     /// The revision that was in use on this machine.
     pub seen: u64,
+    /// How many clients, endpoints and sessions are suspended until their owner lets them go on.
+    pub suspended: u64,
 }

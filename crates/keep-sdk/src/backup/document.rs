@@ -96,7 +96,7 @@ pub fn write(archive: &Archive, created_at: &str) -> Result<Wiped, Fault> {
         name_index: record.name.map(hex::encode),
         cbor: Base64(&record.cbor),
     });
-    to_wiped_json(&Written {
+    let document = to_wiped_json(&Written {
         format: FORMAT,
         version: VERSION,
         about: ABOUT,
@@ -107,7 +107,21 @@ pub fn write(archive: &Archive, created_at: &str) -> Result<Wiped, Fault> {
         secrets: secrets.collect(),
         head: Base64(archive.head.expose()),
         records: records.collect(),
-    })
+    })?;
+    Ok(padded(&document))
+}
+
+/// The pieces in which age encrypts, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// The document and spaces behind it, so that its last piece has nothing but spaces. The buffer in which age collects a piece is given
+/// back as it was filled last. They also hide the length of the document.
+fn padded(document: &[u8]) -> Wiped {
+    let length = (document.len().div_ceil(PIECE) + 1) * PIECE;
+    let mut padded = Zeroizing::new(Vec::with_capacity(length));
+    padded.extend_from_slice(document);
+    padded.resize(length, b' ');
+    padded
 }
 
 fn key(key: &ArchivedKey) -> Result<Key<'_>, Fault> {

@@ -179,9 +179,10 @@ impl Host {
         if !problems.is_empty() {
             return Err(VaultError::Tampered(problems.join("; ")).into());
         }
-        self.vault().record_rollback_accepted(format!("revision {revision} after {seen}"))?;
+        let reason = format!("revision {revision} after {seen}");
+        let suspended = keep_signer::accept_rollback(self.vault(), reason)?;
         mark.lower(self.vault());
-        Ok(RollbackView { revision, seen })
+        Ok(RollbackView { revision, seen, suspended })
     }
 
     /// The unlocked vault.

@@ -72,6 +72,11 @@ impl FaultDisk {
         self.recorder().position()
     }
 
+    /// Forgets everything that was done, so that the same disk serves another directory. No file on it may be open.
+    pub fn start_over(&self) {
+        *self.recorder() = Recorder::default();
+    }
+
     /// Fails the change (write, truncation, sync, creation, deletion) that comes after `skip` others, and perhaps all
     /// that follow.
     pub fn fail(&self, skip: usize, failure: Failure, lasting: Lasting) {

@@ -13,11 +13,13 @@ use crate::reserve::{self, Layout, Medium, ReserveFile};
 use crate::vault::read_header;
 use crate::{Environment, Vault, VaultError};
 
+mod beside;
 mod reset;
 mod room;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use beside::Beside;
 pub use reset::ReserveReset;
 
 /// How many bytes a hidden vault can hold. It never grows.
@@ -63,7 +65,7 @@ impl Vault {
             (None | Some(Which::Outer), Some(data_key), _) => {
                 let store: Arc<dyn Store> = Arc::new(Attended::new(store, None, presence));
                 let vault = Self::open_unwrapped(store, &header, &data_key, environment)?;
-                Ok(Opened { vault, which: Which::Outer })
+                Ok(Opened { vault: vault.in_directory(directory), which: Which::Outer })
             }
             (None | Some(Which::Hidden), _, Some(reserve)) => {
                 let vault = open_hidden(reserve, store, &header, &derived, presence, environment)?;
@@ -82,7 +84,7 @@ impl Vault {
     /// vault under another passphrase.
     ///
     /// # Errors
-    /// [`VaultError::WrongPassphrase`] for the outer vault; [`VaultError::HiddenPassphrase`] when the new passphrase opens a
+    /// [`VaultError::WrongPassphrase`] for the outer vault; [`VaultError::PassphraseTaken`] when the new passphrase opens a
     /// vault here already; when the reserve is missing, in use or cannot be written.
     pub fn create_hidden(
         store: Arc<dyn Store>,
@@ -98,14 +100,15 @@ impl Vault {
         reserve.lock()?;
         let attempt = Attempt::new(directory, &header, &derived);
         if attempt.outer.is_some() || attempt.hidden.is_some() {
-            return Err(VaultError::HiddenPassphrase);
+            return Err(VaultError::PassphraseTaken);
         }
         let presence = Presence::begin(directory, header.kdf.salt);
         let (memory, rekey) =
             reserve::make(Box::new(reserve), Layout::STANDARD, header.kdf.salt, &derived.reserve_kek())?;
+        let beside = Arc::clone(&store);
         let memory: Arc<dyn Store> = Arc::new(Attended::new(Arc::new(memory), Some(store), presence));
         let mut vault = Self::create_derived(memory, header.kdf, &derived, environment)?;
-        vault.reserve = Some(rekey);
+        (vault.reserve, vault.beside) = (Some(rekey), Beside::Database(beside));
         Ok(vault)
     }
 
@@ -160,13 +163,14 @@ fn open_hidden(
     let fallen_back = found.fallen_back;
     let (memory, rekey) = found.into_store(Box::new(file), Layout::STANDARD, salt, &kek)?;
     let rows = memory.another_handle();
+    let outer_store = Arc::clone(&beside);
     let store: Arc<dyn Store> = Arc::new(Attended::new(Arc::new(memory), Some(beside), presence));
     let header = read_header(&*store)?;
     let mut vault = Vault::open_derived(store, &header, derived, environment)?;
     if fallen_back {
         vault.shared.alarm("its latest state is damaged, and an earlier one was opened".into());
     }
-    vault.reserve = Some(rekey);
+    (vault.reserve, vault.beside) = (Some(rekey), Beside::Database(outer_store));
     // A log that cannot be pruned is no reason to keep somebody out.
     if let Err(error) = room::make(&vault, &rows) {
         tracing::debug!(%error, "no room was made");

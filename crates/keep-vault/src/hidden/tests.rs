@@ -74,9 +74,9 @@ fn the_passphrase_decides() {
 fn making_one_needs_the_outer_passphrase_and_one_of_its_own() {
     let bench = Bench::new();
     assert_eq!(bench.hide("wrong", "inner").unwrap_err(), VaultError::WrongPassphrase);
-    assert_eq!(bench.hide("outer", "outer").unwrap_err(), VaultError::HiddenPassphrase);
+    assert_eq!(bench.hide("outer", "outer").unwrap_err(), VaultError::PassphraseTaken);
     drop(bench.hide("outer", "inner").unwrap());
-    assert_eq!(bench.hide("outer", "inner").unwrap_err(), VaultError::HiddenPassphrase);
+    assert_eq!(bench.hide("outer", "inner").unwrap_err(), VaultError::PassphraseTaken);
     drop(bench.hide("outer", "another").unwrap());
     assert_eq!(bench.open("inner", None).unwrap_err(), VaultError::WrongPassphrase);
     assert_eq!(bench.open("another", None).unwrap().which, Which::Hidden);
@@ -181,4 +181,49 @@ fn a_reset_destroys_the_hidden_vault_and_keeps_the_other() {
     assert_eq!(read_header(&*bench.store()).unwrap().kdf.salt, after[..32]);
     drop(bench.hide("outer", "inner").unwrap());
     assert_eq!(bench.open("inner", None).unwrap().which, Which::Hidden);
+}
+
+/// A passphrase opens one vault: the same refusal, whichever vault it opens and from whichever it is asked for.
+#[test]
+fn a_new_passphrase_that_opens_a_vault_here_is_refused() {
+    let bench = Bench::new();
+    drop(bench.hide("outer", "inner").unwrap());
+    let outer = bench.open("outer", None).unwrap().vault;
+    outer.add_passphrase(&text("second"), None).unwrap();
+    let (_, code) = outer.add_recovery_code(None).unwrap();
+    for taken in [&text("outer"), &text("second"), &text("inner"), &code] {
+        assert_eq!(outer.add_passphrase(taken, None).unwrap_err(), VaultError::PassphraseTaken);
+        assert_eq!(outer.change_passphrase(taken, None).unwrap_err(), VaultError::PassphraseTaken);
+    }
+    drop(outer);
+    let hidden = bench.open("inner", None).unwrap().vault;
+    for taken in [&text("outer"), &text("second"), &text("inner"), &code] {
+        assert_eq!(hidden.change_passphrase(taken, None).unwrap_err(), VaultError::PassphraseTaken);
+    }
+    hidden.generate_key(Name::new("goes on").unwrap()).unwrap();
+    drop(hidden);
+    for (passphrase, which) in [("outer", Which::Outer), ("second", Which::Outer), ("inner", Which::Hidden)] {
+        assert_eq!(bench.open(passphrase, None).unwrap().which, which);
+    }
+    // A refusal leaves nothing in the log of the vault that everybody sees.
+    let outer = bench.open("outer", None).unwrap().vault;
+    assert_eq!(outer.verify_audit().unwrap().entries, 3, "made, and two ways to unlock added");
+}
+
+/// A new passphrase costs the outer vault the same work, whether there is a hidden one or not.
+#[test]
+fn a_new_passphrase_is_the_same_work() {
+    let (without, with) = (Bench::new(), Bench::new());
+    drop(with.hide("outer", "inner").unwrap());
+    let effort = |bench: &Bench, new: &str| {
+        let outer = bench.open("outer", None).unwrap().vault;
+        take();
+        let outcome = outer.add_passphrase(&text(new), None).map(drop);
+        (outcome, take())
+    };
+    let always = Effort { derivations: 1, attempts: 10 };
+    assert_eq!(effort(&without, "new"), (Ok(()), always));
+    assert_eq!(effort(&with, "new"), (Ok(()), always));
+    assert_eq!(effort(&with, "inner"), (Err(VaultError::PassphraseTaken), always));
+    assert_eq!(effort(&with, "outer"), (Err(VaultError::PassphraseTaken), always));
 }

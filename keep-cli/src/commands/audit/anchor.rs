@@ -31,7 +31,11 @@ impl View for RollbackView {
             style.tick(),
             self.revision,
             self.seen,
-            style.dim("what was revoked or spent since that state is not so any more: look at your clients"),
+            style.dim(&format!(
+                "what was revoked or spent since that state is not so any more: {} clients, bunker addresses and agents' \
+                 sessions are suspended until you let them go on",
+                self.suspended
+            )),
         )
     }
 }

@@ -1,0 +1,151 @@
+//! What makes the sums over a vault's rows anew checks the old ones first: a row that something else changed while the vault was
+//! open is never made right by a new data key, a backup or a removal of old entries.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod model;
+mod world;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use keep_sdk::{ErrorCode, Fault};
+use keep_store::{MemoryStore, Row, Scan, Store};
+use keep_types::{Origin, RecordId, Timestamp};
+use model::Live;
+use world::{Dice, NOW, Step, World, environment, passphrase};
+
+fn rows(store: &MemoryStore) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut collect = |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    };
+    store.read(&mut |tx| tx.scan(Scan::everything(), &mut collect)).unwrap();
+    rows
+}
+
+/// Rows that are put in the place of others, and rows that go.
+#[derive(Debug, Clone, Default)]
+struct Change {
+    put: Vec<Row>,
+    delete: Vec<(u8, RecordId)>,
+}
+
+impl Change {
+    fn apply(&self, store: &MemoryStore) {
+        store
+            .write(&mut |tx| {
+                self.delete.iter().try_for_each(|(collection, id)| tx.delete(*collection, id).map(drop))?;
+                self.put.iter().try_for_each(|row| tx.put(row))
+            })
+            .unwrap();
+    }
+
+    /// What makes it undone.
+    fn undo(&self, before: &[Row]) -> Self {
+        let of = |place: &(u8, RecordId)| before.iter().find(|row| (row.collection, row.id) == *place);
+        let places: Vec<_> =
+            self.put.iter().map(|row| (row.collection, row.id)).chain(self.delete.clone()).collect();
+        let gone = places.iter().filter(|place| of(place).is_none()).copied().collect();
+        Self { put: places.iter().filter_map(of).cloned().collect(), delete: gone }
+    }
+}
+
+/// Some change that is not Keep's: a flipped bit, another revision, a row less or twice, two rows swapped, an older row.
+fn tampering(dice: &mut Dice, rows: &[Row], older: &HashMap<(u8, RecordId), Row>) -> (&'static str, Change) {
+    let mut some = |len: usize| dice.below(len as u64) as usize;
+    let row = rows[some(rows.len())].clone();
+    let mut bad = row.clone();
+    match some(6) {
+        0 => {
+            let at = some(bad.sealed.len());
+            bad.sealed[at] ^= 1 << some(8);
+            ("a flipped bit", Change { put: vec![bad], delete: vec![] })
+        }
+        1 => {
+            bad.revision = bad.revision.next();
+            ("another revision", Change { put: vec![bad], delete: vec![] })
+        }
+        2 => ("a row less", Change { put: vec![], delete: vec![(row.collection, row.id)] }),
+        3 => {
+            (bad.id, bad.name) = (RecordId::from_bytes([0xee; 16]), None);
+            ("a row twice", Change { put: vec![bad], delete: vec![] })
+        }
+        4 => {
+            let others: Vec<&Row> = rows
+                .iter()
+                .filter(|other| other.collection == row.collection && other.id != row.id)
+                .collect();
+            let Some(other) = others.get(some(others.len().max(1))) else {
+                return ("a row less", Change { put: vec![], delete: vec![(row.collection, row.id)] });
+            };
+            let mut other = (*other).clone();
+            std::mem::swap(&mut bad.sealed, &mut other.sealed);
+            ("two rows swapped", Change { put: vec![bad, other], delete: vec![] })
+        }
+        _ => {
+            let changed: Vec<&Row> = rows
+                .iter()
+                .filter_map(|row| older.get(&(row.collection, row.id)).filter(|old| old.sealed != row.sealed))
+                .collect();
+            ("an older row", Change { put: vec![changed[some(changed.len())].clone()], delete: vec![] })
+        }
+    }
+}
+
+type Operation = (&'static str, fn(&Live) -> Result<(), Fault>);
+
+/// Everything that makes sums anew, or goes on as if they were right.
+const OPERATIONS: [Operation; 3] = [
+    ("a new data key", |live| {
+        let plan = live.vault.plan_rotation(&[passphrase()])?;
+        Ok(live.vault.rotate_data_key(plan, &mut |_, _| {}).map(drop)?)
+    }),
+    ("a backup", |live| live.archive().map(drop)),
+    ("retention", |live| {
+        let now = Timestamp::from_secs(NOW + 1);
+        Ok(live.vault.prune(now, Origin::Cli, &mut |_| {}).map(drop)?)
+    }),
+];
+
+#[test]
+fn nothing_makes_a_changed_row_right() {
+    let long = std::env::var_os("KEEP_SOAK").is_some();
+    let store = MemoryStore::new();
+    let world = World::create(Arc::new(store.another_handle())).unwrap();
+    for step in [Step::Offer(0), Step::Connect(0), Step::Generate("two".into()), Step::Sign("a".into())] {
+        world.run(&step).unwrap();
+    }
+    world.vault.store_secret(world::name("token"), &passphrase(), None, false).unwrap();
+    world.run(&Step::Ask(0, 1, vec![(1, "before".into())])).unwrap();
+    let older: HashMap<_, _> = rows(&store).into_iter().map(|row| ((row.collection, row.id), row)).collect();
+    world.run(&Step::Ask(0, 1, vec![(2, "after".into())])).unwrap();
+    drop(world);
+    let (mut dice, mut seen) = (Dice(11), HashMap::<&str, usize>::new());
+    for _ in 0..if long { 2_000 } else { 60 } {
+        for (operation, run) in OPERATIONS {
+            let open =
+                || keep_vault::Vault::open(Arc::new(store.another_handle()), &passphrase(), &environment());
+            let live = Live::of(open().unwrap());
+            assert!(live.vault.integrity().is_intact());
+            let before = rows(&store);
+            let (what, change) = tampering(&mut dice, &before, &older);
+            change.apply(&store);
+            let outcome = run(&live);
+            let fault = outcome.expect_err(&format!("{operation} went on after {what}: {change:?}"));
+            assert_eq!(fault.code(), ErrorCode::Integrity, "{operation} after {what}: {fault}");
+            drop(live);
+            // It is still found: nothing was made right, and without the change everything is as it was.
+            let found = open().map(|vault| vault.verify().is_ok_and(|report| report.is_intact()));
+            assert!(!found.unwrap_or(false), "{operation} laundered {what}: {change:?}");
+            change.undo(&before).apply(&store);
+            let vault = open().unwrap();
+            assert!(vault.verify().unwrap().is_intact(), "{operation} changed something after {what}");
+            vault.verify_audit().unwrap();
+            *seen.entry(what).or_default() += 1;
+        }
+    }
+    println!("{seen:?}");
+    assert_eq!(seen.len(), 6, "{seen:?}");
+}
