@@ -36,7 +36,7 @@ pub enum Frost {
     /// Sign with the shares that are here, or together with others
     Sign(Box<Sign>),
     /// Sign a Bitcoin transaction (PSBT) that spends from the group's tr(XPUB/<0;1>/*)
-    SignPsbt(SignPsbt),
+    SignPsbt(Box<SignPsbt>),
     /// Verify a signature; needs no vault when the key itself is given
     Verify(Verify),
     /// Renew the shares: same key, next epoch; the old shares are of no use beside the new ones

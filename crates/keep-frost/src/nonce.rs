@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use frost_core::round1::{NonceCommitment, SigningCommitments, SigningNonces};
+use frost_core::round1::{Nonce, NonceCommitment, SigningCommitments, SigningNonces};
 use frost_ed25519::Ed25519Sha512;
 use frost_secp256k1_tr::Secp256K1Sha256TR;
 use minicbor::{Decode, Encode};
 use rand_core::{CryptoRng, RngCore};
+use zeroize::Zeroizing;
 
 use crate::bytes::Transcript;
 use crate::suite::{Curve, element, point, with_curve};
-use crate::{FrostError, NonceId, Point, SecretShare};
+use crate::{FrostError, NonceId, Point, SecretShare, Suite};
 
 /// The public halves of a nonce pair: what a signer sends in round 1.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -34,6 +35,17 @@ impl Commitment {
         let binding = NonceCommitment::new(element::<C>(self.binding.as_bytes())?);
         Ok(SigningCommitments::new(hiding, binding))
     }
+}
+
+const DAMAGED: FrostError = FrostError::Internal("a nonce in memory was damaged");
+
+fn secret_halves<C: Curve>(nonces: &SigningNonces<C>) -> Result<Zeroizing<[u8; 64]>, FrostError> {
+    let mut secret = Zeroizing::new([0; 64]);
+    let halves = [Zeroizing::new(nonces.hiding().serialize()), Zeroizing::new(nonces.binding().serialize())];
+    for (place, half) in secret.chunks_exact_mut(32).zip(&halves) {
+        place.copy_from_slice(half.get(..32).ok_or(DAMAGED)?);
+    }
+    Ok(secret)
 }
 
 pub(crate) enum Sealed {
@@ -74,6 +86,31 @@ impl Nonces {
                 hiding: point::<C>(&public.hiding().value())?,
                 binding: point::<C>(&public.binding().value())?,
             };
+            Ok(Self { sealed: C::seal(nonces), commitment })
+        })
+    }
+
+    /// The secret halves, hiding first: for whoever keeps them sealed in memory until their one use. The pair ends here.
+    pub(crate) fn into_secret(self) -> Result<Zeroizing<[u8; 64]>, FrostError> {
+        match &self.sealed {
+            Sealed::Secp256k1Tr(nonces) => secret_halves(nonces),
+            Sealed::Ed25519(nonces) => secret_halves(nonces),
+        }
+    }
+
+    /// The pair again. It must be the one that `commitment` is of.
+    pub(crate) fn from_secret(
+        suite: Suite,
+        secret: &[u8; 64],
+        commitment: Commitment,
+    ) -> Result<Self, FrostError> {
+        with_curve!(suite, C => {
+            let (hiding, binding) = secret.split_at(32);
+            let half = |bytes| Nonce::<C>::deserialize(bytes).map_err(|_| DAMAGED);
+            let nonces = SigningNonces::from_nonces(half(hiding)?, half(binding)?);
+            if SigningCommitments::from(&nonces) != commitment.to_frost::<C>()? {
+                return Err(DAMAGED);
+            }
             Ok(Self { sealed: C::seal(nonces), commitment })
         })
     }

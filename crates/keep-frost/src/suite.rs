@@ -236,3 +236,32 @@ pub(crate) fn index_of<C: Curve>(identifier: &Identifier<C>) -> Result<Index, Fr
 pub(crate) fn blame<C: Curve>(error: &frost_core::Error<C>) -> Vec<Index> {
     error.culprits().iter().filter_map(|id| index_of::<C>(id).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use frost_ed25519::Ed25519Sha512;
+    use frost_secp256k1_tr::Secp256K1Sha256TR;
+
+    use super::*;
+
+    /// The invalid elements of the FROST crates' own vectors.
+    #[test]
+    fn what_is_no_point_is_refused() {
+        let off_curve =
+            hex::decode("123456afdf4a7f88885ab26b20d18edb7d4d9589812a6cf1a5a1a09d3808dae5d8").unwrap();
+        assert_eq!(element::<Secp256K1Sha256TR>(&off_curve), Err(FrostError::BadPoint(Suite::Secp256k1Tr)));
+        let beyond = hex::decode(format!("02{}", "ff".repeat(32))).unwrap();
+        assert_eq!(element::<Secp256K1Sha256TR>(&beyond), Err(FrostError::BadPoint(Suite::Secp256k1Tr)));
+        // The identity, a point of order 8, and one that is no point.
+        let identity = format!("01{}", "00".repeat(31));
+        let low = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a".to_owned();
+        let none = format!("02{}", "00".repeat(31));
+        for bytes in [identity, low, none] {
+            let refused = element::<Ed25519Sha512>(&hex::decode(&bytes).unwrap());
+            assert_eq!(refused, Err(FrostError::BadPoint(Suite::Ed25519)), "{bytes}");
+        }
+        let order = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+        let refused = scalar::<Secp256K1Sha256TR>(&hex::decode(order).unwrap());
+        assert_eq!(refused.unwrap_err(), FrostError::BadScalar(Suite::Secp256k1Tr));
+    }
+}

@@ -98,6 +98,21 @@ fn nothing_of_the_owners_is_open_to_a_session() {
     assert_eq!(code(keep.agents().list()), ErrorCode::RefusedByPolicy);
     assert_eq!(code(keep.agents().revoke("bot")), ErrorCode::RefusedByPolicy);
     assert_eq!(code(keep.agents().create("more", None, nostr(), Asks::Client)), ErrorCode::RefusedByPolicy);
+    // Nor is a threshold key, in any way, and no session can be made for one.
+    let suite = keep_sdk::frost::Suite::Secp256k1Tr;
+    world.keep.frost().generate(Some(Name::new("family").unwrap()), suite, 2, 2).unwrap();
+    let frost = keep.frost();
+    let raw = || keep_sdk::frost::ToSign::Raw("00".to_owned());
+    let plain = keep_sdk::frost::GroupKey::default;
+    assert_eq!(code(frost.list()), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(frost.sign(None, raw(), plain(), vec![])), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(frost.propose(None, raw(), plain(), vec![])), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(frost.join(None, "keepfrost1:", None, vec![])), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(frost.contribute(None, "", "", &[])), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(frost.refresh(None, vec![])), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(frost.recover(None)), ErrorCode::RefusedByPolicy);
+    let of_group = world.keep.agents().create("group-bot", Some("family"), nostr(), Asks::Client);
+    assert_eq!(code(of_group), ErrorCode::NotFound);
 }
 
 #[test]

@@ -76,6 +76,10 @@ pub(crate) fn rule(
     if !is_there(tx, &request)? {
         return Err(VaultError::NoSuchKey);
     }
+    // A group is the owner's alone: no grant and no session reaches it.
+    if request.origin != Origin::Cli && matches!(request.intent, Intent::Group(_)) {
+        return Ok(Ruling::Refused(keep_policy::Reason::NotConnected.into()));
+    }
     match request.origin {
         Origin::Cli => rule_owner(tx, request, coming),
         Origin::Agent { session } => crate::session_ruling::rule_session(tx, request, session, coming),

@@ -536,3 +536,48 @@ fn waiting_inside_a_runtime_ends() {
     });
     assert!(finished.recv_timeout(Duration::from_secs(20)).is_ok(), "still waiting after 20 s: it spins");
 }
+
+/// A group is the owner's alone: no client, however much it was granted, and no session uses it in any way.
+#[tokio::test]
+async fn nobody_but_the_owner_reaches_a_group() {
+    use keep_frost::Suite;
+    use keep_types::{GroupKeyPath, GroupMessage, GroupSign, GroupUse, SessionId};
+    let world = World::new(Builtin::Full, Limits::default()).await;
+    let group = world.vault.deal_group(Name::new("family").unwrap(), Suite::Secp256k1Tr, 2, 3).unwrap();
+    // Not even an endpoint for it can be made.
+    assert!(world.connections().create(new_endpoint(group.id, Builtin::Full, Limits::default())).is_err());
+    let signer = world.signer();
+    let uses = || {
+        let message = GroupMessage::Raw(b"anything".to_vec());
+        let (session, nonces) = ([1; 32], vec![[2; 32]]);
+        let sign = GroupSign { session, message, key: GroupKeyPath::default(), nonces, package: None };
+        [
+            GroupUse::Sign(sign),
+            GroupUse::ExportShare { index: 1 },
+            GroupUse::Recover,
+            GroupUse::Refresh { keep: vec![1, 2] },
+            GroupUse::RefreshStep { keep: None, messages: vec![] },
+            GroupUse::Repair { index: 1 },
+            GroupUse::RepairStep { index: 1, messages: vec![] },
+        ]
+    };
+    let burns = world.rows(9).len();
+    let session = SessionId::from_bytes([3; 16]);
+    let client_of_it = Origin::Nip46 { client: client(1), endpoint: world.endpoint.id };
+    for (id, origin) in [client_of_it, Origin::Agent { session }].into_iter().enumerate() {
+        for (at, usage) in uses().into_iter().enumerate() {
+            let id = RequestId::from_bytes([u8::try_from(10 * id + at).unwrap(); 32]);
+            let intent = Intent::Group(Box::new(usage));
+            let request = Request { id, origin, key: group.id, intent, asked_at: world.vault.now() };
+            let refused = signer.handle(request, None).await.unwrap_err();
+            let SignerError::Refused(fault) = refused else { panic!("{refused:?}") };
+            assert_eq!(fault.code(), keep_types::ErrorCode::NotConnected);
+        }
+    }
+    // Splitting a key that it was granted is no use of that grant either.
+    let split = GroupUse::Split { name: Name::new("mine").unwrap(), threshold: 2, members: 2 };
+    let refused = signer.handle(world.request(99, Intent::Group(Box::new(split))), None).await.unwrap_err();
+    assert!(matches!(refused, SignerError::Refused(_)), "{refused:?}");
+    assert_eq!(world.rows(9).len(), burns, "nothing was burnt");
+    assert_eq!(world.vault.groups().unwrap().len(), 1);
+}

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::world::{Ran, World, finish};
 
 const SHARE_PASSPHRASE: &str = "share passphrase of the tests";
-const EXPORT_COST: [&str; 6] = ["--kdf-memory-kib", "8192", "--kdf-iterations", "1", "--kdf-lanes", "1"];
+pub const EXPORT_COST: [&str; 6] = ["--kdf-memory-kib", "8192", "--kdf-iterations", "1", "--kdf-lanes", "1"];
 
 /// `keep` in another vault of the same world.
-fn command(world: &World, vault: &Path, arguments: &[&str]) -> Command {
+pub fn command(world: &World, vault: &Path, arguments: &[&str]) -> Command {
     let mut command = world.command(arguments);
     command.env("KEEP_HOME", vault).env("KEEP_PASSPHRASE", SHARE_PASSPHRASE);
     // What the machine remembers of a vault: each is on a machine of its own.
@@ -22,18 +22,18 @@ fn command(world: &World, vault: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(world: &World, vault: &Path, arguments: &[&str], stdin: &str) -> Ran {
+pub fn run(world: &World, vault: &Path, arguments: &[&str], stdin: &str) -> Ran {
     finish(command(world, vault, arguments).spawn().unwrap(), stdin)
 }
 
-fn done(world: &World, vault: &Path, arguments: &[&str]) -> Ran {
+pub fn done(world: &World, vault: &Path, arguments: &[&str]) -> Ran {
     let ran = run(world, vault, arguments, "");
     assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
     ran
 }
 
 /// Two vaults with one share each of a 2-of-2 group, and its npub.
-fn two_vaults(world: &World, extra: &[&str]) -> (PathBuf, PathBuf, String) {
+pub fn two_vaults(world: &World, extra: &[&str]) -> (PathBuf, PathBuf, String) {
     let (one, two) = (world.path().join("one"), world.path().join("two"));
     for vault in [&one, &two] {
         done(world, vault, &["init"]);
@@ -50,42 +50,42 @@ fn two_vaults(world: &World, extra: &[&str]) -> (PathBuf, PathBuf, String) {
 }
 
 /// A process whose lines are read as they come.
-struct Talking {
+pub struct Talking {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
 }
 
 impl Talking {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
     }
 
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "the other side ended");
         line.trim().to_owned()
     }
 
-    fn say(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn end(mut self) -> Option<i32> {
+    pub fn end(mut self) -> Option<i32> {
         drop(self.child.stdin.take());
         self.child.wait().unwrap().code()
     }
 }
 
-const PROPOSE: [&str; 6] = ["frost", "sign", "--interactive", "--message", "over the gap", "--quiet"];
-const JOIN: [&str; 5] = ["frost", "sign", "--interactive", "--yes", "--quiet"];
+pub const PROPOSE: [&str; 6] = ["frost", "sign", "--interactive", "--message", "over the gap", "--quiet"];
+pub const JOIN: [&str; 5] = ["frost", "sign", "--interactive", "--yes", "--quiet"];
 
 #[test]
 fn two_vaults_sign_over_pasted_text() {
@@ -265,7 +265,7 @@ fn cut_session(world: &World, one: &Path, two: &Path, steps: usize, seen: &mut V
     coordinator.kill();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

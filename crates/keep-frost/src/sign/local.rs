@@ -1,8 +1,10 @@
 //! Signing with shares that are all in this process, and with those of them that are.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rand_core::{CryptoRng, RngCore};
+use zeroize::Zeroizing;
 
 use super::coordinator::Coordinator;
 use super::proposal::{Package, Partial, Proposal};
@@ -56,6 +58,24 @@ impl LocalSession {
     /// The members whose shares are here, and what they commit to.
     pub fn commitments(&self) -> impl Iterator<Item = (Index, &Commitment)> {
         self.nonces.iter().map(|(index, nonces)| (*index, nonces.commitment()))
+    }
+
+    /// Takes the nonces out, for the time between the rounds: `keep` seals the 64 secret bytes of each, in memory of this
+    /// process only. They come back once, with [`Parked::unpark`].
+    ///
+    /// # Errors
+    /// That of `keep`.
+    pub fn park<K, E: From<FrostError>>(
+        self,
+        mut keep: impl FnMut(&[u8; 64]) -> Result<K, E>,
+    ) -> Result<Parked<K>, E> {
+        let Self { proposal, session, nonces } = self;
+        let mut parked = Vec::with_capacity(nonces.len());
+        for (index, nonces) in nonces {
+            let commitment = nonces.commitment().clone();
+            parked.push((index, commitment, keep(&*nonces.into_secret()?)?));
+        }
+        Ok(Parked { proposal, session, nonces: parked })
     }
 
     /// What must be in the burn table before anything is made of the nonces.
@@ -118,6 +138,43 @@ impl LocalSession {
                 .first()
                 .map_or(FrostError::Internal("no shares"), |share| FrostError::NotASigner(share.index()))),
         }
+    }
+}
+
+/// A session between its rounds, with nonces that are sealed as `K`. Neither can be copied or written down.
+pub struct Parked<K> {
+    proposal: Proposal,
+    session: SessionId,
+    nonces: Vec<(Index, Commitment, K)>,
+}
+
+impl<K> fmt::Debug for Parked<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parked({} with {} nonces)", self.session, self.nonces.len())
+    }
+}
+
+impl<K> Parked<K> {
+    /// The session.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The session with its nonces, for the one use that they have.
+    ///
+    /// # Errors
+    /// That of `open`; [`FrostError::Internal`] when what it gives are not the nonces that were sealed.
+    pub fn unpark<E: From<FrostError>>(
+        self,
+        mut open: impl FnMut(&K) -> Result<Zeroizing<[u8; 64]>, E>,
+    ) -> Result<LocalSession, E> {
+        let Self { proposal, session, nonces: parked } = self;
+        let mut nonces = BTreeMap::new();
+        for (index, commitment, sealed) in parked {
+            let secret = open(&sealed)?;
+            nonces.insert(index, Nonces::from_secret(proposal.suite(), &secret, commitment)?);
+        }
+        Ok(LocalSession { proposal, session, nonces })
     }
 }
 

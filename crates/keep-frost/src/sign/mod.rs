@@ -8,7 +8,7 @@ mod signer;
 mod vectors;
 
 pub use coordinator::Coordinator;
-pub use local::{LocalSession, sign_local};
+pub use local::{LocalSession, Parked, sign_local};
 pub use proposal::{Package, Partial, Proposal};
 pub use signer::{Committed, HeldShare, sign_pooled};
 

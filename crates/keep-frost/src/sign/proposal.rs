@@ -59,6 +59,10 @@ impl Proposal {
         &self.spec
     }
 
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
     /// Of which group.
     pub const fn group(&self) -> GroupId {
         self.group

@@ -121,8 +121,8 @@ impl Call for Propose {
         let message = self.what.message(&record, &spec)?;
         let here = signers(&record, &self.signers)?;
         let from = *here.first().ok_or(FrostError::OutOfOrder("this vault has no share of the group"))?;
-        let device = host.vault().device_key(record.id, from)?;
         let proposal = Proposal::new(&record.group, spec, message, &mut OsRng)?;
+        let device = host.vault().device_key(record.id, from)?;
         let envelope = Envelope::sign(Kind::Proposal, proposal.session()?, from, &device, &proposal)?;
         let mut round = commit(host, &record, proposal, &here)?;
         round.messages.insert(0, named(&envelope)?);

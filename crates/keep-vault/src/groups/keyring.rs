@@ -92,7 +92,7 @@ impl Vault {
             commitments: session.commitments().map(|(index, c)| (index, c.clone())).collect(),
             burns: session.burns(),
         };
-        self.secrets.sessions.keep(id, session)?;
+        self.secrets.sessions.keep(&self.shared.shield, id, session)?;
         Ok(opened)
     }
 

@@ -73,7 +73,7 @@ impl Vault {
     }
 
     fn sign_with_shares(&self, id: KeyId, sign: &GroupSign) -> Result<Answer, VaultError> {
-        let session = self.secrets.sessions.take(id, &sign.session)?;
+        let session = self.secrets.sessions.take(&self.shared.shield, id, &sign.session)?;
         let burns: BTreeSet<[u8; 32]> = session.burns().iter().map(|burn| *burn.as_bytes()).collect();
         if burns != sign.nonces.iter().copied().collect() {
             return Err(FrostError::NotBurnt.into());

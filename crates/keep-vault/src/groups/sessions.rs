@@ -1,12 +1,18 @@
 //! Nonces that wait for their one use, in the memory of this process and nowhere else.
+//!
+//! They wait encrypted, under the vault's shield: its random block lies in locked pages that no core dump holds and that are
+//! zeros in a forked child, so there, in swap and in a dump, no nonce can be opened.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use keep_frost::FrostError;
-use keep_frost::sign::LocalSession;
+use keep_frost::sign::{LocalSession, Parked};
 use keep_types::KeyId;
+
+use crate::VaultError;
+use crate::shield::{Shield, Shielded};
 
 /// How long unused nonces live.
 const TTL: Duration = Duration::from_secs(600);
@@ -14,11 +20,11 @@ const TTL: Duration = Duration::from_secs(600);
 /// snapshot, and then another copy of it may hold the same nonces.
 const MAX_DRIFT: Duration = Duration::from_secs(2);
 /// The most sessions that wait at once.
-const MAX_WAITING: usize = 256;
+const MAX_WAITING: usize = 1024;
 
 struct Waiting {
     group: KeyId,
-    session: LocalSession,
+    session: Parked<Shielded<64>>,
     made: (SystemTime, Instant),
 }
 
@@ -28,11 +34,12 @@ pub(crate) struct Sessions(Mutex<HashMap<[u8; 32], Waiting>>);
 
 impl Sessions {
     /// Keeps the nonces of a session.
-    pub fn keep(&self, group: KeyId, session: LocalSession) -> Result<(), FrostError> {
+    pub fn keep(&self, shield: &Shield, group: KeyId, session: LocalSession) -> Result<(), VaultError> {
+        let session = session.park(|secret| shield.seal(secret))?;
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, entry| is_fresh(entry.made));
         if waiting.len() >= MAX_WAITING {
-            return Err(FrostError::PoolFull(MAX_WAITING));
+            return Err(FrostError::PoolFull(MAX_WAITING).into());
         }
         let made = (SystemTime::now(), Instant::now());
         waiting.insert(*session.session().as_bytes(), Waiting { group, session, made });
@@ -40,13 +47,23 @@ impl Sessions {
     }
 
     /// Moves the nonces of a session out, for the one answer that is made with them.
-    pub fn take(&self, group: KeyId, session: &[u8; 32]) -> Result<LocalSession, FrostError> {
+    pub fn take(
+        &self,
+        shield: &Shield,
+        group: KeyId,
+        session: &[u8; 32],
+    ) -> Result<LocalSession, VaultError> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = waiting.remove(session).ok_or(FrostError::UnknownNonce)?;
+        drop(waiting);
         if entry.group != group {
-            return Err(FrostError::WrongGroup);
+            return Err(FrostError::WrongGroup.into());
         }
-        if is_fresh(entry.made) { Ok(entry.session) } else { Err(FrostError::ExpiredNonce) }
+        if !is_fresh(entry.made) {
+            return Err(FrostError::ExpiredNonce.into());
+        }
+        let lifted = shield.lift();
+        entry.session.unpark(|sealed| lifted.open(sealed))
     }
 
     /// Drops the nonces of all sessions of a group, whose shares have changed.
@@ -80,22 +97,35 @@ mod tests {
             LocalSession::new(&dealt.group, &shares, proposal, &mut OsRng).unwrap()
         };
         let (here, there) = (KeyId::random().unwrap(), KeyId::random().unwrap());
-        let sessions = Sessions::default();
+        let (sessions, shield) = (Sessions::default(), Shield::new().unwrap());
+        let says = |error: VaultError| keep_types::Fault::from(error).message().to_owned();
         let session = open();
         let id = *session.session().as_bytes();
-        sessions.keep(here, session).unwrap();
-        assert!(sessions.take(here, &id).is_ok());
-        assert_eq!(sessions.take(here, &id).unwrap_err(), FrostError::UnknownNonce);
+        sessions.keep(&shield, here, session).unwrap();
+        let taken = sessions.take(&shield, here, &id).unwrap();
+        assert_eq!(taken.burns().len(), 2);
+        let shares: Vec<_> = dealt.shares.iter().collect();
+        taken.finish(&dealt.group, &shares).unwrap();
+        let gone = sessions.take(&shield, here, &id).unwrap_err();
+        assert_eq!(says(gone), FrostError::UnknownNonce.to_string());
         let session = open();
         let id = *session.session().as_bytes();
-        sessions.keep(here, session).unwrap();
-        assert_eq!(sessions.take(there, &id).unwrap_err(), FrostError::WrongGroup);
+        sessions.keep(&shield, here, session).unwrap();
+        let foreign = sessions.take(&shield, there, &id).unwrap_err();
+        assert_eq!(says(foreign), FrostError::WrongGroup.to_string());
+        // Under another shield, as a forked child has it, the nonces are of no use, and gone.
+        let session = open();
+        let id = *session.session().as_bytes();
+        sessions.keep(&shield, here, session).unwrap();
+        assert!(says(sessions.take(&Shield::new().unwrap(), here, &id).unwrap_err()).contains("damaged"));
+        assert!(sessions.take(&shield, here, &id).is_err());
         for _ in 0..MAX_WAITING {
-            sessions.keep(here, open()).unwrap();
+            sessions.keep(&shield, here, open()).unwrap();
         }
-        assert_eq!(sessions.keep(here, open()).unwrap_err(), FrostError::PoolFull(MAX_WAITING));
+        let full = sessions.keep(&shield, here, open()).unwrap_err();
+        assert_eq!(says(full), FrostError::PoolFull(MAX_WAITING).to_string());
         sessions.forget(here);
-        assert!(sessions.keep(here, open()).is_ok());
+        assert!(sessions.keep(&shield, here, open()).is_ok());
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Vault {
         // However this ends, none of these nonces is ever used again.
         let sessions: Vec<LocalSession> = parts
             .iter()
-            .map(|part| self.secrets.sessions.take(id, &part.session))
+            .map(|part| self.secrets.sessions.take(&self.shared.shield, id, &part.session))
             .collect::<Result<_, _>>()?;
         // Policy judged the facts that this very value gives; nothing else is signed.
         let inspection = InspectedSpend::into_any(spend)
