@@ -276,3 +276,51 @@ fn what_a_co_signer_agrees_to_can_be_said_beforehand() {
     let shown = run(&world, &two, &["frost", "sign", "--interactive"], &format!("{note}\n")).stderr;
     assert!(shown.contains("words to be seen") && shown.contains("kind 1"), "{shown}");
 }
+
+#[test]
+fn shares_are_given_up_for_a_proof_or_for_your_word() {
+    let world = World::new();
+    let (one, two, _) = two_vaults(&world, &[]);
+    let third = vault(&world, "third");
+    let import = |words: &[&str], share: &str| {
+        let mut all = vec!["--json", "frost", "import"];
+        all.extend(words);
+        run(&world, &third, &all, share)
+    };
+    assert_eq!(import(&["--name", "pair"], &export(&world, &two, "pair", "2", "bech32")).code, Some(0));
+    // A renewal among vaults leaves no word of the group for it.
+    let stick = world.path().join("stick");
+    let refresh = ["--json", "frost", "refresh", "--exchange", stick.to_str().unwrap(), "--yes"];
+    for _ in 0..6 {
+        for vault in [&one, &two] {
+            done(&world, vault, &refresh);
+        }
+    }
+    let share = export(&world, &two, "pair", "2", "bech32");
+    let refused = import(&[], &share);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.error()["error"]["hint"].as_str().unwrap().contains("--replace"), "{refused:?}");
+    let refused = import(&["--replace"], &share);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.error()["error"]["message"].as_str().unwrap().contains("made them up"), "{refused:?}");
+    let unasked = import(&["--replace", "--unproved"], &share);
+    assert_eq!(unasked.code, Some(1), "{unasked:?}");
+    let group = |vault: &Path| done(&world, vault, &["--json", "frost", "show"]).json();
+    assert_eq!((&group(&third)["epoch"], &group(&third)["shares"]), (&json!(0), &json!([2])));
+    let taken = import(&["--replace", "--unproved", "--yes"], &share).json();
+    assert_eq!((&taken["proof"], &taken["group"]["epoch"]), (&json!("owner"), &json!(1)));
+    // A renewal in one vault leaves it: its exports need nobody's word.
+    let (all, other) = (vault(&world, "all"), vault(&world, "other"));
+    done(&world, &all, &["frost", "generate", "-t", "2", "-s", "3", "--name", "g"]);
+    let old = export(&world, &all, "g", "1", "bech32");
+    assert_eq!(run(&world, &other, &["frost", "import", "--name", "g"], &old).code, Some(0));
+    done(&world, &all, &["frost", "refresh", "--yes"]);
+    for form in ["bech32", "json"] {
+        let new = export(&world, &all, "g", "1", form);
+        let taken = run(&world, &other, &["--json", "frost", "import", "--replace"], &new);
+        assert_eq!(taken.code, Some(0), "{taken:?}");
+    }
+    assert_eq!(group(&other)["epoch"], 1);
+    let public = done(&world, &all, &["frost", "export", "--public"]).stdout;
+    assert!(public.contains("endorsement"), "{public}");
+}
