@@ -108,6 +108,11 @@ impl Connection {
         looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
 
+    /// The socket, after the greeting, for programs that make the calls themselves (`docs/formats/daemon.md`).
+    pub fn into_socket(self) -> UnixStream {
+        self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The daemon's process.
     pub const fn pid(&self) -> u32 {
         self.welcome.pid

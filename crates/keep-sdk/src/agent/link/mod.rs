@@ -102,6 +102,19 @@ impl Link {
         serde_json::from_slice(&reply).map_err(|_| strange())
     }
 
+    /// A socket at the daemon, bound to the session, for programs that wait for answers in a way of their own: frames as in
+    /// `docs/formats/daemon.md`, after the greeting. `None` where there is no daemon between: at a bunker.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(unix)]
+    pub fn socket(&self) -> Result<Option<std::os::unix::net::UnixStream>, Fault> {
+        match &self.to {
+            To::Vault(vault) => vault.socket(),
+            To::Bunker(_) => Ok(None),
+        }
+    }
+
     /// Ends the session, if it was made by [`open`](Self::open). What the owner made stays.
     ///
     /// # Errors

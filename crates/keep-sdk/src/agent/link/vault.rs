@@ -7,6 +7,8 @@ use keep_types::{ErrorCode, Fault, SecretText};
 use super::LinkOptions;
 use crate::agent::{Agent, SessionScope, session_token};
 use crate::call::Wiped;
+#[cfg(unix)]
+use crate::daemon::Connection;
 use crate::{Home, Keep, Options};
 
 /// How many connections are kept while nobody uses them.
@@ -128,12 +130,24 @@ impl VaultLink {
 
     #[cfg(unix)]
     fn connect(&self) -> Result<Keep, Fault> {
-        use crate::daemon::Connection;
+        self.connection().map(Keep::connected)
+    }
+
+    #[cfg(unix)]
+    fn connection(&self) -> Result<Connection, Fault> {
         if let Some(connection) = Connection::with_token(&self.home, &self.token)? {
-            return Ok(Keep::connected(connection));
+            return Ok(connection);
         }
-        let owner = super::start::daemon(&self.home, &self.starting)?;
-        Ok(Keep::connected(owner.for_session(&self.token)?))
+        super::start::daemon(&self.home, &self.starting)?.for_session(&self.token)
+    }
+
+    /// A socket of the session's; `None` if the vault is open in this process.
+    #[cfg(unix)]
+    pub fn socket(&self) -> Result<Option<std::os::unix::net::UnixStream>, Fault> {
+        if self.here.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(self.connection()?.into_socket()))
     }
 
     #[cfg(not(unix))]
