@@ -13,7 +13,10 @@ async function connect(keep, flags, answer) {
   const client = new Client({ name: 'e2e', version: '1' }, { capabilities });
   if (answer) client.setRequestHandler(ElicitRequestSchema, answer);
   const { command, args, env } = keep.command(['agent', 'mcp', ...flags]);
-  await client.connect(new StdioClientTransport({ command, args, env, stderr: 'ignore' }));
+  const transport = new StdioClientTransport({ command, args, env, stderr: 'ignore' });
+  await client.connect(transport);
+  // While it runs.
+  client.pid = transport.pid;
   await client.listTools();
   return client;
 }
@@ -54,7 +57,7 @@ await scenario([
     await client.close();
   }),
   step('a person accepts, and declines', async ({ keep }) => {
-    for (const action of ['accept', 'decline']) {
+    for (const action of ['accept', 'decline', 'cancel']) {
       let asked = '';
       const client = await connect(keep, ['--key', 'main'], async (request) => {
         asked = request.params.message;
@@ -65,7 +68,8 @@ await scenario([
         const { event } = (await call(client, 'sign_event', note)).structuredContent;
         assert.equal(event.content, 'please accept');
       } else {
-        assert.equal(await code(client, 'sign_event', note), 'refused_by_person');
+        const expected = action === 'decline' ? 'refused_by_person' : 'approval_unavailable';
+        assert.equal(await code(client, 'sign_event', note), expected);
       }
       assert.match(asked, new RegExp(`please ${action}`));
       await client.close();
@@ -78,5 +82,38 @@ await scenario([
     await keep.done('agent', 'revoke', 'other');
     assert.equal(await code(client, 'sign_event', { kind: 1, content: 'x' }), 'not_connected');
     await client.close();
+  }),
+  step('Bitcoin by scope', async ({ keep }) => {
+    const made = await keep.json('agent', 'create', '--name', 'till', '--scope', 'bitcoin', '--max-amount', '10000sat');
+    const client = await connect(keep, ['--session-file', made.token_file]);
+    const network = 'regtest';
+    const { address } = (await call(client, 'bitcoin_address', { network })).structuredContent;
+    assert.match(address, /^bcrt1p/);
+    const signed = (await call(client, 'sign_message', { message: 'hello', address, network })).structuredContent;
+    assert.equal(signed.address, address);
+    assert.equal(await code(client, 'analyze_psbt', { psbt: 'nonsense', network }), 'invalid_input');
+    assert.equal(await code(client, 'sign_psbt', { psbt: 'nonsense', network }), 'invalid_input');
+    assert.equal(await code(client, 'sign_event', { kind: 1, content: 'x' }), 'refused_by_policy');
+    await client.close();
+  }),
+  step('two servers at once share the limit of a session', async (state) => {
+    const made = await state.keep.json('agent', 'create', '--name', 'pair', '--scope', 'nostr', '--rate', '7');
+    state.pair = await Promise.all([0, 1].map(() => connect(state.keep, ['--session-file', made.token_file])));
+    const notes = Array.from({ length: 12 }, (_, n) => call(state.pair[n % 2], 'sign_event', { kind: 1, content: `${n}` }));
+    const results = await Promise.all(notes);
+    assert.equal(results.filter(({ isError }) => !isError).length, 7);
+    state.paired = made.token_file;
+  }),
+  step('a server that is killed takes nothing with it', async ({ keep, pair, paired }) => {
+    const [killed, other] = pair;
+    const gone = new Promise((resolve) => (killed.onclose = resolve));
+    process.kill(killed.pid, 'SIGKILL');
+    await gone;
+    await assert.rejects(call(killed, 'session_info'));
+    assert.equal((await call(other, 'session_info')).structuredContent.requests_remaining, 0);
+    await other.close();
+    const next = await connect(keep, ['--session-file', paired]);
+    assert.equal(await code(next, 'sign_event', { kind: 1, content: 'x' }), 'refused_by_policy');
+    await next.close();
   }),
 ]);
