@@ -33,6 +33,8 @@ pub enum Group {
 #[derive(Debug, Default)]
 pub struct Artifacts {
     programs: Vec<Program>,
+    /// Files of libraries.
+    libraries: Vec<PathBuf>,
 }
 
 /// An executable.
@@ -53,6 +55,8 @@ struct Message {
     target: Option<Target>,
     profile: Option<Profile>,
     executable: Option<PathBuf>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +99,11 @@ impl Artifacts {
                 path: message.executable?,
             })
         };
-        Self { programs: messages.lines().filter_map(program).collect() }
+        let files = |line: &str| serde_json::from_str::<Message>(line).ok().map(|message| message.filenames);
+        Self {
+            programs: messages.lines().filter_map(program).collect(),
+            libraries: messages.lines().filter_map(files).flatten().collect(),
+        }
     }
 
     /// The test programs of a group.
@@ -110,6 +118,13 @@ impl Artifacts {
             .iter()
             .find(|program| program.kind == "bin" && !program.test && program.target == name);
         found.map(|program| program.path.as_path())
+    }
+
+    /// A library that programs of other languages load, by its crate's name.
+    pub fn library(&self, name: &str) -> Option<&Path> {
+        use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+        let file = format!("{DLL_PREFIX}{name}{DLL_SUFFIX}");
+        self.libraries.iter().map(PathBuf::as_path).find(|path| path.ends_with(&file))
     }
 
     fn binaries_of<'a>(&'a self, package: &'a str) -> impl Iterator<Item = &'a Program> {
@@ -178,6 +193,8 @@ fn as_cargo_would(command: &mut Command, package: &Package, artifacts: &Artifact
 
 #[cfg(test)]
 mod tests {
+    use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+
     use super::*;
 
     fn program(package: &str, target: &str, kind: &str) -> Program {
@@ -208,12 +225,15 @@ mod tests {
             r#"{{"reason":"build-script-executed","package_id":"x"}}
 {{"reason":"compiler-artifact","package_id":"{id}","target":{{"kind":["bin"],"name":"xtask"}},"profile":{{"test":true}},"executable":"/t/xtask-1"}}
 {{"reason":"compiler-artifact","package_id":"{id}","target":{{"kind":["bin"],"name":"xtask"}},"profile":{{"test":false}},"executable":"/t/xtask"}}
-{{"reason":"compiler-artifact","package_id":"registry+x#y","target":{{"kind":["lib"],"name":"y"}},"profile":{{"test":false}},"executable":null}}
+{{"reason":"compiler-artifact","package_id":"registry+x#y","target":{{"kind":["lib"],"name":"y"}},"profile":{{"test":false}},"executable":null,"filenames":["/t/deps/liby.rlib","/t/deps/{DLL_PREFIX}y{DLL_SUFFIX}"]}}
 {{"reason":"build-finished","success":true}}"#
         );
         let artifacts = Artifacts::read(&workspace, &messages);
         assert_eq!(artifacts.tests(Group::Unit).map(Program::name).collect::<Vec<_>>(), ["xtask/xtask"]);
         assert_eq!(artifacts.binary("xtask"), Some(Path::new("/t/xtask")));
         assert_eq!(artifacts.binary("keep"), None);
+        let library = format!("/t/deps/{DLL_PREFIX}y{DLL_SUFFIX}");
+        assert_eq!(artifacts.library("y"), Some(Path::new(&library)));
+        assert_eq!(artifacts.library("liby"), None);
     }
 }

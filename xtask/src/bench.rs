@@ -16,6 +16,10 @@ pub fn run(workspace: &Workspace, json: bool, topics: &[String]) -> Result<bool>
     if let Err(reason) = install::debian(&job, "argon2", "argon2") {
         eprintln!("{reason}");
     }
+    let package = context.workspace.root().join("keep-agent-ts");
+    if let Err(reason) = install::node_in(&job, "keep-agent-ts", &package) {
+        eprintln!("{reason}");
+    }
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "--package", "keep-bench", "--"]);
     if json {

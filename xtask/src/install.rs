@@ -37,6 +37,20 @@ pub fn node(job: &Job<'_>, name: &str, manifest: &Path, lock: &Path) -> Installe
     Ok(dir)
 }
 
+/// The npm packages that a package of the workspace locks, in its own `node_modules`.
+pub fn node_in(job: &Job<'_>, name: &str, package: &Path) -> Installed<()> {
+    let dir = job.context.workspace.state().join("npm").join(name);
+    if !package.join("node_modules").is_dir() {
+        fs::remove_file(dir.join("installed-from")).ok();
+    }
+    once(&dir, &package.join("package-lock.json"), || {
+        need("node")?;
+        need("npm")?;
+        let npm = ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
+        step(job, Command::new("npm").args(npm).current_dir(package), "npm ci")
+    })
+}
+
 /// A program of a Debian package; installs it when it is missing and this is root.
 pub fn debian(job: &Job<'_>, program: &str, package: &str) -> Installed<()> {
     if need(program).is_ok() {

@@ -11,6 +11,7 @@ mod integrity;
 mod list;
 mod sign;
 mod size;
+mod typescript;
 mod unlock;
 
 use anyhow::Result;
@@ -38,4 +39,5 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "integrity", rows: integrity::rows },
     Topic { name: "frost", rows: frost::rows },
     Topic { name: "size", rows: size::rows },
+    Topic { name: "typescript", rows: typescript::rows },
 ];

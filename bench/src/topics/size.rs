@@ -1,6 +1,7 @@
 //! How large the program is, and of how many crates it is made.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,6 +26,11 @@ pub fn rows() -> Result<Vec<Row>> {
 
 /// The length of the program as people build it.
 fn binary() -> Result<u64> {
+    Ok(std::fs::metadata(program()?)?.len())
+}
+
+/// The program as people build it.
+pub fn program() -> Result<PathBuf> {
     let build = ["build", "--release", "--package", "keep-cli", "--message-format", "json"];
     let messages = cargo(&build)?;
     let path = messages
@@ -32,7 +38,7 @@ fn binary() -> Result<u64> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .context("cargo names no executable")?;
-    Ok(std::fs::metadata(path)?.len())
+    Ok(path.into())
 }
 
 /// How many different packages are linked into it, its own included.

@@ -5,6 +5,7 @@ mod checks;
 mod interop;
 mod release;
 mod tests;
+mod typescript;
 
 use std::time::{Duration, Instant};
 
@@ -115,9 +116,17 @@ const SUITES: &[Suite] = &[
         run: agents::run,
     },
     Suite {
+        name: "typescript",
+        about: "the npm package signs, by itself and called by agent frameworks",
+        minutes: 6,
+        quick: false,
+        needs_build: true,
+        run: typescript::run,
+    },
+    Suite {
         name: "release",
         about: "the first minute, with the program that people get",
-        minutes: 20,
+        minutes: 16,
         quick: false,
         needs_build: false,
         run: release::run,

@@ -1,0 +1,5 @@
+//! What an addon of Node needs from the linker.
+
+fn main() {
+    napi_build::setup();
+}
