@@ -209,8 +209,7 @@ impl Session {
         if !keep.integrity().is_intact() {
             let found = keep.integrity().problems.join("; ");
             let message = format!("the vault was changed by something that is not Keep: {found}");
-            let hint =
-                "keys can still be listed and exported; nothing else is done until a backup is restored";
+            let hint = "keys can still be listed and exported; nothing else is done before that is settled, or a backup restored";
             self.output.warn(ErrorCode::Integrity, &message, hint);
         }
     }

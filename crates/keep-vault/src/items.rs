@@ -1,7 +1,10 @@
 //! Secrets beside the keys: passphrases, tokens, notes.
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_types::{Collection, KeyId, Name, Origin, Record, RecordId, SecretBytes, SecretText, Timestamp};
+use keep_types::{
+    Collection, DisplayText, ErrorCode, Fault, KeyId, Name, Origin, Record, RecordId, SecretBytes,
+    SecretText, Timestamp,
+};
 use minicbor::{Decode, Encode};
 
 use crate::records::{SecretKind, SecretRecord, key_place};
@@ -124,6 +127,11 @@ pub(crate) const fn item_place(id: KeyId) -> RecordId {
 pub(crate) fn check_note(note: Option<&str>) -> Result<(), VaultError> {
     if note.is_some_and(|note| note.chars().count() > SecretItem::MAX_NOTE) {
         return Err(VaultError::TooLong("a note has at most 1000 characters"));
+    }
+    // What a terminal would obey, or what would deceive whoever reads it.
+    if note.is_some_and(|note| DisplayText::new(note).as_str() != note) {
+        let message = "a note is one line of text without control or invisible characters";
+        return Err(Fault::new(ErrorCode::InvalidInput, message).into());
     }
     Ok(())
 }

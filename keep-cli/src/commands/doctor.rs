@@ -1,5 +1,6 @@
 //! `keep doctor`: whether everything is in order here, and which protections hold.
 
+use std::borrow::Cow;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ struct Finding {
     health: Health,
     found: String,
     #[serde(skip_serializing_if = "str::is_empty")]
-    hint: &'static str,
+    hint: Cow<'static, str>,
 }
 
 /// Whether limits hold against an attacker of this kind, on this machine as it is.
@@ -103,8 +104,8 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<(), Ending> {
     Err(Fault::new(ErrorCode::Integrity, "not everything is in order").with_hint("see above").into())
 }
 
-const fn finding(what: &'static str, health: Health, found: String, hint: &'static str) -> Finding {
-    Finding { what, health, found, hint }
+fn finding(what: &'static str, health: Health, found: String, hint: impl Into<Cow<'static, str>>) -> Finding {
+    Finding { what, health, found, hint: hint.into() }
 }
 
 fn process() -> Finding {
@@ -250,16 +251,16 @@ fn vault(session: &Session, home: &Home) -> Vec<Finding> {
     let keep = match opened {
         Ok(keep) => keep,
         Err(fault) => {
-            return vec![finding(
-                what,
-                Health::Bad,
-                fault.message().to_owned(),
-                "see the hint of `keep list`",
-            )];
+            return vec![finding(what, Health::Bad, fault.message().to_owned(), fault.hint().to_owned())];
         }
     };
     let mut findings = Vec::new();
+    let problems = keep.info().map(|info| info.problems).unwrap_or_default();
+    for problem in &problems {
+        findings.push(finding(what, Health::Bad, problem.clone(), "see `keep vault info`"));
+    }
     match keep.audit().verify() {
+        Ok(_) if !problems.is_empty() => {}
         Ok(report) => {
             let found = format!(
                 "{} records and {} log entries are as they were written",

@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::style::Style;
 
 /// The exit codes, as they are documented everywhere.
-const EXIT_CODES: [(u8, &str); 10] = [
+const EXIT_CODES: [(u8, &str); 11] = [
     (0, "done"),
     (1, "refused, by policy or by a person"),
     (2, "not a valid command line"),
@@ -24,6 +24,7 @@ const EXIT_CODES: [(u8, &str); 10] = [
     (7, "storage or integrity"),
     (8, "consistent with itself, but signed by nobody knows whom"),
     (70, "a bug; please report it"),
+    (130, "interrupted: Ctrl-C, or the end of input at a question"),
 ];
 
 #[derive(Serialize)]

@@ -49,7 +49,15 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
         match if other { None } else { Some(connection.extend(lifetime, asks)) } {
             // Perhaps it opens the other vault of this place: then that one is unlocked instead.
             Some(Err(fault)) if fault.code() == ErrorCode::WrongPassphrase && session.has_password() => {}
-            Some(outcome) => return session.output.show(&State(outcome?)),
+            Some(outcome) => {
+                let status = outcome?;
+                if status.serving && arguments.lifetime.is_some() {
+                    session
+                        .output
+                        .talk("`keep serve` holds the vault, and has no time limit: --for changes nothing.");
+                }
+                return session.output.show(&State(status));
+            }
             None => {}
         }
     }

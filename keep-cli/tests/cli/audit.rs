@@ -153,6 +153,8 @@ fn a_vault_that_was_put_back_is_noticed_and_can_be_gone_on_with() {
     assert!(list.stderr.contains("accept-rollback"), "{list:?}");
     let refused = world.run(&["sign-event", "--kind", "1"]);
     assert_eq!(refused.code, Some(7), "{refused:?}");
+    let doctor = world.run(&["--json", "doctor"]);
+    assert!(doctor.code == Some(7) && doctor.stdout.contains("\"healthy\":false"), "{doctor:?}");
     assert_eq!(world.run(&["audit", "accept-rollback"]).code, Some(1), "it needs a yes");
     let accepted = world.done(&["--json", "audit", "accept-rollback", "--yes"]).json();
     assert_eq!(accepted["suspended"], 2, "the session and the address: {accepted}");

@@ -176,6 +176,9 @@ fn unlocking_again_sets_the_time_and_wants_the_passphrase() {
     let status = vault.0.done(&["--json", "unlock", "--for", "8h"]).json();
     assert!(status["locks_in_seconds"].as_u64().unwrap() > 7 * 3600);
     assert_eq!(vault.pid(), first);
+    let status = vault.0.done(&["--json", "unlock", "--for", "forever"]).json();
+    assert!(status["locks_in_seconds"].is_null(), "{status}");
+    assert!(vault.run(&["--json", "status"]).json()["locks_at"].is_null());
 }
 
 #[test]

@@ -79,14 +79,49 @@ fn the_doctor_finds_what_is_wrong() {
 }
 
 #[test]
+fn notes_cannot_drive_a_terminal() {
+    let world = World::with_key();
+    for note in ["\u{1b}[31mred", "two\nlines", "a\u{202e}b"] {
+        let refused = world.run(&["note", "--name", "main", note]);
+        assert_eq!(refused.code, Some(5), "{refused:?}");
+    }
+    world.done(&["note", "--name", "main", "Grüße, 100 % ★"]);
+}
+
+#[test]
 fn schemas_completions_and_pages_are_there() {
     let world = World::with_vault();
     let all = world.done(&["schema"]).json();
     for call in ["keys.list", "sign.event", "audit.verify", "vault.info"] {
-        assert!(all[call]["reply"]["type"].is_string() || all[call]["reply"]["$ref"].is_string(), "{call}");
+        assert!(
+            all[call]["printed"]["type"].is_string() || all[call]["printed"]["$ref"].is_string(),
+            "{call}"
+        );
     }
     assert_eq!(all["keys.export_nsec"]["class"], "manage");
-    assert_eq!(world.done(&["schema", "keys.list"]).json()["type"], "array");
+    for (call, command) in [
+        ("keys.list", "list"),
+        ("audit.list", "audit list"),
+        ("secrets.list", "secret list"),
+        ("nip46.apps", "nip46 apps"),
+        ("nip46.tokens", "nip46 token list"),
+        ("policy.list", "policy list"),
+        ("policy.persons", "policy person list"),
+        ("agent.list", "agent list"),
+        ("frost.list", "frost list"),
+        ("approvals.pending", "pending"),
+        ("unlocking.list", "vault stanza list"),
+        ("vault.info", "vault info"),
+    ] {
+        let arguments: Vec<&str> = ["--json"].into_iter().chain(command.split(' ')).collect();
+        let printed = world.done(&arguments).json();
+        let schema = world.done(&["schema", call]).json();
+        let required: Vec<&str> =
+            schema["required"].as_array().unwrap().iter().map(|member| member.as_str().unwrap()).collect();
+        assert!(required.iter().all(|member| !printed[member].is_null()), "{call}: {required:?}, {printed}");
+        let known = |member: &String| !schema["properties"][member].is_null();
+        assert!(printed.as_object().unwrap().keys().all(known), "{call}: {printed}");
+    }
     assert_eq!(world.run(&["schema", "keys.nothing"]).code, Some(3));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(world.done(&["completions", shell]).stdout.contains("sign-event"), "{shell}");

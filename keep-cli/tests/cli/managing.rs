@@ -41,6 +41,15 @@ fn clients_are_managed_while_the_bunker_serves() {
         (&apps["apps"][0]["claims"], &apps["apps"][0]["policy"]),
         (&"test application".into(), &"social".into())
     );
+    // What serves has no end, and gets none from whoever unlocks.
+    for arguments in [vec!["--json", "unlock"], vec!["--json", "unlock", "--for", "1s"]] {
+        let status = world.done(&arguments).json();
+        assert_eq!(
+            (&status["serving"], &status["locks_in_seconds"]),
+            (&true.into(), &Value::Null),
+            "{status}"
+        );
+    }
     let granted = world.done(&[
         "--json",
         "nip46",

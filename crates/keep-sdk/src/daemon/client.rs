@@ -173,13 +173,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Sets when the daemon locks, and whether it asks. Wants the passphrase again.
+    /// Sets when the daemon locks (never, without `lifetime`), and whether it asks. A daemon that serves a bunker has no end,
+    /// and keeps none. Wants the passphrase again.
     ///
     /// # Errors
     /// As [`call`](Self::call).
     pub fn extend(&self, lifetime: Option<Duration>, confirm: Option<bool>) -> Result<DaemonStatus, Fault> {
         self.open_manage()?;
-        self.ask(protocol::EXTEND, &Extend { seconds: lifetime.map(|time| time.as_secs()), confirm })
+        let (seconds, forever) = (lifetime.map(|time| time.as_secs()), lifetime.is_none());
+        self.ask(protocol::EXTEND, &Extend { seconds, forever, confirm })
     }
 
     fn open_manage(&self) -> Result<(), Fault> {

@@ -115,6 +115,9 @@ pub fn failure(fault: &Fault) -> Vec<u8> {
 pub struct Extend {
     /// Seconds from now; the present end stays without it.
     pub seconds: Option<u64>,
+    /// Whether there is to be no end any more.
+    #[serde(default)]
+    pub forever: bool,
     /// Whether uses are asked about from now on; as it was without it.
     pub confirm: Option<bool>,
 }

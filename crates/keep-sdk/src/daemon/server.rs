@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::connections::Connections;
 use super::place::Place;
+use super::protocol::Extend;
 use super::session;
 use super::watch::{Ended, Limits, Watches};
 use crate::call::{Caller, Host};
@@ -287,10 +288,12 @@ impl Shared {
         self.ending.end(why)
     }
 
-    /// Locks later or earlier, and asks from now on or no more.
-    pub(super) fn extend(&self, lifetime: Option<Duration>, confirm: Option<bool>) {
-        if let Some(lifetime) = lifetime {
-            self.limits().deadline = Some(Watches::read().with_sleep.saturating_add(lifetime));
+    /// Locks later or earlier, and asks from now on or no more. A bunker serves until it is told to stop.
+    pub(super) fn extend(&self, asked: &Extend) {
+        let Extend { seconds, forever, confirm } = *asked;
+        if (seconds.is_some() || forever) && !self.serving {
+            let lifetime = seconds.map(Duration::from_secs);
+            self.limits().deadline = lifetime.map(|time| Watches::read().with_sleep.saturating_add(time));
         }
         if let Some(confirm) = confirm {
             self.confirm.store(confirm, Ordering::Release);

@@ -172,7 +172,7 @@ impl Session<'_> {
 
     fn extend(&self, asked: &Extend) -> Result<Wiped, Fault> {
         self.check_manage()?;
-        self.shared.extend(asked.seconds.map(Duration::from_secs), asked.confirm);
+        self.shared.extend(asked);
         to_wiped_json(&self.shared.status())
     }
 }
