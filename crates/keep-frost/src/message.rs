@@ -75,6 +75,10 @@ impl Message {
 
     /// Whether `group` may sign this under `spec`: events name the group as author; file signatures are Ed25519.
     pub(crate) fn check(&self, group: &Group, spec: &KeySpec) -> Result<(), FrostError> {
+        // Whatever the message is called: these bytes mean one thing only.
+        if crate::endorsement::is_reserved(&self.signed_bytes()?) {
+            return Err(FrostError::Message("only a renewal says this about a group's shares"));
+        }
         match self {
             Self::Event(event) => {
                 if group.suite() != Suite::Secp256k1Tr {
@@ -92,9 +96,6 @@ impl Message {
             }
             Self::TrustedComment { comment, .. } => crate::minisign::check_trusted_comment(comment),
             Self::Raw(bytes) if bytes.len() > MAX_RAW => Err(FrostError::Message("it is longer than 1 MiB")),
-            Self::Raw(bytes) if crate::endorsement::is_reserved(bytes) => {
-                Err(FrostError::Message("only a renewal says this about a group's shares"))
-            }
             Self::Raw(bytes) if group.suite() == Suite::Ed25519 => crate::minisign::check_raw(bytes),
             Self::FileDigest(_) | Self::Raw(_) => Ok(()),
         }

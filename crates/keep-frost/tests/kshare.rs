@@ -174,5 +174,14 @@ fn a_renewed_group_speaks_for_its_shares() {
         let bytes = [b"keep frost: these are the next shares of this key: ".as_slice(), &[7; 32]].concat();
         let raw = sign::Proposal::new(&next, KeySpec::plain(), Message::Raw(bytes), &mut OsRng).unwrap_err();
         assert!(raw.to_string().contains("only a renewal says this"), "{raw}");
+        // Not under another name either: a "signature" that begins so, with the rest as its comment.
+        if suite == Suite::Ed25519 {
+            let mut signature = [b'x'; 64];
+            signature[..51].copy_from_slice(b"keep frost: these are the next shares of this key: ");
+            let signature = Signature::from_bytes(signature);
+            let message = Message::TrustedComment { signature, comment: "the rest of an id  ".into() };
+            let comment = sign::Proposal::new(&next, KeySpec::plain(), message, &mut OsRng).unwrap_err();
+            assert!(comment.to_string().contains("only a renewal says this"), "{comment}");
+        }
     }
 }

@@ -262,3 +262,36 @@ fn device_keys_are_not_taken_on_hearsay() {
     assert_eq!(again.members[1].device.as_deref(), Some(rotated.as_str()));
     assert!(frost.propose(None, ToSign::Raw("00".into()), GroupKey::default(), vec![2]).is_ok());
 }
+
+#[test]
+fn of_a_later_epoch_only_the_public_shares_count() {
+    let world = World(tempfile::tempdir().unwrap());
+    let (dealer, keep) = (world.vault("dealer"), world.vault("v"));
+    let (theirs, frost) = (dealer.frost(), keep.frost());
+    let group = theirs.generate(None, Suite::Secp256k1Tr, 2, 3).unwrap();
+    import(&frost, &export(&theirs, &group, 1), PLAIN).unwrap();
+    let next = theirs.refresh(None, vec![]).unwrap();
+    // What is public, proved as it is, deletes no share.
+    let public = theirs.export_group(None).unwrap().text;
+    let refused = import(&frost, &public, REPLACE).unwrap_err();
+    assert!(refused.message().contains("there is no share in this"), "{refused}");
+    assert_eq!(frost.find(None).unwrap().shares, [1]);
+    // A real share of a real epoch, with everything beside it changed: a planted key for its own member, which comes
+    // without its secret, another status, another history.
+    let enrolment = opened(&export(&theirs, &next, 1));
+    let mut parts = enrolment.group.clone().into_parts();
+    let planted = DeviceKey::generate(&mut OsRng).unwrap().public();
+    parts.members[0].device = Some(planted);
+    parts.status = keep_frost::Status::MustReshare;
+    parts.provenance = keep_frost::Provenance::Dkg;
+    let changed = Group::try_from(parts).unwrap();
+    let word = enrolment.endorsement.unwrap();
+    let text = seal(&changed, &enrolment.share, None, Some(&word));
+    let taken = import(&frost, &text, REPLACE).unwrap();
+    assert_eq!((taken.epoch, taken.status.as_str(), taken.provenance.as_str()), (1, "active", "dealer"));
+    assert_eq!(taken.members[0].device, group.members[0].device);
+    // In a vault that knows nothing of the group such a key is not taken either.
+    let fresh = world.vault("fresh");
+    let view = import(&fresh.frost(), &text, PLAIN).unwrap();
+    assert_eq!(view.members[0].device, None);
+}

@@ -106,9 +106,10 @@ fn limits_hold_for_a_group() {
     let (psbt, prevouts) = payment(&group, 150_000, 0);
     let view = frost.analyze_psbt(psbt.clone(), None).unwrap();
     assert_eq!(
-        (view.spend.leaving_sats, view.spend.fee_sats, view.limit),
+        (view.transaction.facts.leaving_sats, view.transaction.facts.fee_sats, view.limit),
         (Some(151_000), Some(1_000), None)
     );
+    assert_eq!(view.transaction.network, Network::Mainnet);
     let signed = frost.sign_psbt(psbt, true, vec![2, 3]).unwrap();
     assert_eq!((signed.leaving_sats, signed.signatures), (Some(151_000), 2));
     verify(&signed.transaction.unwrap(), &prevouts);
@@ -204,7 +205,7 @@ fn a_transaction_is_signed_by_vaults_that_each_have_it() {
     let swapped: Vec<&str> = proposal.split(' ').rev().collect();
     assert!(two.join_psbt(psbt.clone(), &swapped.join(" "), vec![]).is_err());
     let view = two.analyze_psbt(psbt.clone(), Some(&proposal)).unwrap();
-    assert_eq!((view.from, view.spend.leaving_sats), (Some(1), Some(31_000)));
+    assert_eq!((view.from, view.transaction.facts.leaving_sats), (Some(1), Some(31_000)));
     let joined = two.join_psbt(psbt.clone(), &proposal, vec![]).unwrap();
     let theirs = texts(&joined.messages);
     let commitments = [own.clone(), theirs.clone()].concat();

@@ -65,8 +65,8 @@ mod wallets;
 pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive};
 pub use error::VaultError;
 pub use groups::{
-    Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, Proof, attach_group_signatures,
-    burn, group_account, group_key_path, group_message, group_spend_jobs,
+    Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof,
+    attach_group_signatures, burn, group_account, group_key_path, group_message, group_spend_jobs,
 };
 pub use header::FORMAT;
 pub use held::{Committed, Held};

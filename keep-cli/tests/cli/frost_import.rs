@@ -192,8 +192,10 @@ fn a_session_refuses_what_is_not_its_own() {
     let propose = ["frost", "sign", "--interactive", "--message", "m", "--quiet"];
     let join = ["frost", "sign", "--interactive", "--yes"];
     let start = || Talking::start(command(&world, &one, &propose));
-    let (mut first, mut second) = (start(), start());
-    let (proposal, other) = (first.line(), second.line());
+    let mut first = start();
+    let proposal = first.line();
+    let mut second = start();
+    let other = second.line();
     // A package with a commitment that this process did not make: a nonce of an earlier one.
     let mut signer = Talking::start(command(&world, &two, &join));
     signer.say(&proposal);

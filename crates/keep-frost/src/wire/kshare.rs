@@ -157,6 +157,13 @@ impl ShareExport {
         if body.indices.len() != count || body.shares.len() != usize::from(label.threshold) {
             return Err(FrostError::Tampered);
         }
+        if body.device.is_none() {
+            // A key for this member that came without its secret could be anybody's.
+            let own = body.indices.iter().position(|index| *index == label.index);
+            if let Some(device) = own.and_then(|at| body.devices.get_mut(at)) {
+                *device = None;
+            }
+        }
         let group = with_curve!(label.suite, C => rebuild::<C>(label, &body))?;
         group.check()?;
         let share = SecretShare::new(&group, label.index, &mut body.secret)?;

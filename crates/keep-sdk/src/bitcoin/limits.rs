@@ -34,7 +34,12 @@ impl LimitedKey {
             Self::Group(group) => {
                 let group = crate::frost::find_group(host, group.as_deref())?;
                 // An Ed25519 group has no coins, and limits on it would look as if it had.
-                group.group.xpub(keep_frost::Network::Mainnet)?;
+                if group.group.suite() != keep_frost::Suite::Secp256k1Tr {
+                    return Err(Fault::new(
+                        ErrorCode::InvalidInput,
+                        "an Ed25519 group has no coins to limit",
+                    ));
+                }
                 Ok((group.id, group.name.to_string()))
             }
         }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::lookup::{free_name, group, index};
 use super::sign::sign_here;
 use super::views::{GroupView, SplitView};
-use crate::bitcoin::wallets;
 use crate::call::{Call, Class, Host};
 use crate::keys;
 
@@ -74,10 +73,6 @@ impl Call for Split {
             host.answer(key.id, Intent::Group(Box::new(split)))?;
         }
         let record = group(host, Some(&hex::encode(key.public_key)))?;
-        // What may be spent does not become more by a split.
-        if let Some(spending) = wallets(host).spending(key.id)? {
-            wallets(host).set_limits(record.id, spending.limits)?;
-        }
         every_share_signs(host, &record)?;
         if !self.keep_original {
             host.vault().delete_key(key.id)?;

@@ -1,8 +1,10 @@
 //! Bitcoin transactions that a group signs. What is signed is computed here from the decoded PSBT.
 
-use keep_bitcoin::{BitcoinError, Encoding, InspectOptions, Inspection, Network, PsbtFile, Wallet};
+use keep_bitcoin::{
+    BitcoinError, Encoding, InspectOptions, Inspection, Network, PsbtFile, TransactionView, Wallet,
+};
 use keep_frost::sign::Proposal;
-use keep_frost::{FrostError, Index, KeySpec, Message};
+use keep_frost::{FrostError, Index, KeySpec, Message, SessionId};
 use keep_types::{Answer, DisplayText, Fault, GroupSpend, GroupUse, Intent, SpendFacts, SpendPart};
 use keep_vault::{GroupRecord, group_account, group_spend_jobs};
 use rand_core::OsRng;
@@ -54,8 +56,8 @@ fn inspect(record: &GroupRecord, psbt: &str, network: Network) -> Result<Inspect
 pub struct GroupSpendView {
     /// The group's name.
     pub group: String,
-    /// What the transaction does, computed here.
-    pub spend: SpendFacts,
+    /// The transaction as it was decoded here: network, amounts, destinations, warnings.
+    pub transaction: TransactionView,
     /// Who proposed it, if somebody did.
     pub from: Option<u16>,
     /// The session in which it is to be signed, if it was proposed.
@@ -79,15 +81,15 @@ impl Call for AnalyzePsbt {
 
     fn run(self, host: &Host) -> Result<GroupSpendView, Fault> {
         let prepared = self.psbt.prepare(host)?;
-        let spend = prepared.inspection.facts().clone();
+        let transaction = prepared.inspection.view().clone();
         let mut limit = None;
         if let Some(spending) = crate::bitcoin::wallets(host).spending(prepared.record.id)? {
-            let checked = spending.limits.check(&spend, &spending.spent, host.now());
+            let checked = spending.limits.check(&transaction.facts, &spending.spent, host.now());
             limit = checked.err().map(|overspend| DisplayText::new(&overspend.to_string()));
         }
         let mut view = GroupSpendView {
             group: prepared.record.name.to_string(),
-            spend,
+            transaction,
             from: None,
             session: None,
             limit,
@@ -121,9 +123,13 @@ impl Call for SignPsbt {
         super::sign::expect_enough(&record, here.len())?;
         let facts = inspection.facts().clone();
         let parts = open(host, &record, &here, jobs)?;
+        let opened: Vec<SessionId> = parts.iter().map(|part| SessionId::from_bytes(part.session)).collect();
         let spend = GroupSpend { spend: Box::new(inspection), parts };
         let spend = Intent::Group(Box::new(GroupUse::Spend(spend)));
-        let Answer::Psbt(signed) = host.answer(record.id, spend)? else {
+        let answered = host.answer(record.id, spend);
+        // Nonces of what was refused are of no use to anybody.
+        host.vault().forget_sessions(&opened);
+        let Answer::Psbt(signed) = answered? else {
             return Err(bug("signing gave something else than a PSBT"));
         };
         let skipped = signed.skipped.into_iter().map(|(input, reason)| SkippedView { input, reason });
@@ -138,17 +144,17 @@ fn open(
     here: &[Index],
     jobs: Vec<(KeySpec, Message)>,
 ) -> Result<Vec<SpendPart>, Fault> {
-    let mut parts = Vec::with_capacity(jobs.len());
+    let mut proposals = Vec::with_capacity(jobs.len());
     for (spec, message) in jobs {
-        let proposal = Proposal::new(&record.group, spec, message, &mut OsRng)?;
-        let opened = host.vault().open_session(record.id, proposal, here)?;
-        parts.push(SpendPart {
-            session: *opened.session.as_bytes(),
-            nonces: opened.burns.iter().map(|burn| *burn.as_bytes()).collect(),
-            package: None,
-        });
+        proposals.push(Proposal::new(&record.group, spec, message, &mut OsRng)?);
     }
-    Ok(parts)
+    let opened = host.vault().open_sessions(record.id, proposals, here)?;
+    let part = |opened: keep_vault::GroupSession| SpendPart {
+        session: *opened.session.as_bytes(),
+        nonces: opened.burns.iter().map(|burn| *burn.as_bytes()).collect(),
+        package: None,
+    };
+    Ok(opened.into_iter().map(part).collect())
 }
 
 /// The signed transaction, as it is shown.

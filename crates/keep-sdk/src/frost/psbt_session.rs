@@ -25,7 +25,7 @@ use crate::call::{Call, Class, Host};
 use crate::keys::bug;
 
 /// The most messages that one text may hold: one for each signature.
-const MAX_PARTS: usize = 1024;
+const MAX_PARTS: usize = keep_vault::MAX_SESSIONS;
 
 /// The messages of one text.
 fn parse(text: &str) -> Result<Vec<Envelope>, Fault> {
@@ -100,8 +100,7 @@ fn commit(
 ) -> Result<RoundView, Fault> {
     let mut session = None;
     let mut sent: BTreeMap<Index, Vec<Envelope>> = BTreeMap::new();
-    for proposal in proposals {
-        let opened = host.vault().open_session(record.id, proposal, here)?;
+    for opened in host.vault().open_sessions(record.id, proposals, here)? {
         session.get_or_insert(opened.session);
         for (index, commitment) in &opened.commitments {
             let device = host.vault().device_key(record.id, *index)?;
@@ -260,7 +259,10 @@ impl Call for ContributePsbt {
         let parts = self.parts(&record, &proposed)?;
         let spend = GroupSpend { spend: Box::new(inspection), parts };
         let spend = Intent::Group(Box::new(GroupUse::Spend(spend)));
-        let Answer::SpendShares(shares) = host.answer(record.id, spend)? else {
+        let answered = host.answer(record.id, spend);
+        let opened: Vec<SessionId> = proposed.parts.iter().map(|(session, _)| *session).collect();
+        host.vault().forget_sessions(&opened);
+        let Answer::SpendShares(shares) = answered? else {
             return Err(bug("signing gave something else than signature shares"));
         };
         let mut sent: BTreeMap<u16, Vec<Envelope>> = BTreeMap::new();

@@ -301,9 +301,9 @@ impl Call for Contribute {
             nonces,
             package: Some(minicbor::to_vec(&package).map_err(|_| bug("the package has no binary form"))?),
         };
-        let Answer::SignatureShares(shares) =
-            host.answer(record.id, Intent::Group(Box::new(GroupUse::Sign(sign))))?
-        else {
+        let answered = host.answer(record.id, Intent::Group(Box::new(GroupUse::Sign(sign))));
+        host.vault().forget_sessions(&[session]);
+        let Answer::SignatureShares(shares) = answered? else {
             return Err(bug("signing gave something else than signature shares"));
         };
         let mut messages = Vec::with_capacity(shares.len());

@@ -132,7 +132,10 @@ pub(super) fn sign_here(
         nonces: opened.burns.iter().map(|burn| *burn.as_bytes()).collect(),
         package: None,
     };
-    match host.answer(record.id, Intent::Group(Box::new(GroupUse::Sign(sign))))? {
+    let answered = host.answer(record.id, Intent::Group(Box::new(GroupUse::Sign(sign))));
+    // Nonces of what was refused are of no use to anybody.
+    host.vault().forget_sessions(&[opened.session]);
+    match answered? {
         Answer::Signature(signature) => Ok(Signature::from_bytes(*signature)),
         _ => Err(bug("signing gave something else than a signature")),
     }

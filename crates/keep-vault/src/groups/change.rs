@@ -13,7 +13,7 @@ use rand_core::OsRng;
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
 use super::{GroupRecord, Holding, IncomingShares};
 use crate::records::{SecretKind, SecretRecord};
-use crate::{Tx, Vault, VaultError};
+use crate::{Spending, Tx, Vault, VaultError, WalletRow};
 
 /// Writes a member's share and device key.
 pub(super) fn put_holding(
@@ -39,6 +39,17 @@ pub(super) fn entry(action: Action, record: &GroupRecord, reason: String) -> Dra
     Draft::new(action, Outcome::Allowed, &Origin::Cli).key(record.id).reason(reason)
 }
 
+/// What may be spent does not become more by a split.
+fn inherit_limits(tx: &mut Tx<'_, '_>, key: KeyId, group: KeyId) -> Result<(), VaultError> {
+    let place = |tx: &mut Tx<'_, '_>, id| tx.locate::<WalletRow>(&WalletRow::spending_key(id));
+    let at = place(tx, key);
+    if let Some(WalletRow::Spending(spending)) = tx.get::<WalletRow>(&at)? {
+        let at = place(tx, group);
+        tx.put(at, &WalletRow::Spending(Spending { key: group, ..spending }))?;
+    }
+    Ok(())
+}
+
 fn exists(record: &GroupRecord) -> VaultError {
     Fault::new(
         ErrorCode::AlreadyExists,
@@ -61,14 +72,20 @@ impl Vault {
         members: u16,
     ) -> Result<GroupRecord, VaultError> {
         let dealt = dealer::generate(suite, threshold, members, &mut OsRng)?;
-        self.add_dealt(name, dealt)
+        self.add_dealt(name, dealt, None)
     }
 
-    pub(super) fn add_dealt(&self, name: Name, dealt: dealer::Dealt) -> Result<GroupRecord, VaultError> {
+    /// `of`: the key that was split. Its limits on spending, with what was spent, are those of the group.
+    pub(super) fn add_dealt(
+        &self,
+        name: Name,
+        dealt: dealer::Dealt,
+        of: Option<KeyId>,
+    ) -> Result<GroupRecord, VaultError> {
         let dealer::Dealt { group, shares, devices } = dealt;
         let pairs = shares.into_iter().zip(devices);
         let holdings = pairs.map(|(share, device)| Holding { share, device: Some(device) }).collect();
-        self.add_group(name, IncomingShares { group, endorsement: None, holdings })
+        self.add(name, IncomingShares { group, endorsement: None, holdings }, of)
     }
 
     /// Brings a group in that is not here yet, with some of its shares. Durable when this returns.
@@ -77,6 +94,15 @@ impl Vault {
     /// Those of [`Group::check`] and [`SecretShare::check`]; [`VaultError::NameTaken`]; when the group is here already, or
     /// the store cannot be written.
     pub fn add_group(&self, name: Name, incoming: IncomingShares) -> Result<GroupRecord, VaultError> {
+        self.add(name, incoming, None)
+    }
+
+    fn add(
+        &self,
+        name: Name,
+        incoming: IncomingShares,
+        of: Option<KeyId>,
+    ) -> Result<GroupRecord, VaultError> {
         let IncomingShares { group, endorsement, holdings } = incoming;
         group.check()?;
         endorsement.map_or(Ok(()), |word| word.check(&group))?;
@@ -106,6 +132,9 @@ impl Vault {
                     endorsement,
                 };
                 tx.put(place, &record)?;
+                if let Some(key) = of {
+                    inherit_limits(tx, key, id)?;
+                }
                 tx.audit(entry(Action::GroupCreated, &record, described(&record)));
                 Ok(record)
             })

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use keep_audit::Action;
-use keep_frost::{DevicePublic, Endorsement, FrostError, Group, Index};
+use keep_frost::{DevicePublic, Endorsement, FrostError, Group, Index, Status};
 use keep_types::{ErrorCode, Fault, KeyId};
 
 use super::change::{checked, entry, forget_member, list, put_holding};
@@ -76,7 +76,11 @@ impl Vault {
         let mut incoming = incoming;
         incoming.group.check()?;
         checked(&incoming.group, &incoming.holdings)?;
+        incoming.endorsement.map_or(Ok(()), |word| word.check(&incoming.group))?;
         let proof = judge(&before.group, &incoming, accept)?;
+        if proof.is_some() && incoming.holdings.is_empty() && !before.shares.is_empty() {
+            return Err(no_share_for_a_share());
+        }
         if proof.is_none() {
             // A share that is here stays as it is, with the device key that it has now.
             let here = |holding: &Holding| {
@@ -100,6 +104,9 @@ impl Vault {
                     return Err(changed_meanwhile());
                 }
                 record.group = group;
+                if record.endorsement.is_none() {
+                    record.endorsement = endorsement;
+                }
                 if proof.is_some() {
                     for index in std::mem::take(&mut record.shares) {
                         forget_member(tx, id, index)?;
@@ -141,6 +148,16 @@ impl Vault {
     }
 }
 
+/// What is public about a later epoch is no reason to delete a share.
+fn no_share_for_a_share() -> VaultError {
+    Fault::new(
+        ErrorCode::InvalidInput,
+        "there is no share in this, and the shares here would be deleted for it",
+    )
+    .with_hint("import your share of the later epoch, or delete yours first with `keep frost delete-share`")
+    .into()
+}
+
 fn changed_meanwhile() -> VaultError {
     Fault::new(ErrorCode::StorageBusy, "the group was changed by another process meanwhile")
         .with_hint("try again")
@@ -173,7 +190,8 @@ fn judge(known: &Group, incoming: &IncomingShares, accept: Accept) -> Result<Opt
         return Ok(Some(Proof::Threshold));
     }
     match incoming.endorsement {
-        Some(endorsement) => endorsement.check(new).map(|()| Some(Proof::Endorsed)),
+        // It was verified.
+        Some(_) => Ok(Some(Proof::Endorsed)),
         None if accept.unproved => Ok(Some(Proof::Owner)),
         None => Err(FrostError::Unproved),
     }
@@ -214,7 +232,17 @@ fn merged(known: &Group, incoming: &IncomingShares, accept: Accept) -> Result<Gr
     if !strange.is_empty() && !accept.roster {
         return Err(FrostError::StrangeDevices(strange));
     }
-    // At the present epoch the record that is here stays, with what is new in its roster.
-    let group = if incoming.group.epoch() == known.epoch() { known.clone() } else { incoming.group.clone() };
-    group.with_devices(&devices)
+    if incoming.group.epoch() == known.epoch() {
+        return known.clone().with_devices(&devices);
+    }
+    // Of a later epoch nothing counts but who has which public share; all else is as it is known here.
+    let new = incoming.group.clone().into_parts();
+    let mut parts = known.clone().into_parts();
+    parts.epoch = new.epoch;
+    parts.status = Status::Active;
+    parts.members = new.members;
+    for member in &mut parts.members {
+        member.device = devices.get(&member.index).copied();
+    }
+    Group::try_from(parts)
 }

@@ -83,17 +83,41 @@ impl Vault {
         proposal: Proposal,
         signers: &[Index],
     ) -> Result<GroupSession, VaultError> {
+        let mut opened = self.open_sessions(id, vec![proposal], signers)?;
+        Ok(opened.pop().ok_or(FrostError::Internal("no session"))?)
+    }
+
+    /// Opens several sessions, as [`open_session`](Self::open_session): all of them or none.
+    ///
+    /// # Errors
+    /// As [`open_session`](Self::open_session); [`FrostError::PoolFull`] when there is no room for all.
+    pub fn open_sessions(
+        &self,
+        id: KeyId,
+        proposals: Vec<Proposal>,
+        signers: &[Index],
+    ) -> Result<Vec<GroupSession>, VaultError> {
+        self.secrets.sessions.expect_room(proposals.len())?;
         let record = self.signing_group(id)?;
         let holdings = self.holdings(&record, signers)?;
         let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
-        let session = LocalSession::new(&record.group, &shares, proposal, &mut OsRng)?;
-        let opened = GroupSession {
-            session: session.session(),
-            commitments: session.commitments().map(|(index, c)| (index, c.clone())).collect(),
-            burns: session.burns(),
-        };
-        self.secrets.sessions.keep(&self.shared.shield, id, session)?;
+        let (mut opened, mut sessions) = (Vec::new(), Vec::new());
+        for proposal in proposals {
+            let session = LocalSession::new(&record.group, &shares, proposal, &mut OsRng)?;
+            opened.push(GroupSession {
+                session: session.session(),
+                commitments: session.commitments().map(|(index, c)| (index, c.clone())).collect(),
+                burns: session.burns(),
+            });
+            sessions.push(session);
+        }
+        self.secrets.sessions.keep(&self.shared.shield, id, sessions)?;
         Ok(opened)
+    }
+
+    /// Drops the nonces of sessions that ended otherwise than with their one use.
+    pub fn forget_sessions(&self, sessions: &[SessionId]) {
+        self.secrets.sessions.drop_all(sessions);
     }
 
     /// The device key of a member whose share is, or was, here. It authenticates messages and signs nothing in anybody's

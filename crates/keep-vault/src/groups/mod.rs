@@ -20,6 +20,7 @@ pub use incoming::{Accept, IncomingShares, Proof};
 pub use keyring::GroupSession;
 pub use perform::{group_key_path, group_message};
 pub use record::{BurnRecord, GroupRecord};
+pub use sessions::MAX_SESSIONS;
 pub(crate) use sessions::Sessions;
 pub use spend::{attach_group_signatures, group_account, group_spend_jobs};
 

@@ -174,7 +174,7 @@ impl Vault {
     fn split_key(&self, key: KeyId, name: Name, threshold: u16, members: u16) -> Result<Answer, VaultError> {
         let secret = self.read_secret(&key_place(key), SecretKind::Identity)?.ok_or(VaultError::NoSuchKey)?;
         let dealt = dealer::split(Suite::Secp256k1Tr, &secret.key32()?, threshold, members, &mut OsRng)?;
-        self.add_dealt(name, dealt)?;
+        self.add_dealt(name, dealt, Some(key))?;
         Ok(Answer::Done)
     }
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use keep_frost::FrostError;
 use keep_frost::sign::{LocalSession, Parked};
+use keep_frost::{FrostError, SessionId};
 use keep_types::KeyId;
 
 use crate::VaultError;
@@ -19,8 +19,8 @@ const TTL: Duration = Duration::from_secs(600);
 /// How far wall clock and stopwatch may drift apart before nonces are dropped: the machine slept, or was restored from a
 /// snapshot, and then another copy of it may hold the same nonces.
 const MAX_DRIFT: Duration = Duration::from_secs(2);
-/// The most sessions that wait at once.
-const MAX_WAITING: usize = 1024;
+/// The most sessions that wait at once, and so the most signatures that one transaction may need.
+pub const MAX_SESSIONS: usize = 1024;
 
 struct Waiting {
     group: KeyId,
@@ -33,17 +33,32 @@ struct Waiting {
 pub(crate) struct Sessions(Mutex<HashMap<[u8; 32], Waiting>>);
 
 impl Sessions {
-    /// Keeps the nonces of a session.
-    pub fn keep(&self, shield: &Shield, group: KeyId, session: LocalSession) -> Result<(), VaultError> {
-        let session = session.park(|secret| shield.seal(secret))?;
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, entry| is_fresh(entry.made));
-        if waiting.len() >= MAX_WAITING {
-            return Err(FrostError::PoolFull(MAX_WAITING).into());
+    /// Keeps the nonces of sessions: of all, or of none where there is no room.
+    pub fn keep(&self, shield: &Shield, group: KeyId, sessions: Vec<LocalSession>) -> Result<(), VaultError> {
+        let mut parked = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            parked.push(session.park(|secret| shield.seal(secret))?);
         }
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        has_room(&mut waiting, parked.len())?;
         let made = (SystemTime::now(), Instant::now());
-        waiting.insert(*session.session().as_bytes(), Waiting { group, session, made });
+        for session in parked {
+            waiting.insert(*session.session().as_bytes(), Waiting { group, session, made });
+        }
         Ok(())
+    }
+
+    /// Whether so many more sessions could wait.
+    pub fn expect_room(&self, more: usize) -> Result<(), FrostError> {
+        has_room(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), more)
+    }
+
+    /// Drops the nonces of these sessions.
+    pub fn drop_all(&self, sessions: &[SessionId]) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in sessions {
+            waiting.remove(session.as_bytes());
+        }
     }
 
     /// Moves the nonces of a session out, for the one answer that is made with them.
@@ -70,6 +85,11 @@ impl Sessions {
     pub fn forget(&self, group: KeyId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.group != group);
     }
+}
+
+fn has_room(waiting: &mut HashMap<[u8; 32], Waiting>, more: usize) -> Result<(), FrostError> {
+    waiting.retain(|_, entry| is_fresh(entry.made));
+    if waiting.len() + more > MAX_SESSIONS { Err(FrostError::PoolFull(MAX_SESSIONS)) } else { Ok(()) }
 }
 
 fn is_fresh((wall, watch): (SystemTime, Instant)) -> bool {
@@ -101,7 +121,7 @@ mod tests {
         let says = |error: VaultError| keep_types::Fault::from(error).message().to_owned();
         let session = open();
         let id = *session.session().as_bytes();
-        sessions.keep(&shield, here, session).unwrap();
+        sessions.keep(&shield, here, vec![session]).unwrap();
         let taken = sessions.take(&shield, here, &id).unwrap();
         assert_eq!(taken.burns().len(), 2);
         let shares: Vec<_> = dealt.shares.iter().collect();
@@ -110,22 +130,31 @@ mod tests {
         assert_eq!(says(gone), FrostError::UnknownNonce.to_string());
         let session = open();
         let id = *session.session().as_bytes();
-        sessions.keep(&shield, here, session).unwrap();
+        sessions.keep(&shield, here, vec![session]).unwrap();
         let foreign = sessions.take(&shield, there, &id).unwrap_err();
         assert_eq!(says(foreign), FrostError::WrongGroup.to_string());
         // Under another shield, as a forked child has it, the nonces are of no use, and gone.
         let session = open();
         let id = *session.session().as_bytes();
-        sessions.keep(&shield, here, session).unwrap();
+        sessions.keep(&shield, here, vec![session]).unwrap();
         assert!(says(sessions.take(&Shield::new().unwrap(), here, &id).unwrap_err()).contains("damaged"));
         assert!(sessions.take(&shield, here, &id).is_err());
-        for _ in 0..MAX_WAITING {
-            sessions.keep(&shield, here, open()).unwrap();
+        for _ in 0..MAX_SESSIONS {
+            sessions.keep(&shield, here, vec![open()]).unwrap();
         }
-        let full = sessions.keep(&shield, here, open()).unwrap_err();
-        assert_eq!(says(full), FrostError::PoolFull(MAX_WAITING).to_string());
+        let full = sessions.keep(&shield, here, vec![open()]).unwrap_err();
+        assert_eq!(says(full), FrostError::PoolFull(MAX_SESSIONS).to_string());
+        assert!(sessions.expect_room(1).is_err());
         sessions.forget(here);
-        assert!(sessions.keep(&shield, here, open()).is_ok());
+        sessions.expect_room(MAX_SESSIONS).unwrap();
+        assert!(sessions.expect_room(MAX_SESSIONS + 1).is_err());
+        let (one, two) = (open(), open());
+        let ids = [one.session(), two.session()];
+        sessions.keep(&shield, here, vec![one, two]).unwrap();
+        sessions.drop_all(&ids[..1]);
+        assert!(sessions.take(&shield, here, ids[0].as_bytes()).is_err());
+        assert!(sessions.take(&shield, here, ids[1].as_bytes()).is_ok());
+        assert!(sessions.keep(&shield, here, vec![open()]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `keep frost sign-psbt`.
 
-use keep_sdk::bitcoin::{Encoding, Network, PsbtFile, SignedPsbtView};
+use keep_sdk::bitcoin::{Encoding, Network, PsbtFile, Severity, SignedPsbtView};
 use keep_sdk::frost::{GroupSpendView, PsbtToSign};
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
@@ -92,21 +92,30 @@ fn sats(sats: Option<u64>) -> String {
 pub fn show(session: &Session, view: &GroupSpendView) {
     let output = &session.output;
     let style = output.talk_style();
-    let spend = &view.spend;
+    let spend = &view.transaction.facts;
     let who = match view.from {
         Some(from) => format!("member {from} proposes to spend with"),
         None => "to be spent with".to_owned(),
     };
     output.ask(&format!(
-        "{} {who} {}: {} sats leave, of which {} are the fee",
+        "{} {who} {} on {}: {} sats leave, of which {} are the fee",
         style.yellow("?"),
         style.bold(&view.group),
+        view.transaction.network,
         sats(spend.leaving_sats),
         sats(spend.fee_sats)
     ));
     for to in &spend.destinations {
         let address = to.address.as_ref().map_or("a script without address", |address| address.as_str());
         output.ask(&format!("  {} sats to {address}", to.amount_sats));
+    }
+    for warning in &view.transaction.warnings {
+        let text = warning.to_string();
+        output.ask(&match warning.severity {
+            Severity::Danger => style.red(&format!("  danger: {text}")),
+            Severity::Caution => style.yellow(&format!("  caution: {text}")),
+            Severity::Note => style.dim(&format!("  note: {text}")),
+        });
     }
     if let Some(limit) = &view.limit {
         output.ask(&format!("  {} {limit}", style.yellow("over a limit:")));
