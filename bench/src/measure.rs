@@ -83,6 +83,13 @@ pub fn process_time() -> Duration {
     by_clock(ClockId::ProcessCPUTime)
 }
 
+/// The one that so many in a hundred do not exceed.
+pub fn percentile(mut times: Vec<Duration>, hundredths: usize) -> Duration {
+    times.sort_unstable();
+    let at = (times.len() * hundredths).div_ceil(100).saturating_sub(1);
+    times.get(at).copied().unwrap_or_default()
+}
+
 /// The middle one.
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
@@ -98,6 +105,9 @@ mod tests {
         let times = [9, 1, 2, 3, 1000].map(Duration::from_micros);
         assert_eq!(median(times.to_vec()), Duration::from_micros(3));
         assert_eq!(median(vec![]), Duration::ZERO);
+        let times: Vec<Duration> = (1..=200).map(Duration::from_micros).collect();
+        assert_eq!(percentile(times, 99), Duration::from_micros(198));
+        assert_eq!(percentile(vec![], 99), Duration::ZERO);
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
+use keep_cipher::{ConversationKey, nip44};
 use keep_nip46::TransportKey;
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::{Method, Reply};
 use keep_nip46::server::{Effect, Limits as ServerLimits, Rate, Server, Standing};
 use keep_sdk::{
     Builtin, Bunker, BunkerOptions, BunkerUri, EmbeddedRelay, EventTemplate, Headless, Limits, Offer,
-    PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Transport,
+    PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, TokenTerms, Transport,
 };
 use keep_signer::Repeatable;
 use keep_store::MemoryStore;
@@ -25,7 +26,7 @@ use secp256k1::{Keypair, Message, SECP256K1};
 use tokio::task::JoinSet;
 
 use super::fixture::{Connected, Place};
-use crate::measure::{Measure, median, process_time};
+use crate::measure::{Measure, median, percentile, process_time};
 use crate::table::{Quantity, Row};
 
 /// Requests that are on their way at the same time.
@@ -43,6 +44,7 @@ pub fn rows() -> Result<Vec<Row>> {
     for place in [Relay::Elsewhere, Relay::Embedded] {
         rows.extend(runtime.block_on(over_relay(place))?);
     }
+    rows.push(runtime.block_on(memory())?);
     Ok(rows)
 }
 
@@ -52,17 +54,24 @@ fn unbounded() -> ServerLimits {
     ServerLimits { client: rate, ..ServerLimits::default() }
 }
 
-/// Two signatures and one verification: of every request, what no implementation can leave out.
-fn least() -> Duration {
-    let pair = Keypair::from_seckey_slice(SECP256K1, &[1; 32]);
-    let Ok(pair) = pair else { return Duration::ZERO };
+/// Of every request, what no implementation can leave out: its event is verified and opened, two signatures are made, the answer
+/// is sealed; the key of the conversation is known.
+fn least() -> Result<Duration> {
+    let pair = Keypair::from_seckey_slice(SECP256K1, &[1; 32])?;
+    let conversation =
+        ConversationKey::derive(&pair.secret_key(), &PublicKey::from(pair.x_only_public_key().0))?;
+    // As long as the requests below, and their answers.
+    let (asked, answered) = ("x".repeat(480), "x".repeat(760));
+    let sealed = nip44::encrypt(&conversation, &asked, &[5; 32])?;
     let (public, message) = (pair.x_only_public_key().0, Message::from_digest([7; 32]));
     let signature = SECP256K1.sign_schnorr_with_aux_rand(&message, &pair, &[9; 32]);
-    Measure::CPU.of(|| {
+    Ok(Measure::CPU.of(|| {
+        black_box(nip44::decrypt(&conversation, black_box(&sealed))).ok();
+        black_box(nip44::encrypt(&conversation, black_box(&answered), &[6; 32])).ok();
         black_box(SECP256K1.sign_schnorr_with_aux_rand(black_box(&message), &pair, &[9; 32]));
         black_box(SECP256K1.sign_schnorr_with_aux_rand(black_box(&message), &pair, &[8; 32]));
         black_box(SECP256K1.verify_schnorr(black_box(&signature), &message, &public)).ok();
-    })
+    }))
 }
 
 /// A bunker without sockets and disk: envelope, machine and pipeline.
@@ -82,7 +91,7 @@ async fn in_process() -> Result<Vec<Row>> {
         alone.push(inside.round(requests(&client, &inside.transport, 2 * round)?, 1).await?);
         together.push(inside.round(requests(&client, &inside.transport, 2 * round + 1)?, IN_FLIGHT).await?);
     }
-    let (least, reference) = (least(), "two signatures, one verification");
+    let (least, reference) = (least()?, "two signatures, one verification, NIP-44 twice");
     let what = "sign_event over NIP-46, no socket, no disk: CPU";
     Ok(vec![
         Row::new(format!("{what}, {IN_FLIGHT} in flight"), median(together), reference, least),
@@ -206,6 +215,7 @@ async fn over_relay(reached: Relay) -> Result<Vec<Row>> {
     Ok(vec![
         Row::new(format!("{what}, {IN_FLIGHT} in flight"), together.rate(), one, alone.rate()),
         Row::new("  median of one answer's time", together.p50, one, alone.p50),
+        Row::new("  99th percentile of an answer's time", together.p99, one, alone.p99),
         Row::new("  CPU of bunker, relay and client", together.cpu, one, alone.cpu),
     ])
 }
@@ -214,6 +224,7 @@ async fn over_relay(reached: Relay) -> Result<Vec<Row>> {
 struct Burst {
     each: Duration,
     p50: Duration,
+    p99: Duration,
     cpu: Duration,
 }
 
@@ -246,5 +257,54 @@ async fn burst(client: &Arc<RemoteSigner>, tasks: usize, count: usize) -> Result
     ensure!(times.len() == count, "answers are missing");
     let share = u32::try_from(count)?;
     let cpu = process_time().saturating_sub(begin_cpu) / share;
-    Ok(Burst { each: begin.elapsed() / share, p50: median(times), cpu })
+    Ok(Burst { each: begin.elapsed() / share, p99: percentile(times.clone(), 99), p50: median(times), cpu })
+}
+
+/// Clients whose memory is measured, and those that come before, so that what is made once is there.
+const CLIENTS: u32 = 1_000;
+const WARM: u32 = 100;
+/// What a connected client may take, in bytes.
+const CLIENT_GOAL: u64 = 4 << 10;
+
+/// What each of a thousand connected clients, with a grant and a signature, adds to the process.
+async fn memory() -> Result<Row> {
+    let place = Place::new()?;
+    let (keep, key) = place.keep("clients")?;
+    let relay =
+        EmbeddedRelay::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), RelayOptions::default()).await?;
+    let terms = TokenTerms {
+        key: None,
+        policy: "full".to_owned(),
+        name: None,
+        uses: CLIENTS + WARM,
+        seconds: None,
+        relays: vec![relay.url().clone()],
+        limits: Limits::default(),
+    };
+    let uri = BunkerUri::parse(&keep.nip46().create_token(terms)?.bunker_url)?;
+    let rate = Rate { per_second: 1 << 20, burst: 1 << 30 };
+    let limits = ServerLimits { strangers: rate, ..unbounded() };
+    let options = BunkerOptions { limits, ..BunkerOptions::default() };
+    let wire = || Arc::new(relay.local(Bunker::inbox_limits()));
+    let _serving = keep.bunker(Arc::new(Headless)).serve_over(&key, wire(), options).await?;
+    let transport: Arc<dyn Transport> = wire();
+    let mut before = 0;
+    for number in 0..WARM + CLIENTS {
+        if number == WARM {
+            before = resident()?;
+        }
+        // The client itself is gone again at once.
+        let client = RemoteSigner::connect(&uri, Arc::clone(&transport), "bench").await?;
+        client.sign_event(EventTemplate::new(1, "hello", Vec::new(), 1_700_000_000)).await?;
+    }
+    let each = resident()?.saturating_sub(before) / u64::from(CLIENTS);
+    let what = format!("memory of each of {CLIENTS} connected clients");
+    Ok(Row::new(what, Quantity::Bytes(each), "the goal", Quantity::Bytes(CLIENT_GOAL)))
+}
+
+/// The memory of this process that is in use, in bytes.
+fn resident() -> Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1).ok_or_else(|| anyhow!("no size in statm"))?.parse()?;
+    Ok(pages * u64::try_from(rustix::param::page_size())?)
 }
