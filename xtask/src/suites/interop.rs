@@ -36,14 +36,23 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
     for name in scenarios {
         let whose = format!("interop/{name}");
         let mut command = Command::new("node");
-        if needs_chain(&source.join("scenarios").join(&name)) {
-            match bitcoind::install(job) {
-                Ok(node) => command.env("BITCOIND_BIN", node),
-                Err(reason) => {
-                    tally.add(Tally::skipped(whose, &*reason));
-                    continue;
-                }
-            };
+        let provided = match need_of(&source.join("scenarios").join(&name)).as_deref() {
+            None => Ok(()),
+            Some("bitcoind") => bitcoind::install(job).map(|node| {
+                command.env("BITCOIND_BIN", node);
+            }),
+            Some("nostr-sdk") => {
+                let clients = source.join("clients");
+                install::python(job, "nostr-sdk", &clients.join("requirements.txt")).map(|bin| {
+                    command.env("NOSTR_SDK_PYTHON", bin.join("python"));
+                    command.env("NOSTR_SDK_CLIENT", clients.join("nostr_sdk_client.py"));
+                })
+            }
+            Some(other) => Err(format!("nobody knows how to install {other}")),
+        };
+        if let Err(reason) = provided {
+            tally.add(Tally::skipped(whose, &*reason));
+            continue;
         }
         command
             .arg(tools.modules.join("scenarios").join(&name))
@@ -71,9 +80,10 @@ pub fn keep(job: &Job<'_>) -> Result<PathBuf> {
     Ok(job.context.workspace.target().join("debug").join("keep"))
 }
 
-/// Whether a scenario wants a Bitcoin node, as its first line says.
-fn needs_chain(scenario: &Path) -> bool {
-    fs::read_to_string(scenario).is_ok_and(|text| text.starts_with("// needs: bitcoind\n"))
+/// What else a scenario needs, as its first line says.
+fn need_of(scenario: &Path) -> Option<String> {
+    let text = fs::read_to_string(scenario).ok()?;
+    Some(text.lines().next()?.strip_prefix("// needs: ")?.to_owned())
 }
 
 /// The file names of the scenarios, in order.
