@@ -339,6 +339,9 @@ pub struct Import {
     /// A file with the passphrase of the ncryptsec1… or of the mnemonic
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// A key that another bunker holds and goes on holding: its bunker:// address, or - to read it from stdin
+    #[arg(long, value_name = "URI", conflicts_with = "passphrase_file")]
+    pub bunker: Option<String>,
     #[command(flatten)]
     pub path: Derived,
 }
@@ -594,6 +597,14 @@ pub struct Serve {
     /// Also ask about what other `keep` commands do with keys while it serves
     #[arg(long, conflicts_with = "headless")]
     pub confirm: bool,
+    /// Tell clients of a page on this machine where their requests can be decided (auth_url)
+    ///
+    /// Clients open it for their user. Whoever decides there shows the code that is printed at the start.
+    #[arg(long, conflicts_with = "headless")]
+    pub auth_url: bool,
+    /// The port of that page on 127.0.0.1; without it, a free one
+    #[arg(long, value_name = "PORT", requires = "auth_url")]
+    pub auth_port: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -831,15 +842,19 @@ mod tests {
             "keep agent mcp --key main --http 127.0.0.1:0 --origin http://localhost:3000",
             "keep nip46 grant npub1x --name my-client --permissions get_public_key,sign_event --auto-approve-kinds 1,7 --duration forever",
             "keep nip46 grant npub1x --policy social --duration session",
+            "keep serve --relay wss://x --auth-url --auth-port 4600",
             "keep nip46 apps",
             "keep nip46 revoke npub1x",
             "keep nip46 auto-approve --kinds 1,7",
             "keep nip46 token create --policy P --uses 1 --expires 30d",
             "keep nip46 token list",
             "keep nip46 token revoke abcd",
+            "keep nip46 relays my-client --relay wss://a --relay wss://b",
             "keep nip46 connect nostrconnect://x",
             "keep nip46 connect -",
             "keep nip46 call bunker://x sign_event {}",
+            "keep import --name remote --bunker bunker://x",
+            "keep import --name remote --bunker -",
             "keep nip46 pending",
             "keep nip46 approve ab --for 5m --scope client",
             "keep nip46 deny ab",

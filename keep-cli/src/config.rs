@@ -31,6 +31,10 @@ pub const TEMPLATE: &str = "\
 
 # Whether `keep unlock` and `keep serve` ask about each use of a key by another program, as with --confirm (KEEP_CONFIRM=1).
 #confirm = false
+
+# Whether `keep serve` tells clients of a page on this machine where their requests can be decided, as with --auth-url
+# (KEEP_AUTH_URL=1).
+#auth_url = false
 ";
 
 /// The file's content.
@@ -42,6 +46,7 @@ struct File {
     unlock_for: Option<String>,
     network: Option<String>,
     confirm: Option<bool>,
+    auth_url: Option<bool>,
 }
 
 /// Where a setting comes from.
@@ -68,6 +73,7 @@ pub struct Config {
     pub unlock_for: Setting<String>,
     pub network: Setting<String>,
     pub confirm: Setting<bool>,
+    pub auth_url: Setting<bool>,
 }
 
 impl Config {
@@ -97,14 +103,17 @@ impl Config {
             value.map(OsString::into_string).transpose().map_err(unreadable)
         };
         let split = |list: String| list.split(',').map(|relay| relay.trim().to_owned()).collect();
-        let confirm =
-            text("KEEP_CONFIRM")?.map(|word| !matches!(word.as_str(), "0" | "false" | "no" | "off"));
+        let yes = |name: &str| {
+            Ok::<_, Fault>(text(name)?.map(|word| !matches!(word.as_str(), "0" | "false" | "no" | "off")))
+        };
+        let (confirm, auth_url) = (yes("KEEP_CONFIRM")?, yes("KEEP_AUTH_URL")?);
         let config = Self {
             key: choose(text("KEEP_KEY")?.map(Some), file.key.map(Some), None),
             relays: choose(text("KEEP_RELAYS")?.map(split), file.relays, Vec::new()),
             unlock_for: choose(text("KEEP_UNLOCK_FOR")?, file.unlock_for, "15m".to_owned()),
             network: choose(text("KEEP_NETWORK")?, file.network, "mainnet".to_owned()),
             confirm: choose(confirm, file.confirm, false),
+            auth_url: choose(auth_url, file.auth_url, false),
         };
         config.lifetime()?;
         config.network()?;

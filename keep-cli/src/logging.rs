@@ -1,6 +1,5 @@
 //! Log lines on stderr, for whoever asks for them.
 
-use std::io;
 use std::str::FromStr;
 
 use tracing::Level;
@@ -8,6 +7,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::terminal::LogWriter;
 
 /// The variable that chooses log lines by their module: `warn,keep_net=trace`.
 const VARIABLE: &str = "RUST_LOG";
@@ -28,7 +29,7 @@ pub fn start(verbose: u8, json: bool) {
         Some(Err(_)) | None => Targets::new().with_default(level),
     };
     let detailed = chosen.is_some() || verbose > 0;
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogWriter).with_ansi(false);
     // Fails only if somebody started before us, and then there is a log already.
     let _ = if detailed {
         tracing_subscriber::registry().with(lines.with_filter(targets)).try_init()

@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod prompt;
 mod qr;
+mod screen;
 mod secrets;
 mod session;
 mod style;
@@ -22,6 +23,7 @@ mod terminal;
 mod ur_frames;
 mod usage;
 mod watch;
+mod web;
 
 use std::process::ExitCode;
 

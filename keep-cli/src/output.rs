@@ -172,6 +172,7 @@ impl<'a> From<&'a Fault> for Failed<'a> {
 /// Reports panics as what they are. What the panic says is left out: it could hold a secret.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        crate::terminal::give_back();
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         let fault = Fault::new(ErrorCode::Bug, format!("Keep has a bug{place}"));
         Output::new(JSON.load(Ordering::Relaxed), false).fail(&fault);

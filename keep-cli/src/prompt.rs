@@ -101,7 +101,7 @@ fn cut(text: &str, max: usize) -> String {
 }
 
 /// What events of a kind do, where a person should know before saying yes.
-const fn meaning(kind: u16) -> &'static str {
+pub const fn meaning(kind: u16) -> &'static str {
     match kind {
         0 => " (replaces your profile)",
         1 => " (note)",

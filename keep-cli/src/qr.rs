@@ -7,13 +7,10 @@ use crate::style::Style;
 /// Light modules around the code.
 const MARGIN: usize = 2;
 
-/// The code as lines, if it fits into `columns`.
-pub fn draw(text: &str, style: Style, columns: usize, indent: usize) -> Option<String> {
+/// The code as lines for whoever paints them: black on white where there are colours; where not, the light modules are drawn.
+pub fn lines(text: &str, has_colour: bool) -> Option<Vec<String>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let side = code.width() + 2 * MARGIN;
-    if side + indent > columns {
-        return None;
-    }
     let colours = code.to_colors();
     let is_dark = |row: usize, column: usize| {
         let inside = |at: usize| at.checked_sub(MARGIN).filter(|at| *at < code.width());
@@ -22,19 +19,27 @@ pub fn draw(text: &str, style: Style, columns: usize, indent: usize) -> Option<S
             _ => false,
         }
     };
-    let lines = (0..side).step_by(2).map(|row| {
-        let modules: String = (0..side)
-            .map(|column| glyph(is_dark(row, column), row + 1 < side && is_dark(row + 1, column), style))
-            .collect();
-        " ".repeat(indent) + &paint(&modules, style)
-    });
+    let line = |row: usize| {
+        (0..side)
+            .map(|column| glyph(is_dark(row, column), row + 1 < side && is_dark(row + 1, column), has_colour))
+            .collect()
+    };
+    Some((0..side).step_by(2).map(line).collect())
+}
+
+/// The code as lines, if it fits into `columns`.
+pub fn draw(text: &str, style: Style, columns: usize, indent: usize) -> Option<String> {
+    let lines = lines(text, style.has_colour())?;
+    if lines.first()?.chars().count() + indent > columns {
+        return None;
+    }
+    let lines = lines.iter().map(|line| " ".repeat(indent) + &paint(line, style));
     Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Black on white where there are colours. Without them the light modules are drawn, for terminals are dark mostly.
-fn glyph(upper_dark: bool, lower_dark: bool, style: Style) -> char {
-    let (upper, lower) =
-        if style.has_colour() { (upper_dark, lower_dark) } else { (!upper_dark, !lower_dark) };
+fn glyph(upper_dark: bool, lower_dark: bool, has_colour: bool) -> char {
+    let (upper, lower) = if has_colour { (upper_dark, lower_dark) } else { (!upper_dark, !lower_dark) };
     match (upper, lower) {
         (true, true) => '█',
         (true, false) => '▀',

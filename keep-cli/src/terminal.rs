@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keep_sdk::SecretText;
+use keep_sdk::{DisplayText, SecretText};
 use rustix::termios::{
     LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp,
     tcgetwinsize, tcsetattr,
@@ -79,6 +80,93 @@ impl Terminal {
     pub fn keys(&self) -> io::Result<Keys> {
         let device = self.0.try_clone()?;
         Ok(Keys { _raw: RawMode::enter(&device, Signals::Delivered)?, device })
+    }
+}
+
+/// The terminal as one screen, until this is dropped. What is written to the log meanwhile is held back.
+pub struct FullScreen {
+    keys: Keys,
+}
+
+/// How to give the terminal back when there is no time to drop anything.
+static BORROWED: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+/// Log lines that would spoil the screen.
+static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Log lines that are held; later ones are lost.
+const MAX_HELD: usize = 200;
+
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[2J";
+const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
+
+impl Terminal {
+    /// Takes the whole screen, and single keys; Ctrl-C is one of them.
+    pub fn full_screen(&self) -> io::Result<FullScreen> {
+        let mut device = self.0.try_clone()?;
+        let raw = RawMode::enter(&device, Signals::AsKeys)?;
+        *lock(&BORROWED) = Some((device.try_clone()?, raw.before.clone()));
+        device.write_all(ENTER)?;
+        device.flush()?;
+        Ok(FullScreen { keys: Keys { _raw: raw, device } })
+    }
+}
+
+impl FullScreen {
+    /// The keys that are pressed.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What to draw on.
+    pub fn device(&self) -> io::Result<File> {
+        self.keys.device.try_clone()
+    }
+}
+
+impl Drop for FullScreen {
+    fn drop(&mut self) {
+        give_back();
+        held_lines().iter().for_each(|line| {
+            let _ = writeln!(io::stderr(), "{line}");
+        });
+    }
+}
+
+/// Gives the terminal back, if it was taken: also where a bug ends the program.
+pub fn give_back() {
+    let borrowed = BORROWED.try_lock().ok().and_then(|mut borrowed| borrowed.take());
+    if let Some((mut device, before)) = borrowed {
+        let _ = device.write_all(LEAVE).and_then(|()| device.flush());
+        let _ = tcsetattr(&device, OptionalActions::Drain, &before);
+    }
+}
+
+/// What was written to the log while the screen was taken.
+pub fn held_lines() -> Vec<String> {
+    std::mem::take(&mut *lock(&HELD))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the log goes: to stderr, or aside while the screen is taken.
+pub struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if lock(&BORROWED).is_none() {
+            return io::stderr().write(bytes);
+        }
+        let mut held = lock(&HELD);
+        if held.len() < MAX_HELD {
+            let text = String::from_utf8_lossy(bytes);
+            held.push(DisplayText::truncated(text.trim_end(), 400).to_string());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

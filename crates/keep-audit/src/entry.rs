@@ -162,6 +162,14 @@ words! {
         Nip44V3Encrypt = 58, "nip44v3_encrypt";
         /// Bytes were decrypted with NIP-44 version 3.
         Nip44V3Decrypt = 59, "nip44v3_decrypt";
+        /// The clients of a bunker endpoint were told to use other relays.
+        EndpointMoved = 90, "endpoint_moved";
+        /// A key that another bunker holds was added.
+        RemoteKeyAdded = 91, "remote_key_added";
+        /// A key that another bunker holds was removed.
+        RemoteKeyRemoved = 92, "remote_key_removed";
+        /// Another bunker was asked to use a key that it holds.
+        RemoteUse = 93, "remote_use";
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a person is shown.
 
 use keep_types::{
-    DisplayText, Intent, KeyId, MessageFacts, Operation, Origin, PublicKey, Request, SpendFacts, Tag,
-    Timestamp,
+    DisplayText, Intent, KeyId, MessageFacts, Operation, Origin, PublicKey, Request, RequestId, SpendFacts,
+    Tag, Timestamp,
 };
 
 use crate::{Approval, Grant, kind_name};
@@ -10,6 +10,8 @@ use crate::{Approval, Grant, kind_name};
 /// What a person is shown before deciding. Decoded from the very bytes that would be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
+    /// Which request it is about.
+    pub request: RequestId,
     /// Who asks.
     pub origin: Origin,
     /// The key that is to be used.
@@ -67,6 +69,7 @@ impl Prompt {
         let text =
             |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect();
         Self {
+            request: request.id,
             origin: request.origin,
             key: request.key,
             claims: DisplayText::default(),

@@ -365,6 +365,11 @@ impl Keep {
         Policies::new(self.clone())
     }
 
+    /// Keys that other bunkers hold.
+    pub fn remote_keys(&self) -> crate::RemoteKeys {
+        crate::RemoteKeys::new(self.clone())
+    }
+
     /// Connected clients and tokens.
     pub fn nip46(&self) -> Nip46 {
         Nip46::new(self.clone())

@@ -48,7 +48,7 @@ mod keep;
 mod keys;
 mod policies;
 mod publish;
-mod remote_signer;
+mod remote;
 mod rescue;
 mod reserve;
 mod secret_input;
@@ -69,10 +69,10 @@ pub use backup::{
 };
 pub use bitcoin::Bitcoin;
 pub use bunker::manage::{
-    AppView, GrantTerms, Nip46, Permitted, RevokedView, StoppedView, TokenTerms, TokenView,
+    AppView, GrantTerms, MovedView, Nip46, Permitted, RevokedView, StoppedView, TokenTerms, TokenView,
 };
 pub use bunker::pairing::{ConnectTerms, ConnectedView};
-pub use bunker::{Activity, Bunker, BunkerOptions, Offer, Serving};
+pub use bunker::{Activity, ApprovalPage, Bunker, BunkerOptions, Offer, Serving};
 pub use frost::Frost;
 pub use home::Home;
 pub use info::{FormatView, VaultInfo};
@@ -83,7 +83,7 @@ pub use policies::{
     SimulationView,
 };
 pub use publish::publish;
-pub use remote_signer::RemoteSigner;
+pub use remote::{RemoteKeys, RemoteSigner};
 pub use rescue::Rescue;
 pub use reserve::ReserveResetView;
 pub use secret_input::SecretInput;
@@ -98,6 +98,7 @@ pub use keep_net::{
     EmbeddedRelay, InboxLimits, NetError, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState,
     RelayStatus, RelayUrl, Transport,
 };
+pub use keep_nip46::client::V3Context;
 pub use keep_nip46::{BunkerUri, NostrConnectUri, Permissions};
 pub use keep_policy::{
     Breadth, Budget, Builtin, Explanation, Limits, LimitsDocument, Policy, PolicyDocument, Prompt, Remember,
@@ -106,7 +107,7 @@ pub use keep_policy::{
 pub use keep_signer::{Approver, Decision, Headless, Reply, Settled};
 pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,
-    Scheme, SecretKey32, SecretText, SpendFacts, SystemClock, Timestamp,
+    RequestId, Scheme, SecretKey32, SecretText, SpendFacts, SystemClock, Timestamp,
 };
 pub use keep_vault::{HIDDEN_CAPACITY, IntegrityReport, KdfCost};
 

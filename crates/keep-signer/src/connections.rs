@@ -143,6 +143,28 @@ impl Connections {
         Ok(existed)
     }
 
+    /// Has the clients of an endpoint use these relays from now on. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] without such an endpoint; when the store cannot be written.
+    pub fn move_to(&self, id: EndpointId, relays: Vec<String>) -> Result<Endpoint, VaultError> {
+        let (endpoint, _) = self
+            .vault
+            .submit(move |tx| {
+                let Some(mut endpoint) = tx.get::<Endpoint>(&Endpoint::place(id))? else {
+                    let fault = Fault::new(ErrorCode::NotFound, "this bunker address no longer exists");
+                    return Err(VaultError::Rejected(fault));
+                };
+                endpoint.move_to(relays);
+                tx.put(Endpoint::place(id), &endpoint)?;
+                let entry = Draft::new(Action::EndpointMoved, Outcome::Allowed, &Origin::Cli);
+                tx.audit(entry.key(endpoint.key).reason(format!("relays {}", endpoint.relays.join(" "))));
+                Ok(endpoint)
+            })
+            .wait()?;
+        Ok(endpoint)
+    }
+
     /// Every endpoint.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub struct Endpoint {
     /// The public transport key (32 bytes): the "remote signer" of the URL.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub transport: [u8; 32],
-    /// The relays on which it listens.
+    /// The relays that its clients should use.
     #[n(3)]
     pub relays: Vec<String>,
     /// What a client that connects with the secret may do.
@@ -57,7 +57,16 @@ pub struct Endpoint {
     /// Whether it was made as a token, to be handed out, and not as the address of a running bunker.
     #[cbor(n(15), default)]
     pub is_token: bool,
+    /// The relays that it moved away from: it still listens there, for clients that have not heard of it.
+    #[cbor(n(16), default)]
+    pub left: Vec<String>,
+    /// Whether it has other relays than at first, or had.
+    #[cbor(n(17), default)]
+    moved: bool,
 }
+
+/// How many relays that were moved away from are still listened to.
+const MAX_LEFT: usize = 8;
 
 /// A client's public key (32 bytes).
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -138,12 +147,38 @@ impl Endpoint {
             expires: parts.terms.expires,
             stopped: false,
             is_token: parts.terms.is_token,
+            left: Vec::new(),
+            moved: false,
         }
     }
 
     /// Where it lies.
     pub const fn place(id: EndpointId) -> RecordId {
         RecordId::from_bytes(*id.as_bytes())
+    }
+
+    /// Has its clients use other relays. Those of before are listened to as well.
+    pub(crate) fn move_to(&mut self, relays: Vec<String>) {
+        let before = std::mem::replace(&mut self.relays, relays);
+        self.moved |= before != self.relays;
+        let told: Vec<String> = self.left.drain(..).chain(before).collect();
+        for relay in told {
+            if !self.relays.contains(&relay) && !self.left.contains(&relay) {
+                self.left.push(relay);
+            }
+        }
+        // Of many moves only the latest relays are kept.
+        self.left.drain(..self.left.len().saturating_sub(MAX_LEFT));
+    }
+
+    /// The relays to tell a client that asks for them (`switch_relays`), if they are others than it was told first.
+    pub fn moved(&self) -> Option<&[String]> {
+        self.moved.then_some(self.relays.as_slice())
+    }
+
+    /// Every relay on which it listens.
+    pub fn listens_on(&self) -> impl Iterator<Item = &String> {
+        self.relays.iter().chain(&self.left)
     }
 
     /// Uses the connect secret up, so that nobody new connects with it.

@@ -35,6 +35,8 @@ pub enum Collection {
     Checkpoints = 14,
     /// Named policies, and the persons who may approve.
     Policies = 11,
+    /// Keys that another bunker holds, and how it is reached.
+    RemoteKeys = 16,
 }
 
 impl Collection {
@@ -54,6 +56,7 @@ impl Collection {
         Self::Sessions,
         Self::Items,
         Self::Checkpoints,
+        Self::RemoteKeys,
     ];
 
     /// The number that stands in the store.
@@ -83,6 +86,7 @@ impl Collection {
             Self::Checkpoints => "checkpoints",
             Self::Sessions => "sessions",
             Self::Policies => "policies",
+            Self::RemoteKeys => "remote keys",
         }
     }
 }

@@ -76,6 +76,7 @@ fn is_hot(collection: u8) -> bool {
             | Collection::Requests
             | Collection::Items
             | Collection::Checkpoints
+            | Collection::RemoteKeys
             | Collection::Burns,
         )
         | None => false,

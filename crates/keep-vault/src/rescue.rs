@@ -171,6 +171,7 @@ impl Read {
                 | Collection::Groups
                 | Collection::Burns
                 | Collection::Policies
+                | Collection::RemoteKeys
                 | Collection::Checkpoints,
             )
             | None => {}

@@ -14,7 +14,7 @@ use crate::head::Carried;
 pub(crate) type HmacSha256 = Hmac<Sha256>;
 
 /// How many record keys there are: one for each collection number from 0.
-const COLLECTIONS: usize = 16;
+const COLLECTIONS: usize = 20;
 const HEAD: usize = COLLECTIONS;
 const LEAF: usize = COLLECTIONS + 1;
 const NAME: usize = COLLECTIONS + 2;

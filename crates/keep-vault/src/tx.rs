@@ -210,6 +210,7 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Sessions
         | Collection::Groups
         | Collection::Policies
+        | Collection::RemoteKeys
         | Collection::Burns => Ok(()),
     }
 }
@@ -221,6 +222,7 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Requests
         | Collection::Items
         | Collection::Sessions
+        | Collection::RemoteKeys
         | Collection::Groups => true,
         Collection::Audit
         | Collection::Grants

@@ -23,6 +23,17 @@ pub enum Nip46 {
     /// Addresses to hand out, whose secret carries a policy
     #[command(subcommand)]
     Token(Token),
+    /// Have clients use other relays
+    ///
+    /// They are told when they ask, which most do after connecting and now and then. The bunker goes on listening on the
+    /// relays of before, for clients that do not ask.
+    Relays {
+        /// A client (its name, npub or public key in hex), or a token (its id, name or address)
+        whose: String,
+        /// A relay to use from now on; several may be named
+        #[arg(long, value_name = "URL", required = true)]
+        relay: Vec<String>,
+    },
     /// Answer a client that shows a nostrconnect:// address
     Connect(Connect),
     /// Ask another bunker something, as a client
@@ -144,11 +155,12 @@ pub struct Connect {
 
 #[derive(Debug, Args)]
 pub struct Call {
-    /// The bunker:// address, or - to read it from stdin
+    /// The bunker:// address, or - to read it from stdin; or the name of a key that another bunker holds
     pub uri: String,
     /// The method: ping, get_public_key, sign_event, nip44_encrypt, …
     pub method: String,
-    /// Its parameters: for sign_event the event as JSON, for the others the peer and the text
+    /// Its parameters: for sign_event the event as JSON; for nip44v3_encrypt and nip44v3_decrypt the peer, a kind, a scope and
+    /// base64; for the others the peer and the text
     pub params: Vec<String>,
     /// Keeps the client's key in this file, so that the next call is from the same client
     #[arg(long, value_name = "FILE")]

@@ -38,6 +38,7 @@ impl View for Shown<'_> {
             line("unlock_for", config.unlock_for.value.clone(), config.unlock_for.from),
             line("network", config.network.value.clone(), config.network.from),
             line("confirm", config.confirm.value.to_string(), config.confirm.from),
+            line("auth_url", config.auth_url.value.to_string(), config.auth_url.from),
         ]
         .join("\n")
     }

@@ -1,9 +1,10 @@
 //! `keep import`.
 
-use keep_sdk::{Home, Keep, SecretInput, SecretText};
+use keep_sdk::{BunkerUri, Fault, Home, Keep, SecretInput, SecretText};
 
 use crate::args::Import;
 use crate::commands::generate::path;
+use crate::commands::nip46::address;
 use crate::ending::Ending;
 use crate::key_view::OneKey;
 use crate::secrets::{Source, read_key};
@@ -15,6 +16,13 @@ const MIN_WORDS: usize = 12;
 pub fn run(session: &Session, arguments: &Import) -> Result<(), Ending> {
     let name = name(&arguments.named.name)?;
     Keep::expect_vault(&Home::from_environment()?)?;
+    if let Some(uri) = &arguments.bunker {
+        let uri = address(uri)?;
+        // What is wrong with it is said before the vault is opened.
+        BunkerUri::parse(&uri).map_err(Fault::from)?;
+        let key = session.open()?.remote_keys().add(name, &uri)?;
+        return session.output.show(&OneKey(&key));
+    }
     let text = read_key(&session.output)?;
     let file = arguments.passphrase_file.as_deref();
     let key = if text.expose().split_whitespace().count() >= MIN_WORDS {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use keep_sdk::daemon::{Daemon, DaemonOptions};
-use keep_sdk::{Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, RelayUrl};
+use keep_sdk::{
+    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, KeyView,
+    RelayUrl,
+};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -12,10 +15,12 @@ use crate::args::Serve;
 use crate::ending::Ending;
 use crate::output::{Output, View};
 use crate::qr;
+use crate::screen;
 use crate::session::Session;
 use crate::style::Style;
 use crate::terminal;
 use crate::watch::{Signals, Watch};
+use crate::web::{self, Pages};
 
 /// The width of a terminal that does not tell it.
 const COLUMNS: usize = 80;
@@ -35,14 +40,21 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     let relays = session.relays(&arguments.relay)?;
     let output = &session.output;
     let keep = session.open_here()?;
-    let keys = if arguments.all_keys { keep.keys().list()? } else { vec![session.key(&keep)?] };
+    let keys = if arguments.all_keys { own_keys(&keep)? } else { vec![session.key(&keep)?] };
     let runtime = runtime()?;
     let signals = {
         let _inside = runtime.enter();
         Signals::new()?
     };
-    let Asking { approver, desk, attendance: _attendance } = approver(output, &keep, arguments.headless)?;
+    let screen =
+        (!arguments.headless && !output.is_json() && screen::fits()).then(terminal::Terminal::open).flatten();
+    let Asking { approver, desk, attendance: _attendance } =
+        approver(output, &keep, arguments.headless, screen.is_none())?;
     let daemon = share(&keep, &approver, arguments.confirm || session.config()?.confirm.value, &signals)?;
+    let pages = match wants_page(session, arguments)? {
+        true => Some(Arc::new(Pages::new()?)),
+        false => None,
+    };
     let bunker = keep.bunker(approver);
     let mut views = Vec::new();
     for key in &keys {
@@ -51,19 +63,42 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
         output.talk(&format!("policy {}, relays {}", view.policy, view.relays.join(", ")));
         views.push(view);
     }
+    if screen.is_some() {
+        output.talk("The screen shows what the policy does not cover; Q ends it.");
+    }
     let told = match (desk.is_some(), arguments.headless) {
+        _ if screen.is_some() => "",
         (true, _) => "You are asked about what the policy does not cover: Y approves, N rejects, Q quits.\n",
         (false, false) => "What the policy does not cover waits for `keep approve`; see `keep pending`.\n",
         (false, true) => "What the policy does not cover is refused.\n",
     };
     let outcome = runtime.block_on(async {
         let mut signals = signals;
+        let port = arguments.auth_port.unwrap_or_default();
+        let _page = match &pages {
+            Some(pages) => Some(web::listen(Arc::clone(pages), keep.clone(), keep.approvals()?, port).await?),
+            None => None,
+        };
+        let page = pages.clone().map(|pages| pages as Arc<dyn ApprovalPage>);
+        let options = BunkerOptions { page, ..BunkerOptions::default() };
         let serving = tokio::select! {
-            serving = bunker.serve_all(&keys, BunkerOptions::default()) => serving?,
+            serving = bunker.serve_all(&keys, options) => serving?,
             () = signals.received() => return Ok(()),
         };
+        if let Some(device) = screen {
+            for view in &views {
+                output.show(&Address(view))?;
+            }
+            let page = pages.map(|pages| (pages.base().to_owned(), pages.code()));
+            let parts =
+                screen::Parts { keep: keep.clone(), queue: keep.approvals()?, addresses: views, page };
+            return screen::run(output, parts, serving, signals, device).await;
+        }
         for view in &views {
             show(view, output)?;
+        }
+        if let Some(pages) = &pages {
+            say_page(output, pages)?;
         }
         output.talk("\nPaste the address into an application; its secret works once.");
         output.talk(told);
@@ -73,6 +108,40 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     drop(keep);
     drop(farewell);
     outcome
+}
+
+/// The keys that are in the vault, and not in another bunker.
+fn own_keys(keep: &Keep) -> Result<Vec<KeyView>, Fault> {
+    let mut keys = keep.keys().list()?;
+    keys.retain(|key| key.kind != "remote");
+    Ok(keys)
+}
+
+/// Whether clients are told of a page.
+fn wants_page(session: &Session, arguments: &Serve) -> Result<bool, Fault> {
+    Ok(arguments.auth_url || (!arguments.headless && session.config()?.auth_url.value))
+}
+
+/// The page for approvals, and the code that allows to decide there.
+#[derive(Serialize)]
+struct PageView {
+    approval_page: PageAddress,
+}
+
+#[derive(Serialize)]
+struct PageAddress {
+    url: String,
+    code: String,
+}
+
+fn say_page(output: &Output, pages: &Pages) -> Result<(), Ending> {
+    let (url, code) = (pages.base().to_owned(), pages.code());
+    if output.is_json() {
+        return output.value(&PageView { approval_page: PageAddress { url, code } });
+    }
+    // Whoever asks is told, so that the code must not be missed.
+    output.ask(&format!("\nApplications send their users to {url}; to decide there takes this code: {code}"));
+    Ok(())
 }
 
 /// Lets other `keep` commands use the vault while it is served. Locking it ends the bunker.
@@ -106,12 +175,12 @@ pub struct Asking {
 }
 
 /// Everybody who can decide what waits: the person at the terminal, `keep approve`; or nobody.
-pub fn approver(output: &Output, keep: &Keep, headless: bool) -> Result<Asking, Fault> {
+pub fn approver(output: &Output, keep: &Keep, headless: bool, line_by_line: bool) -> Result<Asking, Fault> {
     if headless {
         return Ok(Asking { approver: Arc::new(Headless), desk: None, attendance: None });
     }
     let queue = keep.approvals()?;
-    let desk = at_terminal(output, &queue);
+    let desk = if line_by_line { at_terminal(output, &queue) } else { None };
     let attendance = Some(queue.attend());
     Ok(Asking { approver: queue, desk, attendance })
 }

@@ -23,6 +23,8 @@ mod housekeeping;
 mod json;
 mod leaks;
 mod managing;
+mod pages;
 mod prompts;
+mod remote_keys;
 mod serving;
 mod world;

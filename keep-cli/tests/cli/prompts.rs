@@ -210,7 +210,7 @@ fn a_person_decides_and_nobody_else_waits() {
     }
     let (world, net) = (World::with_key(), Net::new());
     let mut serve = Dialogue::start(&world, &format!("serve --relay {}", net.url()), |command| {
-        command.env("KEEP_PASSWORD", PASSPHRASE);
+        command.env("KEEP_PASSWORD", PASSPHRASE).env("TERM", "dumb");
     });
     serve.sees("bunker://");
     serve.sees("Y approves, N rejects, Q quits.");
@@ -243,6 +243,67 @@ fn a_person_decides_and_nobody_else_waits() {
     serve.sees("Stopping.");
     serve.ends(0);
 
+    let log = world.done(&["--json", "audit", "list"]).json();
+    let outcomes: Vec<&str> =
+        log["entries"].as_array().unwrap().iter().filter_map(|entry| entry["outcome"].as_str()).collect();
+    assert!(outcomes.contains(&"approved") && outcomes.contains(&"declined"), "{outcomes:?}");
+}
+
+#[test]
+fn a_screen_shows_what_waits_and_takes_decisions() {
+    if !can() {
+        return;
+    }
+    let (world, net) = (World::with_key(), Net::new());
+    let mut serve = Dialogue::start(&world, &format!("serve --auth-url --relay {}", net.url()), |command| {
+        command.env("KEEP_PASSWORD", PASSPHRASE);
+    });
+    serve.sees("bunker://");
+    serve.sees("\x1b[?1049h");
+    serve.sees("Nothing");
+    let screen = serve.screen();
+    let address = screen.split_whitespace().find(|word| word.starts_with("bunker://")).unwrap();
+    let client = net.connect(address).unwrap();
+    let decided = |serve: &mut Dialogue, keys: &[&str]| {
+        net.runtime.block_on(async {
+            let profile = client.sign_event(template(0, "{\"name\":\"zoe\u{202e}\"}"));
+            let person = async {
+                tokio::task::block_in_place(|| {
+                    serve.sees("profile");
+                    // What is drawn is drawn in pieces: once more, and whole.
+                    serve.types("\x0c");
+                    for part in ["sign_event", "application\"", "{\"name\":\"zoe\\u{202e}\"}", "approve"] {
+                        serve.sees(part);
+                    }
+                    std::thread::sleep(Duration::from_millis(400));
+                    keys.iter().for_each(|key| serve.types(key));
+                });
+            };
+            tokio::join!(profile, person).0
+        })
+    };
+    decided(&mut serve, &["y"]).unwrap().verify().unwrap();
+    assert!(decided(&mut serve, &["n"]).is_err());
+    // For five minutes: the next one is not asked about.
+    decided(&mut serve, &["5"]).unwrap().verify().unwrap();
+    net.sign(&client, 0, "{}").unwrap().verify().unwrap();
+    // The kill switch, after a question.
+    serve.types("ky");
+    serve.sees("STOPPED");
+    assert!(net.sign(&client, 1, "x").unwrap_err().message().contains("not_connected"));
+    serve.types("k");
+    std::thread::sleep(Duration::from_millis(500));
+    net.sign(&client, 1, "x").unwrap();
+    // The parts of the screen.
+    for part in ["activity", "clients", "wss", "npub1"] {
+        serve.types("\t\x0c");
+        serve.sees(if part == "wss" { "relays" } else { part });
+    }
+    serve.types("q");
+    serve.sees("\x1b[?1049l");
+    serve.sees("Stopping.");
+    let screen = serve.ends(0);
+    assert!(!screen.contains('\u{202e}'));
     let log = world.done(&["--json", "audit", "list"]).json();
     let outcomes: Vec<&str> =
         log["entries"].as_array().unwrap().iter().filter_map(|entry| entry["outcome"].as_str()).collect();

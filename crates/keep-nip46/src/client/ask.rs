@@ -40,10 +40,42 @@ pub enum Ask {
         /// The encrypted payload.
         ciphertext: String,
     },
+    /// `nip44v3_encrypt`
+    EncryptV3 {
+        /// To whom, and for what.
+        context: V3Context,
+        /// The bytes, in base64.
+        plaintext: SecretText,
+    },
+    /// `nip44v3_decrypt`
+    DecryptV3 {
+        /// From whom, and for what.
+        context: V3Context,
+        /// The encrypted payload.
+        ciphertext: String,
+    },
     /// `switch_relays`: ask it right after connecting.
     SwitchRelays,
     /// `logout`
     Logout,
+}
+
+/// What a message of NIP-44 version 3 is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct V3Context {
+    /// The other side.
+    pub peer: PublicKey,
+    /// The kind that it is for.
+    pub kind: u32,
+    /// What within that kind.
+    pub scope: String,
+}
+
+impl V3Context {
+    fn params(self, last: SecretText) -> Vec<SecretText> {
+        let Self { peer, kind, scope } = self;
+        vec![SecretText::new(peer.to_hex()), SecretText::new(kind.to_string()), SecretText::new(scope), last]
+    }
 }
 
 /// A valid answer.
@@ -59,7 +91,7 @@ pub enum Answered {
     Pong,
     /// To an encryption: the payload.
     Ciphertext(String),
-    /// To a decryption: the text.
+    /// To a decryption: the text; of version 3, the bytes in base64.
     Plaintext(SecretText),
     /// To `switch_relays`: the relays to use from now on, or nothing if they stay.
     Relays(Option<Vec<RelayUrl>>),
@@ -75,6 +107,8 @@ pub(super) enum Expected {
     Pong,
     Ciphertext(Scheme),
     Plaintext(Scheme),
+    CiphertextV3,
+    PlaintextV3,
     Relays,
     Logout,
 }
@@ -112,6 +146,10 @@ impl Ask {
             Self::Decrypt { scheme, peer, ciphertext } => {
                 (vec![text(peer.to_hex()), text(ciphertext)], Expected::Plaintext(scheme))
             }
+            Self::EncryptV3 { context, plaintext } => (context.params(plaintext), Expected::CiphertextV3),
+            Self::DecryptV3 { context, ciphertext } => {
+                (context.params(text(ciphertext)), Expected::PlaintextV3)
+            }
             Self::SwitchRelays => (vec![], Expected::Relays),
             Self::Logout => (vec![], Expected::Logout),
         }
@@ -129,6 +167,8 @@ impl Expected {
             Self::Ciphertext(Scheme::Nip04) => "nip04_encrypt",
             Self::Plaintext(Scheme::Nip44) => "nip44_decrypt",
             Self::Plaintext(Scheme::Nip04) => "nip04_decrypt",
+            Self::CiphertextV3 => "nip44v3_encrypt",
+            Self::PlaintextV3 => "nip44v3_decrypt",
             Self::Relays => "switch_relays",
             Self::Logout => "logout",
         }
@@ -161,8 +201,12 @@ impl Expected {
             }
             Self::Pong if text == "pong" => Ok(Answered::Pong),
             Self::Pong => Err(self.bad("not pong")),
-            Self::Ciphertext(_) => Ok(Answered::Ciphertext(text.to_owned())),
+            Self::Ciphertext(_) | Self::CiphertextV3 => Ok(Answered::Ciphertext(text.to_owned())),
             Self::Plaintext(_) => Ok(Answered::Plaintext(result)),
+            Self::PlaintextV3 => match keep_cipher::nip44v3::from_base64(text) {
+                Ok(_) => Ok(Answered::Plaintext(result)),
+                Err(_) => Err(self.bad("not base64")),
+            },
             Self::Relays => read_relays(text).map(Answered::Relays).ok_or(self.bad("not a list of relays")),
             // Whatever the words: the signer answered, and the session is over for us.
             Self::Logout => Ok(Answered::LoggedOut),

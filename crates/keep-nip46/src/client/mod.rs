@@ -7,7 +7,7 @@
 mod ask;
 mod pairing;
 
-pub use ask::{Answered, Ask};
+pub use ask::{Answered, Ask, V3Context};
 pub use pairing::{Paired, Pairing};
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 use keep_types::{DisplayText, ErrorCode, Event, Fault, PublicKey, Scheme, SecretText, Timestamp};
-use url::Url;
+use url::{Host, Url};
 
 use crate::envelope::{self, Seal};
 use crate::message::{CallId, Outcome, Reply, write_call};
@@ -80,7 +80,7 @@ pub struct Random {
 pub enum ClientEffect {
     /// The call is over.
     Done(CallId, Result<Answered, ClientError>),
-    /// The person has to open this address (https) first; the answer comes later. Told once for each call.
+    /// The person has to open this address (https, or on this machine) first; the answer comes later. Told once for each call.
     OpenAddress(CallId, Url),
 }
 
@@ -191,9 +191,9 @@ impl Client {
                         pending.deadline = now.plus(CHALLENGE_TIMEOUT);
                         Some(ClientEffect::OpenAddress(reply.id, address))
                     }
-                    None => Some(
-                        self.end(reply.id, |expected| Err(expected.bad("the address to open is not https"))),
-                    ),
+                    None => Some(self.end(reply.id, |expected| {
+                        Err(expected.bad("the address to open is neither https nor on this machine"))
+                    })),
                 }
             }
             Outcome::Failure(error) => {
@@ -236,9 +236,15 @@ impl fmt::Debug for Client {
     }
 }
 
-/// An address that a person may be sent to: https, a host, nobody's name or password in it.
+/// An address that a person may be sent to: https, or http on this very machine, where the bunker runs then; a host, nobody's
+/// name or password in it.
 fn safe_address(address: &str) -> Option<Url> {
     let url = Url::parse(address).ok()?;
-    let is_safe = url.scheme() == "https" && url.host().is_some() && url.username().is_empty();
-    (is_safe && url.password().is_none()).then_some(url)
+    let is_here = match url.host()? {
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+        Host::Domain(name) => name == "localhost",
+    };
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
+    (is_safe && url.username().is_empty() && url.password().is_none()).then_some(url)
 }

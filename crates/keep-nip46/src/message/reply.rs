@@ -52,6 +52,11 @@ impl Reply {
         Self { id, outcome: Outcome::Failure(error_text(fault)) }
     }
 
+    /// The person has to open `address` first; the answer comes later under the same id.
+    pub const fn challenge(id: CallId, address: String) -> Self {
+        Self { id, outcome: Outcome::Challenge(address) }
+    }
+
     /// `ack`: for `connect` on a `bunker://` URI (two large clients accept nothing else) and for `logout`.
     pub fn ack(id: CallId) -> Self {
         Self::plain(id, "ack")

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_policy::{Prompt, Remember};
 use keep_signer::{Approver, Decision, Reply, Settled};
-use keep_types::{DisplayText, ErrorCode, Fault, Origin, Timestamp};
+use keep_types::{DisplayText, ErrorCode, Fault, Origin, RequestId, Timestamp};
 use tokio::sync::watch;
 
 use crate::now;
@@ -90,6 +90,13 @@ impl Approvals {
     /// What waits, the oldest first: its id and what a person is shown.
     pub fn prompts(&self) -> Vec<(String, Prompt)> {
         self.each(|one| (one.id.clone(), one.prompt.clone()))
+    }
+
+    /// The id under which this request waits, if it does.
+    pub fn id_of(&self, request: RequestId) -> Option<String> {
+        let mut waiting = self.lock();
+        waiting.retain(|_, one| !one.is_moot());
+        waiting.values().find(|one| one.prompt.request == request).map(|one| one.id.clone())
     }
 
     /// The owner's decision about the request whose id begins with `id`. Says whether it is settled.
@@ -179,9 +186,7 @@ impl Approver for Approvals {
 mod tests {
     use super::*;
     use keep_policy::{Approval, Basis, Grant, Policy, Rule, Standing, Usage, Verdict, judge};
-    use keep_types::{
-        EndpointId, EventTemplate, Intent, JobId, KeyId, Origin, PublicKey, Request, RequestId,
-    };
+    use keep_types::{EndpointId, EventTemplate, Intent, JobId, KeyId, PublicKey, Request};
 
     fn prompt(approval: Approval) -> Prompt {
         let client = PublicKey::from_byte_array([2; 32]);

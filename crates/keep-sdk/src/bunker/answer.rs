@@ -58,7 +58,10 @@ pub async fn answer(
             self::connect(service, connect, &asking).await.map(|()| Reply::ack(id.clone()))
         }
         Method::Ping => known(service, &asking).map(|()| Reply::pong(id.clone())),
-        Method::SwitchRelays => known(service, &asking).map(|()| Reply::relays_unchanged(id.clone())),
+        Method::SwitchRelays => known(service, &asking).map(|()| match served.moved() {
+            Some(relays) => Reply::relays(id.clone(), relays),
+            None => Reply::relays_unchanged(id.clone()),
+        }),
         Method::Logout => logout(service, &asking).await.map(|()| Reply::ack(id.clone())),
         Method::Unknown(unknown) => {
             Err(Fault::new(ErrorCode::UnsupportedMethod, format!("there is no method \"{unknown}\"")))

@@ -12,11 +12,23 @@ use keep_vault::Vault;
 #[derive(Debug)]
 pub struct Served {
     pub record: Endpoint,
-    pub transport: TransportKey,
+    pub transport: Arc<TransportKey>,
     /// The public key in whose name it signs.
     pub author: PublicKey,
-    /// The relays in the form that transports take.
+    /// Every relay on which it listens, in the form that transports take.
     pub relays: Vec<RelayUrl>,
+}
+
+impl Served {
+    /// Whether `record` is of the same endpoint on the same relays.
+    fn listens_as(&self, record: &Endpoint) -> bool {
+        self.record.id == record.id && self.record.relays == record.relays && self.record.left == record.left
+    }
+
+    /// The relays that a client should use from now on, if they are others than it was told when it connected.
+    pub fn moved(&self) -> Option<&[RelayUrl]> {
+        self.record.moved().map(|relays| &self.relays[..relays.len()])
+    }
 }
 
 /// The endpoints as they are now.
@@ -55,14 +67,19 @@ impl Endpoints {
         let mut endpoints = Self::default();
         for record in records {
             let Some(author) = identities.get(&record.key).copied() else { continue };
-            if let Some(known) = before.by_id.get(&record.id) {
+            let known = before.by_id.get(&record.id);
+            if let Some(known) = known.filter(|known| known.listens_as(&record)) {
                 endpoints.by_key.insert(*known.transport.public_key(), Arc::clone(known));
                 endpoints.by_id.insert(record.id, Arc::clone(known));
                 continue;
             }
-            let transport = TransportKey::new(&vault.transport_key(record.id)?)?;
+            // One that only moved keeps its key, with the conversations that it knows.
+            let transport = match known {
+                Some(known) => Arc::clone(&known.transport),
+                None => Arc::new(TransportKey::new(&vault.transport_key(record.id)?)?),
+            };
             let relays =
-                record.relays.iter().map(|relay| RelayUrl::parse(relay)).collect::<Result<Vec<_>, _>>()?;
+                record.listens_on().map(|relay| RelayUrl::parse(relay)).collect::<Result<Vec<_>, _>>()?;
             let id = record.id;
             let served = Arc::new(Served { record, transport, author, relays });
             endpoints.by_key.insert(*served.transport.public_key(), Arc::clone(&served));
@@ -86,7 +103,10 @@ impl Endpoints {
 
     /// Whether they are the same endpoints.
     pub fn are(&self, others: &Self) -> bool {
-        self.by_id.len() == others.by_id.len() && self.by_id.keys().all(|id| others.by_id.contains_key(id))
+        let is_there = |served: &Arc<Served>| {
+            others.by_id.get(&served.record.id).is_some_and(|other| other.listens_as(&served.record))
+        };
+        self.by_id.len() == others.by_id.len() && self.by_id.values().all(is_there)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Served>> {

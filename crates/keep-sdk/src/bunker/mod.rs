@@ -17,7 +17,7 @@ use std::sync::Arc;
 use keep_net::{InboxLimits, PoolOptions, RelayPolicy, RelayPool, RelayUrl, Transport};
 use keep_policy::{Limits, Policy};
 use keep_signer::{Approver, Connections, Signer};
-use keep_types::{Fault, KeyId, PublicKey};
+use keep_types::{Fault, KeyId, PublicKey, RequestId};
 
 pub use activity::Activity;
 pub use service::Serving;
@@ -52,9 +52,18 @@ pub struct Offer {
     pub limits: Limits,
 }
 
+/// A page on which a person can decide about a request that waits. Clients are told of it (`auth_url`).
+pub trait ApprovalPage: std::fmt::Debug + Send + Sync {
+    /// The address for this request; `None` if it has none. Whoever has the address is not yet allowed to decide: the client
+    /// gets it.
+    fn address(&self, request: RequestId) -> Option<String>;
+}
+
 /// How the service behaves.
 #[derive(Debug, Clone, Default)]
 pub struct BunkerOptions {
+    /// Where a person can decide; clients whose requests wait are told.
+    pub page: Option<Arc<dyn ApprovalPage>>,
     /// Time limits and bounds of the connections to relays. Authentication (NIP-42) is set by the bunker itself.
     pub pool: PoolOptions,
     /// Bounds on requests. The default suits a personal bunker.
@@ -124,7 +133,7 @@ impl Bunker {
             // The owner named these relays; a bunker on the owner's own network is usual.
             pool.add(relay, RelayPolicy { allow_private: true });
         }
-        ready.start(Arc::clone(&pool) as _, Some(pool), options.limits).await
+        ready.start(Arc::clone(&pool) as _, Some(pool), options.limits, options.page).await
     }
 
     /// As [`serve`](Self::serve), over a transport that is there already: an embedded relay, or one of a test.
@@ -137,7 +146,7 @@ impl Bunker {
         transport: Arc<dyn Transport>,
         options: BunkerOptions,
     ) -> Result<Serving, Fault> {
-        self.ready(std::slice::from_ref(key))?.start(transport, None, options.limits).await
+        self.ready(std::slice::from_ref(key))?.start(transport, None, options.limits, options.page).await
     }
 
     /// What is served, once the vault is known to be in this process.
@@ -177,6 +186,7 @@ impl Ready {
         transport: Arc<dyn Transport>,
         pool: Option<Arc<RelayPool>>,
         limits: keep_nip46::server::Limits,
+        page: Option<Arc<dyn ApprovalPage>>,
     ) -> Result<Serving, Fault> {
         let parts = service::Parts {
             signer: self.signer,
@@ -185,6 +195,7 @@ impl Ready {
             directory: self.directory,
             transport,
             pool,
+            page,
         };
         let serving = service::start(parts, limits).await?;
         self.running.add(serving.service());

@@ -17,6 +17,7 @@ use keep_types::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::ApprovalPage;
 use super::acks::{self, Sent};
 use super::activity::Activity;
 use super::answer::answer;
@@ -44,6 +45,7 @@ pub struct Service {
     directory: Arc<Directory>,
     transport: Arc<dyn Transport>,
     pool: Option<Arc<RelayPool>>,
+    page: Option<Arc<dyn ApprovalPage>>,
     subscription: Subscription,
     window: Duration,
     looks: mpsc::UnboundedSender<Option<SyncSender<()>>>,
@@ -113,6 +115,8 @@ pub struct Parts {
     pub transport: Arc<dyn Transport>,
     /// Where relays of later endpoints are added.
     pub pool: Option<Arc<RelayPool>>,
+    /// Where a person can decide.
+    pub page: Option<Arc<dyn ApprovalPage>>,
 }
 
 /// Subscribes, takes up what an earlier process left, and starts the tasks.
@@ -130,6 +134,7 @@ pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
         directory: parts.directory,
         transport: parts.transport,
         pool: parts.pool,
+        page: parts.page,
         window: limits.window,
         machine: Mutex::new(Server::new(limits)),
         known: Mutex::default(),
@@ -351,7 +356,9 @@ impl Service {
         let before_asking = || {
             // A person takes long; others must not wait for the place meanwhile.
             drop(place);
-            self.machine().wait_for_person(&ticket)
+            self.machine().wait_for_person(&ticket)?;
+            self.challenge(&ticket, served);
+            Ok(())
         };
         let reply = answer(self, served, method, asking, before_asking).await?;
         Some((ticket, reply))
@@ -359,25 +366,38 @@ impl Service {
 
     fn send(self: &Arc<Self>, ticket: Ticket, reply: &Reply, served: &Served) {
         let now = self.signer.vault().now();
+        let Some(event) = self.seal(&ticket, reply, served, now) else { return };
+        let effects = self.machine().answer(ticket, event, now);
+        self.carry_out(effects);
+    }
+
+    /// Tells the client where its user can decide, if there is such a place. The answer itself comes later.
+    fn challenge(self: &Arc<Self>, ticket: &Ticket, served: &Served) {
+        let request = RequestId::from_bytes(ticket.event_id.to_bytes());
+        let Some(address) = self.page.as_ref().and_then(|page| page.address(request)) else { return };
+        let now = self.signer.vault().now();
+        let reply = Reply::challenge(ticket.call_id.clone(), address);
+        let Some(event) = self.seal(ticket, &reply, served, now) else { return };
+        let effects = self.machine().announce(ticket.endpoint, event, now);
+        self.carry_out(effects);
+    }
+
+    fn seal(&self, ticket: &Ticket, reply: &Reply, served: &Served, now: Timestamp) -> Option<Event> {
         let mut random = [0; 64];
         if let Err(error) = getrandom::getrandom(&mut random) {
             self.tell(Activity::Trouble { what: error.to_string().as_str().into() });
-            return;
+            return None;
         }
         let (mut nonce, mut aux_rand) = ([0; 32], [0; 32]);
         nonce.copy_from_slice(&random[..32]);
         aux_rand.copy_from_slice(&random[32..]);
         let seal = Seal { to: ticket.client, scheme: ticket.scheme, created_at: now, nonce, aux_rand };
-        match envelope::seal(&served.transport, reply.to_json().expose(), &seal) {
-            Ok(event) => {
-                let effects = self.machine().answer(ticket, event, now);
-                self.carry_out(effects);
-            }
-            Err(error) => {
+        envelope::seal(&served.transport, reply.to_json().expose(), &seal)
+            .inspect_err(|error| {
                 let what = DisplayText::new(&format!("an answer could not be sealed: {error}"));
                 self.tell(Activity::Trouble { what });
-            }
-        }
+            })
+            .ok()
     }
 
     fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {

@@ -269,6 +269,38 @@ impl Host {
         }
     }
 
+    /// Has a person agree to a use of a key that is not in this vault, where each use is confirmed.
+    ///
+    /// # Errors
+    /// When nobody can be asked, or the person does not agree; for sessions always.
+    pub(crate) fn confirm(&self, key: KeyId, intent: Intent) -> Result<(), Fault> {
+        let approver = match &self.caller {
+            Caller::Owner => return Ok(()),
+            Caller::Confirmed(approver) => approver,
+            Caller::Session(_) => {
+                let message = "a session cannot use a key that another bunker holds";
+                return Err(Fault::new(ErrorCode::RefusedByPolicy, message));
+            }
+        };
+        let request = self.request(Origin::Cli, key, intent)?;
+        if !approver.available() {
+            let message = "this use is to be confirmed, and nobody can be asked";
+            return Err(Fault::new(ErrorCode::ApprovalUnavailable, message));
+        }
+        let (reply, decision) = Reply::pair();
+        approver.ask(Prompt::of_owner(&request), reply);
+        match self.runtime()?.block_on(decision) {
+            Ok(Decision::Approve) => Ok(()),
+            Ok(Decision::Settled(settled)) if settled.approved => Ok(()),
+            Ok(Decision::Decline | Decision::Settled(_)) => {
+                Err(Fault::new(ErrorCode::RefusedByPerson, "the use was not approved"))
+            }
+            Ok(Decision::Unavailable) | Err(_) => {
+                Err(Fault::new(ErrorCode::ApprovalUnavailable, "nobody could be asked"))
+            }
+        }
+    }
+
     /// The decision about what policy asks, in a session's name.
     fn decide(&self, asks: Asks, asking: &Asking, prompt: &Prompt) -> Option<Decision> {
         match (asks, asking.approved) {

@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::wire::{Wiped, to_wiped_json};
 use super::{Call, Class, Host};
 use crate::{
-    agent, approvals, audit, backup, bitcoin, bunker, frost, info, keys, policies, reserve, secrets, sign,
-    unlocking,
+    agent, approvals, audit, backup, bitcoin, bunker, frost, info, keys, policies, remote, reserve, secrets,
+    sign, unlocking,
 };
 
 /// A call by its name.
@@ -177,7 +177,11 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<bunker::manage::ListTokens>(),
             CallEntry::of::<bunker::manage::RevokeToken>(),
             CallEntry::of::<bunker::manage::Stop>(),
+            CallEntry::of::<bunker::manage::IsStopped>(),
+            CallEntry::of::<bunker::manage::MoveRelays>(),
             CallEntry::of::<bunker::pairing::PairWith>(),
+            CallEntry::of::<remote::AddRemote>(),
+            CallEntry::of::<remote::AskRemote>(),
             CallEntry::of::<approvals::Pending>(),
             CallEntry::of::<approvals::Decide>(),
             CallEntry::of::<approvals::Vote>(),

@@ -60,7 +60,9 @@ impl Call for List {
             last_used: used.map(|time| time.to_string()),
             ..KeyView::from(key)
         });
-        Ok(views.collect())
+        let mut views: Vec<KeyView> = views.collect();
+        views.extend(crate::remote::views(host)?);
+        Ok(views)
     }
 }
 
@@ -76,7 +78,14 @@ impl Call for Find {
     type Reply = KeyView;
 
     fn run(self, host: &Host) -> Result<KeyView, Fault> {
-        Ok(KeyView::from(&record(host, self.selector.as_deref())?))
+        let found = record(host, self.selector.as_deref());
+        match (&found, self.selector.as_deref()) {
+            (Err(fault), Some(selector)) if fault.code() == keep_types::ErrorCode::NotFound => {
+                let remote = crate::remote::find(host, selector)?;
+                remote.map_or_else(|| Ok(KeyView::from(&found?)), |remote| Ok(remote.view()))
+            }
+            _ => Ok(KeyView::from(&found?)),
+        }
     }
 }
 
@@ -93,7 +102,14 @@ impl Call for Delete {
 
     fn run(self, host: &Host) -> Result<Done, Fault> {
         host.check_intact()?;
-        host.vault().delete_key(record(host, Some(&self.pubkey))?.id)?;
+        match record(host, Some(&self.pubkey)) {
+            Ok(key) => host.vault().delete_key(key.id)?,
+            Err(fault) => {
+                if !crate::remote::remove(host, &self.pubkey)? {
+                    return Err(fault);
+                }
+            }
+        }
         Ok(Done {})
     }
 }

@@ -23,6 +23,12 @@ pub(crate) fn record(host: &Host, selector: Option<&str>) -> Result<KeyRecord, F
     };
     found.ok_or_else(|| {
         let shown = keep_types::DisplayText::truncated(selector, 80);
+        if let Ok(Some(_)) = crate::remote::find(host, selector) {
+            let message =
+                format!("another bunker holds the key \"{shown}\", so this cannot be done with it here");
+            return Fault::new(ErrorCode::NotFound, message)
+                .with_hint("sign with `keep sign-event --key`, and encrypt with `keep nip46 call`");
+        }
         Fault::new(ErrorCode::NotFound, format!("there is no key \"{shown}\" in the vault"))
     })
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keep_sdk::{
-    BunkerUri, ErrorCode, EventTemplate, Fault, PoolOptions, PublicKey, RelayPolicy, RelayPool, RemoteSigner,
-    Scheme, SecretKey32, SecretText, parse_duration,
+    BunkerUri, ErrorCode, Fault, PoolOptions, RelayPolicy, RelayPool, RemoteSigner, SecretKey32,
+    parse_duration,
 };
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -34,6 +34,11 @@ impl View for Answer {
 }
 
 pub fn run(session: &Session, arguments: &Call) -> Result<(), Ending> {
+    if arguments.uri != "-" && !arguments.uri.contains("://") {
+        let remote = session.open()?.remote_keys();
+        let result = remote.ask(&arguments.uri, &arguments.method, &arguments.params)?;
+        return session.output.show(&Answer { method: arguments.method.clone(), result });
+    }
     let uri = BunkerUri::parse(&address(&arguments.uri)?).map_err(Fault::from)?;
     let wait = parse_duration(&arguments.timeout).map_err(|e| Fault::new(ErrorCode::Usage, e.to_string()))?;
     let key = arguments.client_key_file.as_deref().map(client_key).transpose()?;
@@ -58,65 +63,10 @@ async fn ask(
         pool.add(relay.clone(), RelayPolicy { allow_private: true });
     }
     let signer = RemoteSigner::connect_as(uri, Arc::clone(&pool) as _, "keep", key).await?;
-    let asked = answer(&signer, method, params).await;
+    let asked = signer.call(method, params).await;
     drop(signer);
     pool.shutdown().await;
     asked
-}
-
-async fn answer(signer: &RemoteSigner, method: &str, params: &[String]) -> Result<serde_json::Value, Fault> {
-    let text = |text: &str| serde_json::Value::from(text);
-    let param = |at: usize, what: &str| {
-        params.get(at).cloned().ok_or_else(|| {
-            Fault::new(ErrorCode::Usage, format!("{method} needs {what}"))
-                .with_hint("see `keep nip46 call --help`")
-        })
-    };
-    let peer = || match param(0, "the other side's public key")?.as_str() {
-        "self" => Ok(*signer.public_key()),
-        given => PublicKey::parse(given)
-            .map_err(|_| Fault::new(ErrorCode::InvalidInput, "the other side is no public key")),
-    };
-    Ok(match method {
-        "connect" => text("ack"),
-        "ping" => {
-            signer.ping().await?;
-            text("pong")
-        }
-        "get_public_key" => text(&signer.public_key().to_hex()),
-        "sign_event" => {
-            let template = EventTemplate::from_json(&param(0, "the event as JSON")?)?;
-            let event = signer.sign_event(template).await?;
-            serde_json::to_value(event)
-                .map_err(|_| Fault::new(ErrorCode::Bug, "an event has no JSON form"))?
-        }
-        "nip44_encrypt" | "nip04_encrypt" => {
-            let message = SecretText::new(param(1, "the text")?);
-            text(&signer.encrypt(scheme(method), peer()?, message).await?)
-        }
-        "nip44_decrypt" | "nip04_decrypt" => {
-            let plain = signer.decrypt(scheme(method), peer()?, param(1, "the encrypted text")?).await?;
-            text(plain.expose())
-        }
-        "switch_relays" => match signer.switch_relays().await? {
-            Some(relays) => relays.iter().map(ToString::to_string).collect::<Vec<_>>().into(),
-            None => serde_json::Value::Null,
-        },
-        "logout" => {
-            signer.log_out().await?;
-            text("ack")
-        }
-        _ => {
-            let methods = "connect, ping, get_public_key, sign_event, nip44_encrypt, nip44_decrypt, nip04_encrypt, \
-                           nip04_decrypt, switch_relays, logout";
-            return Err(Fault::new(ErrorCode::Usage, "there is no such method")
-                .with_hint(format!("there are {methods}")));
-        }
-    })
-}
-
-fn scheme(method: &str) -> Scheme {
-    if method.starts_with("nip04") { Scheme::Nip04 } else { Scheme::Nip44 }
 }
 
 /// The client's key in a file that only its owner can read; made when there is none.

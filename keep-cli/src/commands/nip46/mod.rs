@@ -5,11 +5,13 @@ mod call;
 mod connect;
 mod decide;
 mod grant;
+mod relays;
 mod token;
 
 use keep_sdk::{ErrorCode, Fault, Limits, StoppedView, parse_duration};
 use serde::Serialize;
 
+pub use connect::address;
 pub use decide::{approve, deny, pending};
 
 use crate::args::nip46::{Bounds, Nip46};
@@ -25,6 +27,7 @@ pub fn run(session: &Session, command: Nip46) -> Result<(), Ending> {
         Nip46::Revoke { client } => apps::revoke(session, &client),
         Nip46::AutoApprove(arguments) => apps::auto_approve(session, &arguments),
         Nip46::Token(command) => token::run(session, command),
+        Nip46::Relays { whose, relay } => relays::run(session, &whose, &relay),
         Nip46::Connect(arguments) => connect::run(session, &arguments),
         Nip46::Call(arguments) => call::run(session, &arguments),
         Nip46::Stop => stop(session, true),

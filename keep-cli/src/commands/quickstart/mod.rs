@@ -81,7 +81,7 @@ impl Tour<'_> {
 
         let clock = self.steps.clock();
         let serve::Asking { approver, desk, attendance: _attendance } =
-            serve::approver(output, self.keep, check)?;
+            serve::approver(output, self.keep, check, true)?;
         let bunker = self.keep.bunker(approver);
         let until = SystemClock.now().plus(PROBE.0);
         let probe = Limits { expires: Some(until), uses: Some(PROBE.1), ..Limits::default() };

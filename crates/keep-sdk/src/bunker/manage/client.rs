@@ -1,10 +1,11 @@
 //! The owner's handle.
 
+use keep_net::RelayUrl;
 use keep_types::Fault;
 
 use super::{
-    AppView, Apps, AutoApprove, CreateToken, GrantTerms, ListTokens, Revoke, RevokeToken, RevokedView,
-    SetGrant, Stop, StoppedView, TokenTerms, TokenView,
+    AppView, Apps, AutoApprove, CreateToken, GrantTerms, IsStopped, ListTokens, MoveRelays, MovedView,
+    Revoke, RevokeToken, RevokedView, SetGrant, Stop, StoppedView, TokenTerms, TokenView,
 };
 use crate::Keep;
 use crate::bunker::pairing::{ConnectTerms, ConnectedView, PairWith};
@@ -82,6 +83,23 @@ impl Nip46 {
     /// When the vault cannot be written.
     pub fn stop(&self, stopped: bool) -> Result<StoppedView, Fault> {
         self.keep.call(Stop { stopped })
+    }
+
+    /// Whether the kill switch is thrown: every address is stopped.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn is_stopped(&self) -> Result<StoppedView, Fault> {
+        self.keep.call(IsStopped {})
+    }
+
+    /// Has the clients of a client's or token's addresses use other relays: they are told when they ask (`switch_relays`),
+    /// and those that do not ask find the bunker where it was.
+    ///
+    /// # Errors
+    /// [`NotFound`](keep_types::ErrorCode::NotFound) without such a client or token; when the vault cannot be written.
+    pub fn move_relays(&self, whose: &str, relays: &[RelayUrl]) -> Result<Vec<MovedView>, Fault> {
+        self.keep.call(MoveRelays { whose: whose.to_owned(), relays: relays.to_vec() })
     }
 
     /// Connects to a client that asks for a signer with a `nostrconnect://` address.

@@ -26,6 +26,22 @@ impl Call for Stop {
     }
 }
 
+/// Whether the kill switch is thrown.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct IsStopped {}
+
+impl Call for IsStopped {
+    const NAME: &'static str = "nip46.is_stopped";
+    const CLASS: Class = Class::Use;
+    type Reply = StoppedView;
+
+    fn run(self, host: &Host) -> Result<StoppedView, Fault> {
+        let endpoints = Connections::new(host.vault().clone()).endpoints()?;
+        let stopped = !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.stopped);
+        Ok(StoppedView { stopped, addresses: endpoints.len() })
+    }
+}
+
 pub(crate) fn stop_all(connections: &Connections, stopped: bool) -> Result<StoppedView, Fault> {
     let endpoints = connections.endpoints()?;
     for endpoint in &endpoints {

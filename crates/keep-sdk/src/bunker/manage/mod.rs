@@ -5,6 +5,7 @@ mod client;
 mod clients;
 mod grant;
 mod kill;
+mod relays;
 mod tokens;
 mod views;
 
@@ -12,12 +13,14 @@ use keep_types::Fault;
 
 pub use client::Nip46;
 pub use grant::{GrantTerms, Permitted};
+pub use relays::MovedView;
 pub use tokens::TokenTerms;
 pub use views::{AppView, RevokedView, StoppedView, TokenView};
 
 pub(crate) use clients::{Apps, AutoApprove, Revoke, client_grants};
 pub(crate) use grant::SetGrant;
-pub(crate) use kill::Stop;
+pub(crate) use kill::{IsStopped, Stop};
+pub(crate) use relays::MoveRelays;
 pub(crate) use tokens::{CreateToken, ListTokens, RevokeToken};
 
 use keep_policy::{Builtin, Policy};

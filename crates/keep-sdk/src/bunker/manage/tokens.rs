@@ -115,7 +115,7 @@ impl Call for RevokeToken {
 }
 
 /// The token that is meant by its id or the beginning of it, its name, or its address.
-fn find(endpoints: &[Endpoint], text: &str) -> Result<EndpointId, Fault> {
+pub(super) fn find(endpoints: &[Endpoint], text: &str) -> Result<EndpointId, Fault> {
     let address = BunkerUri::parse(text).ok();
     let mut meant = endpoints.iter().filter(|endpoint| {
         endpoint.is_token

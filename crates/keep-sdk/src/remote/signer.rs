@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keep_net::{Filter, RelayUrl, Relays, Subscription, Transport};
-use keep_nip46::client::{Answered, Ask, Client, ClientEffect, ClientError, Random};
+use keep_nip46::client::{Answered, Ask, Client, ClientEffect, ClientError, Random, V3Context};
 use keep_nip46::{BunkerUri, ClientMetadata, Permissions, TransportKey};
 use keep_types::{ErrorCode, Event, EventTemplate, Fault, Kind, PublicKey, Scheme, SecretKey32, SecretText};
 use tokio::sync::oneshot;
@@ -26,6 +26,8 @@ struct Shared {
     client: Mutex<Client>,
     waiting: Mutex<Waiting>,
     transport: Arc<dyn Transport>,
+    /// Where the bunker wants its user to go first.
+    address: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for RemoteSigner {
@@ -54,15 +56,7 @@ impl RemoteSigner {
         key: Option<&SecretKey32>,
     ) -> Result<Self, Fault> {
         let key = key.map_or_else(fresh_transport_key, |key| Ok(TransportKey::new(key)?))?;
-        let client = Client::new(uri, key);
-        let filter =
-            Filter::new().kinds([Kind::NostrConnect]).authors([*client.remote()]).to([*client.public_key()]);
-        let subscription =
-            transport.subscribe(vec![filter.since(now().minus(Duration::from_secs(10)))], &Relays::All);
-        subscription.subscribed().await?;
-        let shared = Arc::new(Shared { client: Mutex::new(client), waiting: Mutex::default(), transport });
-        let task = tokio::spawn(listen(Arc::clone(&shared), subscription));
-        let mut signer = Self { shared, public_key: *uri.remote(), task };
+        let mut signer = Self::start(Client::new(uri, key), *uri.remote(), transport).await?;
         let metadata = ClientMetadata::new(Some(name), None, None);
         signer.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await?;
         signer.public_key = match signer.ask(Ask::GetPublicKey).await? {
@@ -70,6 +64,39 @@ impl RemoteSigner {
             _ => return Err(unexpected()),
         };
         Ok(signer)
+    }
+
+    /// Goes on as a client that has connected before: nothing is asked at first.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RelayUnreachable`]; when the key is not valid.
+    pub async fn resume(
+        remote: PublicKey,
+        public_key: PublicKey,
+        transport: Arc<dyn Transport>,
+        key: &SecretKey32,
+    ) -> Result<Self, Fault> {
+        Self::start(Client::resume(remote, TransportKey::new(key)?), public_key, transport).await
+    }
+
+    async fn start(
+        client: Client,
+        public_key: PublicKey,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, Fault> {
+        let filter =
+            Filter::new().kinds([Kind::NostrConnect]).authors([*client.remote()]).to([*client.public_key()]);
+        let subscription =
+            transport.subscribe(vec![filter.since(now().minus(Duration::from_secs(10)))], &Relays::All);
+        subscription.subscribed().await?;
+        let shared = Arc::new(Shared {
+            client: Mutex::new(client),
+            waiting: Mutex::default(),
+            transport,
+            address: Mutex::default(),
+        });
+        let task = tokio::spawn(listen(Arc::clone(&shared), subscription));
+        Ok(Self { shared, public_key, task })
     }
 
     /// A new secret key for a client.
@@ -127,6 +154,28 @@ impl RemoteSigner {
         }
     }
 
+    /// Encrypts bytes, given in base64, with NIP-44 version 3.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub async fn encrypt_v3(&self, context: V3Context, base64: SecretText) -> Result<String, Fault> {
+        match self.ask(Ask::EncryptV3 { context, plaintext: base64 }).await? {
+            Answered::Ciphertext(text) => Ok(text),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Decrypts what was encrypted with NIP-44 version 3; the bytes in base64.
+    ///
+    /// # Errors
+    /// As [`sign_event`](Self::sign_event).
+    pub async fn decrypt_v3(&self, context: V3Context, ciphertext: String) -> Result<SecretText, Fault> {
+        match self.ask(Ask::DecryptV3 { context, ciphertext }).await? {
+            Answered::Plaintext(text) => Ok(text),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// The relays to use from now on, if the bunker names others than now.
     ///
     /// # Errors
@@ -154,6 +203,25 @@ impl RemoteSigner {
         self.ask(Ask::Ping).await.map(|_| ())
     }
 
+    /// Where the bunker last asked its user to go, to decide about a call that has no answer yet.
+    pub fn challenge(&self) -> Option<String> {
+        self.shared.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why there was no answer, as far as it can be told.
+    fn late(&self) -> Fault {
+        let fault = Fault::from(ClientError::TimedOut);
+        let address = self.shared.address.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match address {
+            Some(address) => {
+                fault.with_hint(format!("it wants its owner to decide at {address}; then try again"))
+            }
+            None => fault.with_hint(
+                "is it running, and on the same relays? It may also wait for its owner; try again",
+            ),
+        }
+    }
+
     async fn ask(&self, ask: Ask) -> Result<Answered, Fault> {
         let random = fresh_random()?;
         let (answer, waiting) = oneshot::channel();
@@ -165,7 +233,9 @@ impl RemoteSigner {
         // The relay may forward the request and never say so; the answer is what counts.
         let _sent = self.shared.transport.publish(&event, &Relays::All);
         match waiting.await {
-            Ok(outcome) => Ok(outcome?),
+            Ok(Ok(answered)) => Ok(answered),
+            Ok(Err(ClientError::TimedOut)) => Err(self.late()),
+            Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Fault::new(ErrorCode::TimedOut, "the connection to the relay has ended")),
         }
     }
@@ -195,7 +265,8 @@ impl Shared {
                 }
             }
             ClientEffect::OpenAddress(_, address) => {
-                tracing::info!(%address, "the bunker asks for an approval in the browser");
+                tracing::warn!(%address, "the bunker asks for an approval in the browser");
+                *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address.to_string());
             }
         }
     }

@@ -1,0 +1,325 @@
+//! What the screen shows, and what keys do to it. Nothing here draws or decides by itself.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use keep_sdk::{AppView, Breadth, BunkerView, Lasting, PendingView};
+
+use super::key::Key;
+
+/// Lines of the log that are kept.
+const MAX_LOG: usize = 500;
+/// A request that just came under the person's eyes is not decided by a key that was pressed before it was read, in
+/// milliseconds.
+const GUARD_MS: u64 = 300;
+/// Lines that a page scrolls.
+const PAGE: u16 = 8;
+
+const MINUTES_5: u64 = 300;
+const HOUR: u64 = 3_600;
+const DAY: u64 = 86_400;
+
+/// The parts of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    Requests,
+    Activity,
+    Clients,
+    Relays,
+    Address,
+}
+
+impl Tab {
+    pub const ALL: [Self; 5] = [Self::Requests, Self::Activity, Self::Clients, Self::Relays, Self::Address];
+
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Requests => "Requests",
+            Self::Activity => "Activity",
+            Self::Clients => "Clients",
+            Self::Relays => "Relays",
+            Self::Address => "Address",
+        }
+    }
+
+    fn beside(self, step: usize) -> Self {
+        let at = Self::ALL.iter().position(|tab| *tab == self).unwrap_or_default();
+        Self::ALL[(at + step) % Self::ALL.len()]
+    }
+}
+
+/// How a line of the log is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    Good,
+    Bad,
+    News,
+    Warning,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub time: String,
+    pub mark: Mark,
+    pub text: String,
+}
+
+/// A relay and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayLine {
+    pub relay: String,
+    pub connected: bool,
+    pub state: String,
+}
+
+/// What the person wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    Decide {
+        id: String,
+        approve: bool,
+        lasting: Option<Lasting>,
+    },
+    /// The kill switch.
+    Stop(bool),
+    Revoke {
+        client: String,
+        shown: String,
+    },
+    Redraw,
+    Quit,
+}
+
+/// A question before something that is hard to take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirm {
+    pub question: String,
+    pub act: Act,
+}
+
+/// Everything that is on the screen.
+#[derive(Debug)]
+pub struct State {
+    pub tab: Tab,
+    pub pending: Vec<PendingView>,
+    /// The request that is shown whole.
+    pub shown: Option<String>,
+    /// Since when, in milliseconds.
+    shown_since: u64,
+    /// Lines that are scrolled away above.
+    pub scroll: u16,
+    /// How many can be; known once it is drawn.
+    pub deepest: Cell<u16>,
+    /// For what else a lasting decision holds.
+    pub breadth: Breadth,
+    pub log: VecDeque<Entry>,
+    pub apps: Vec<AppView>,
+    pub app: usize,
+    pub relays: Vec<RelayLine>,
+    pub addresses: Vec<BunkerView>,
+    pub address: usize,
+    /// The page for approvals, and its code.
+    pub page: Option<(String, String)>,
+    /// Whether the kill switch is thrown.
+    pub stopped: bool,
+    pub confirm: Option<Confirm>,
+    pub notice: Option<String>,
+    pub colour: bool,
+}
+
+impl State {
+    pub const fn new(addresses: Vec<BunkerView>, colour: bool) -> Self {
+        Self {
+            tab: Tab::Requests,
+            pending: Vec::new(),
+            shown: None,
+            shown_since: 0,
+            scroll: 0,
+            deepest: Cell::new(u16::MAX),
+            breadth: Breadth::Kind,
+            log: VecDeque::new(),
+            apps: Vec::new(),
+            app: 0,
+            relays: Vec::new(),
+            addresses,
+            address: 0,
+            page: None,
+            stopped: false,
+            confirm: None,
+            notice: None,
+            colour,
+        }
+    }
+
+    /// What waits now. What the person is reading stays where it is.
+    pub fn take_pending(&mut self, pending: Vec<PendingView>, now_ms: u64) {
+        let at = self.at().unwrap_or_default();
+        self.pending = pending;
+        if self.at().is_none() {
+            let next = self.pending.get(at).or_else(|| self.pending.last()).map(|one| one.id.clone());
+            if self.shown.is_some() && next.as_ref() != self.shown.as_ref() {
+                // A question about one that is gone is no question about the next.
+                self.confirm =
+                    self.confirm.take().filter(|confirm| !matches!(confirm.act, Act::Decide { .. }));
+            }
+            self.show(next, now_ms);
+        }
+    }
+
+    pub fn tell(&mut self, entry: Entry) {
+        self.log.push_back(entry);
+        if self.log.len() > MAX_LOG {
+            self.log.pop_front();
+        }
+    }
+
+    /// Where the request is that is shown.
+    pub fn at(&self) -> Option<usize> {
+        let shown = self.shown.as_ref()?;
+        self.pending.iter().position(|one| one.id == *shown)
+    }
+
+    fn show(&mut self, id: Option<String>, now_ms: u64) {
+        self.shown = id;
+        self.shown_since = now_ms;
+        self.scroll = 0;
+    }
+
+    /// What a key does.
+    pub fn press(&mut self, key: Key, now_ms: u64) -> Option<Act> {
+        self.notice = None;
+        if let Some(confirm) = self.confirm.take() {
+            return match key {
+                Key::Char('y') => Some(confirm.act),
+                Key::Interrupt => Some(Act::Quit),
+                _ => {
+                    self.notice = Some("nothing was done".to_owned());
+                    None
+                }
+            };
+        }
+        match key {
+            Key::Interrupt | Key::Char('q') => return Some(Act::Quit),
+            Key::Redraw => return Some(Act::Redraw),
+            Key::Tab | Key::Right => self.tab = self.tab.beside(1),
+            Key::BackTab | Key::Left => self.tab = self.tab.beside(Tab::ALL.len() - 1),
+            Key::Char('k') => return self.kill_switch(),
+            key => {
+                return match self.tab {
+                    Tab::Requests => self.press_request(key, now_ms),
+                    Tab::Clients => self.press_client(key),
+                    Tab::Address => {
+                        self.step_address(key);
+                        None
+                    }
+                    Tab::Activity | Tab::Relays => {
+                        self.step_scroll(key);
+                        None
+                    }
+                };
+            }
+        }
+        self.scroll = 0;
+        None
+    }
+
+    fn kill_switch(&mut self) -> Option<Act> {
+        if self.stopped {
+            return Some(Act::Stop(false));
+        }
+        self.confirm = Some(Confirm {
+            question: "Stop answering every client? [Y] yes  [N] no".to_owned(),
+            act: Act::Stop(true),
+        });
+        None
+    }
+
+    fn press_request(&mut self, key: Key, now_ms: u64) -> Option<Act> {
+        match key {
+            Key::Up | Key::Down => self.step_request(key == Key::Down, now_ms),
+            Key::Char('w') => {
+                self.breadth = match self.breadth {
+                    Breadth::Kind => Breadth::Client,
+                    Breadth::Client => Breadth::Kind,
+                };
+            }
+            Key::Char('y') => return self.decide(true, None, now_ms),
+            Key::Char('5') => return self.decide(true, Some(Some(MINUTES_5)), now_ms),
+            Key::Char('h') => return self.decide(true, Some(Some(HOUR)), now_ms),
+            Key::Char('d') => return self.decide(true, Some(Some(DAY)), now_ms),
+            Key::Char('a') => return self.decide(true, Some(None), now_ms),
+            Key::Char('n') => return self.decide(false, None, now_ms),
+            Key::Char('x') => return self.decide(false, Some(None), now_ms),
+            key => self.step_scroll(key),
+        }
+        None
+    }
+
+    fn step_request(&mut self, down: bool, now_ms: u64) {
+        let Some(at) = self.at() else { return };
+        let next = if down { (at + 1).min(self.pending.len() - 1) } else { at.saturating_sub(1) };
+        if next != at {
+            let id = self.pending[next].id.clone();
+            self.show(Some(id), now_ms);
+        }
+    }
+
+    fn step_scroll(&mut self, key: Key) {
+        self.scroll = self.scroll.min(self.deepest.get());
+        match key {
+            Key::PageDown | Key::Char(' ') => self.scroll = self.scroll.saturating_add(PAGE),
+            Key::PageUp => self.scroll = self.scroll.saturating_sub(PAGE),
+            Key::Home => self.scroll = 0,
+            Key::Down => self.scroll = self.scroll.saturating_add(1),
+            Key::Up => self.scroll = self.scroll.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// `lasting` is for how many seconds a decision holds, where it holds for longer than once; without a number for always.
+    fn decide(&mut self, approve: bool, lasting: Option<Option<u64>>, now_ms: u64) -> Option<Act> {
+        let at = self.at()?;
+        if now_ms < self.shown_since + GUARD_MS {
+            self.notice = Some("this request has only just appeared; read it, then decide".to_owned());
+            return None;
+        }
+        let pending = &self.pending[at];
+        let lasting = lasting.map(|seconds| Lasting { breadth: self.breadth, seconds });
+        let act = Act::Decide { id: pending.id.clone(), approve, lasting };
+        let whole = lasting.is_some_and(|lasting| lasting.breadth == Breadth::Client);
+        if approve && whole {
+            let question = format!(
+                "Allow everything that {} asks, whatever it is? [Y] yes  [N] no",
+                super::detail::asker(pending)
+            );
+            self.confirm = Some(Confirm { question, act });
+            return None;
+        }
+        Some(act)
+    }
+
+    fn press_client(&mut self, key: Key) -> Option<Act> {
+        match key {
+            Key::Down => self.app = (self.app + 1).min(self.apps.len().saturating_sub(1)),
+            Key::Up => self.app = self.app.saturating_sub(1),
+            Key::Char('r') => {
+                let app = self.apps.get(self.app)?;
+                let shown = super::draw::app_name(app);
+                let act = Act::Revoke { client: app.client.clone(), shown: shown.clone() };
+                let question = format!("Disconnect {shown}, also for what waits? [Y] yes  [N] no");
+                self.confirm = Some(Confirm { question, act });
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn step_address(&mut self, key: Key) {
+        match key {
+            Key::Down => self.address = (self.address + 1).min(self.addresses.len().saturating_sub(1)),
+            Key::Up => self.address = self.address.saturating_sub(1),
+            _ => {}
+        }
+    }
+}

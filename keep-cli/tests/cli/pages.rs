@@ -1,0 +1,129 @@
+//! Requests are decided on a page in a browser.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use keep_sdk::RemoteSigner;
+
+use crate::serving::{Net, PATIENCE, Serving, template};
+use crate::world::World;
+
+/// What a browser gets.
+fn fetch(request: &str, host: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text)
+}
+
+fn get(host: &str, path: &str, as_host: &str) -> (u16, String) {
+    fetch(&format!("GET {path} HTTP/1.1\r\nHost: {as_host}\r\n\r\n"), host)
+}
+
+fn post(host: &str, path: &str, origin: &str, form: &str) -> (u16, String) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nContent-Length: {}\r\n\r\n",
+        form.len()
+    );
+    fetch(&(head + form), host)
+}
+
+/// The address that the client was told.
+fn told(client: &RemoteSigner) -> String {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        if let Some(address) = client.challenge() {
+            return address;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the client was told no address");
+}
+
+#[test]
+fn a_request_is_decided_in_a_browser() {
+    let (world, net) = (World::with_key(), Net::new());
+    let serving = Serving::of(world.command(&["--json", "serve", "--auth-url", "--relay", &net.url()]));
+    let first = serving.next();
+    let page = serving.next()["approval_page"].clone();
+    let code = page["code"].as_str().unwrap();
+    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
+    net.runtime
+        .block_on(async {
+            let signing = client.sign_event(template(0, "<script>alert(1)</script>"));
+            let person = async {
+                tokio::task::block_in_place(|| {
+                    let address = told(&client);
+                    let rest = address.strip_prefix("http://").unwrap();
+                    let (host, path) = rest.split_at(rest.find('/').unwrap());
+                    assert_eq!(format!("http://{host}"), page["url"].as_str().unwrap());
+                    assert!(host.starts_with("127.0.0.1:") && path.len() == 65);
+                    let (status, shown) = get(host, path, host);
+                    assert_eq!(status, 200, "{shown}");
+                    for part in [
+                        "sign_event 0 profile",
+                        "replaces your profile",
+                        "&lt;script&gt;alert(1)",
+                        "test application",
+                        "default-src 'none'",
+                    ] {
+                        assert!(shown.contains(part), "{part}: {shown}");
+                    }
+                    assert!(!shown.contains("<script") && !shown.contains(code));
+                    // Another name for this machine, another page, another code, no seal: nothing is decided.
+                    assert_eq!(get(host, path, "evil.example").0, 421);
+                    assert_eq!(get(host, "/", host).0, 404);
+                    assert_eq!(get(host, &format!("/{}", "0".repeat(64)), host).0, 404);
+                    let seal = shown.split("name=seal value=\"").nth(1).unwrap().split('"').next().unwrap();
+                    let own = format!("http://{host}");
+                    let form = format!("seal={seal}&code={code}&action=once");
+                    assert_eq!(post(host, path, "http://evil.example", &form).0, 403);
+                    assert_eq!(post(host, path, "null", &form).0, 403);
+                    assert_eq!(post(host, path, &own, &format!("code={code}&action=once")).0, 403);
+                    assert_eq!(
+                        post(host, path, &own, &format!("seal={seal}&code=aaaa-bbbb-cccc&action=once")).0,
+                        403
+                    );
+                    assert_eq!(post(host, path, &own, &format!("seal={seal}&code={code}&action=all")).0, 403);
+                    let (status, said) = post(host, path, &own, &form);
+                    assert_eq!(status, 200, "{said}");
+                    assert!(said.contains("Approved"));
+                    assert_eq!(get(host, path, host).0, 404, "it leads nowhere any more");
+                });
+            };
+            tokio::join!(signing, person).0
+        })
+        .unwrap()
+        .verify()
+        .unwrap();
+    // Refused for good.
+    net.runtime
+        .block_on(async {
+            let signing = client.sign_event(template(3, ""));
+            let before = client.challenge();
+            let person = async {
+                tokio::task::block_in_place(|| {
+                    let until = Instant::now() + PATIENCE;
+                    while client.challenge() == before && Instant::now() < until {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    let address = told(&client);
+                    let rest = address.strip_prefix("http://").unwrap();
+                    let (host, path) = rest.split_at(rest.find('/').unwrap());
+                    let (_, shown) = get(host, path, host);
+                    let seal = shown.split("name=seal value=\"").nth(1).unwrap().split('"').next().unwrap();
+                    let form = format!("seal={seal}&code={code}&action=deny-always&scope=kind");
+                    assert_eq!(post(host, path, &format!("http://{host}"), &form).0, 200);
+                });
+            };
+            tokio::join!(signing, person).0
+        })
+        .unwrap_err();
+    assert!(net.sign(&client, 3, "again").unwrap_err().message().contains("refused_by_policy"));
+    drop(serving);
+    world.done(&["audit", "verify"]);
+}
