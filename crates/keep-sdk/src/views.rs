@@ -18,9 +18,9 @@ pub struct KeyView {
     pub pubkey: String,
     /// Its identifier in this vault.
     pub id: String,
-    /// `generated` or `imported`.
+    /// `generated` or `imported`; or `bunker` if another bunker holds it.
     pub source: String,
-    /// `key`, or `mnemonic` if the vault has the words that it follows from.
+    /// `key`, or `mnemonic` if the vault has the words that it follows from; `remote` if another bunker holds it.
     #[serde(rename = "type")]
     pub kind: String,
     /// Where it is in the tree of its mnemonic (BIP-32).
@@ -34,6 +34,13 @@ pub struct KeyView {
     /// When it was last used, RFC 3339; only in the list of all keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used: Option<String>,
+}
+
+impl KeyView {
+    /// Whether another bunker holds it.
+    pub fn is_remote(&self) -> bool {
+        self.kind == "remote"
+    }
 }
 
 impl From<&KeyRecord> for KeyView {

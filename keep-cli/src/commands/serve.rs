@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use keep_sdk::daemon::{Daemon, DaemonOptions};
 use keep_sdk::{
-    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, KeyView,
-    RelayUrl,
+    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, RelayUrl,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -40,7 +39,7 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     let relays = session.relays(&arguments.relay)?;
     let output = &session.output;
     let keep = session.open_here()?;
-    let keys = if arguments.all_keys { own_keys(&keep)? } else { vec![session.key(&keep)?] };
+    let keys = if arguments.all_keys { keep.keys().own()? } else { vec![session.key(&keep)?] };
     let runtime = runtime()?;
     let signals = {
         let _inside = runtime.enter();
@@ -108,13 +107,6 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     drop(keep);
     drop(farewell);
     outcome
-}
-
-/// The keys that are in the vault, and not in another bunker.
-fn own_keys(keep: &Keep) -> Result<Vec<KeyView>, Fault> {
-    let mut keys = keep.keys().list()?;
-    keys.retain(|key| key.kind != "remote");
-    Ok(keys)
 }
 
 /// Whether clients are told of a page.

@@ -103,6 +103,16 @@ impl Keys {
         self.keep.call(List {})
     }
 
+    /// Those whose secrets are in this vault: not the ones that other bunkers hold.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn own(&self) -> Result<Vec<KeyView>, Fault> {
+        let mut keys = self.list()?;
+        keys.retain(|key| !key.is_remote());
+        Ok(keys)
+    }
+
     /// The key that `selector` means: its name, its npub or its public key in hexadecimal; without one, the only key there
     /// is.
     ///

@@ -166,7 +166,7 @@ fn address(bitcoin: &Bitcoin, wallet: &WalletSelector, named: &Named) -> Result<
 fn devices(session: &Session, keep: &Keep, network: Network) -> Result<Vec<Device>, Fault> {
     let keys = match session.key_name() {
         Some(name) => vec![keep.keys().find(Some(name))?],
-        None => keep.keys().list()?,
+        None => keep.keys().own()?,
     };
     keys.into_iter()
         .map(|key| {
@@ -190,7 +190,7 @@ fn fingerprint(keep: &Keep, key: &KeyView, network: Network) -> Result<String, F
 
 fn find(session: &Session, keep: &Keep, wanted: Option<&str>, network: Network) -> Result<KeyView, Fault> {
     let Some(wanted) = wanted else { return session.key(keep) };
-    for key in keep.keys().list()? {
+    for key in keep.keys().own()? {
         if fingerprint(keep, &key, network)?.eq_ignore_ascii_case(wanted) {
             return Ok(key);
         }
