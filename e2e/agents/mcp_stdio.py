@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import mcp_types as types
@@ -126,32 +127,66 @@ async def _() -> None:
                 assert len(asked) == 1 and "please" in asked[0] and "kind 1" in asked[0], asked
 
 
-@step("without a session and without a person nothing is signed")
+@step("without a session and without a person at the client the owner decides")
 async def _() -> None:
     with Keep() as keep:
         async with client(keep, "--key", "main") as session:
             assert (await call(session, "session_info"))["self_made"] is True
-            assert await code(session, "sign_event", kind=1, content="x") == "approval_unavailable"
-
-
-@step("without a person at the client the owner decides, where the vault is held")
-async def _() -> None:
-    with Keep() as keep:
-        keep.json("unlock")
-        async with client(keep, "--key", "main") as session:
+            assert (await call(session, "list_pending"))["pending"] == []
             for decision, outcome in [("approve", None), ("deny", "refused_by_person")]:
                 signing = asyncio.ensure_future(session.call_tool("sign_event", {"kind": 1, "content": decision}))
                 waiting: list[dict[str, Any]] = []
                 while not waiting:
                     await asyncio.sleep(0.2)
-                    listed = await asyncio.to_thread(keep.json, "pending")
-                    waiting = listed["pending"] if isinstance(listed, dict) else listed
+                    waiting = (await call(session, "list_pending"))["pending"]
+                assert waiting[0]["content"] == decision and waiting[0]["kind"] == 1, waiting
                 await asyncio.to_thread(keep.json, decision, waiting[0]["id"])
                 result = await signing
                 if outcome is None:
                     assert result.structured_content["event"]["content"] == decision, result
                 else:
                     assert json.loads(result.content[0].text)["error"]["code"] == outcome, result
+
+
+@step("a server finds the daemon again, and what it waits for is nobody else's to see")
+async def _() -> None:
+    with Keep() as keep:
+        token = str(keep.session("bot", "--scope", "nostr", "--kinds", "1", "--ask"))
+        async with client(keep, "--session-file", token) as session, client(keep, "--key", "main") as other:
+            await call(session, "sign_event", kind=1, content="x")
+            keep.run("lock")
+            await call(session, "sign_event", kind=1, content="y")
+            asking = asyncio.ensure_future(session.call_tool("sign_event", {"kind": 0, "content": "{}"}))
+            while not (await call(session, "list_pending"))["pending"]:
+                await asyncio.sleep(0.1)
+            assert (await call(other, "list_pending"))["pending"] == []
+            keep.json("agent", "revoke", "bot")
+            waiting = keep.json("pending")
+            waiting = waiting["pending"] if isinstance(waiting, dict) else waiting
+            keep.run("approve", waiting[0]["id"])
+            assert json.loads((await asking).content[0].text)["error"]["code"] == "not_connected"
+
+
+@step("a bunker's limits are not set here, and its URL is checked")
+async def _() -> None:
+    with Keep() as keep:
+        async with client(keep, env={"KEEP_BUNKER": "bunker://nobody"}) as session:
+            assert await code(session, "get_public_key") == "invalid_uri"
+        ran = keep.run("agent", "mcp", "--bunker", "bunker://nobody", "--scope", "full")
+        assert ran.returncode == 2, ran
+
+
+@step("the configurations among the examples start a server")
+async def _() -> None:
+    with Keep() as keep:
+        token = str(keep.session("bot", "--scope", "nostr"))
+        for name in ["claude.json", "cursor.json"]:
+            config = json.loads((Path(__file__).parents[2] / "examples" / "mcp" / name).read_text())
+            server = config["mcpServers"]["keep"]
+            assert server["command"] == "keep" and server["args"][:2] == ["agent", "mcp"]
+            flags = [token if flag.startswith("/home/me/") else flag for flag in server["args"][2:]]
+            async with client(keep, *flags) as session:
+                assert (await call(session, "get_public_key"))["npub"].startswith("npub1")
 
 
 @step("flags narrow a session, and never widen it")

@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Print one JSON value on stdout (one per line where there are several), and errors as JSON on stderr
@@ -835,6 +835,8 @@ mod tests {
             "keep agent mcp --key main",
             "keep agent create --name bot --scope nostr --kinds 1,7 --rate 30/h --budget 50000sat/day --for 24h",
             "keep agent create --name bot --ask --asks client --output bot.token",
+            "keep agent create --name pen-pal --scope nostr --to npub1qqqqqq --to npub1pppppp",
+            "keep agent mcp --bunker bunker://abc?relay=wss://relay.example",
             "keep agent list",
             "keep agent show bot",
             "keep agent revoke bot",

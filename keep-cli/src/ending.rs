@@ -1,6 +1,6 @@
 //! How a command ends when it does not simply succeed.
 
-use keep_sdk::Fault;
+use keep_sdk::{ErrorCode, Fault};
 
 /// Why a command stops before its end.
 #[derive(Debug)]
@@ -23,6 +23,15 @@ impl Ending {
             Self::Fault(fault) => fault.code().exit_code(),
             Self::Interrupted => INTERRUPTED,
             Self::Closed => 0,
+        }
+    }
+
+    /// As a failure, for whoever knows no other end.
+    pub fn into_fault(self) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::Interrupted | Self::Closed => Fault::new(ErrorCode::RefusedByPerson, "nothing was done")
+                .with_hint("give the passphrase when you are asked for it"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keep_sdk::agent::Start;
 use keep_sdk::daemon::{Connection, Elevate};
 use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, RelayUrl, Rescue, SecretText};
 
@@ -130,6 +131,45 @@ impl Session {
         };
         self.report_damage(&keep);
         Ok(keep)
+    }
+
+    /// The vault of the process that holds it unlocked; one is started if there is none.
+    pub fn open_held(&self) -> Result<Keep, Ending> {
+        let home = Home::from_environment()?;
+        Keep::expect_vault(&home)?;
+        let fits = |connection: &Connection| !self.is_hidden() || connection.is_hidden();
+        let connection = match self.connect(&home).filter(fits) {
+            Some(connection) => connection,
+            None => {
+                let started = crate::commands::unlock::start(self, &home);
+                // Another program may have been faster.
+                match (self.connect(&home).filter(fits), started) {
+                    (Some(connection), _) => connection,
+                    (None, Err(ending)) => return Err(ending),
+                    (None, Ok(())) => {
+                        let message = "the process that holds the vault ended at once";
+                        return Err(Fault::new(ErrorCode::Locked, message).into());
+                    }
+                }
+            }
+        };
+        let keep = Keep::connected(connection);
+        self.report_damage(&keep);
+        Ok(keep)
+    }
+
+    /// Starts that process again, without asking anybody, when it is gone.
+    pub fn starter(&self) -> Start {
+        let global = self.global.clone();
+        Start::new(move || {
+            let session = Self::new(global.clone());
+            if !session.has_password() {
+                return Err(Fault::new(ErrorCode::Locked, "the vault is locked")
+                    .with_hint("run `keep unlock`, then try again"));
+            }
+            let home = Home::from_environment()?;
+            crate::commands::unlock::start(&session, &home).map_err(Ending::into_fault)
+        })
     }
 
     /// Opens the vault in this process, which is to be the one that holds it for others.
@@ -272,13 +312,7 @@ impl Elevate for Elevation {
         if source.given()?.is_none() {
             self.output.talk("The vault is unlocked; for this it wants its passphrase again.");
         }
-        with_password(source, &self.output, attempt).map_err(|ending| match ending {
-            Ending::Fault(fault) => fault,
-            Ending::Interrupted | Ending::Closed => {
-                Fault::new(ErrorCode::RefusedByPerson, "nothing was done")
-                    .with_hint("give the passphrase when you are asked for it")
-            }
-        })
+        with_password(source, &self.output, attempt).map_err(Ending::into_fault)
     }
 }
 

@@ -76,6 +76,31 @@ impl Tally {
         tally
     }
 
+    /// Reads the summary that `pytest -rA` ends with; `whose` stands before every name. No summary is a failure.
+    pub fn from_pytest(whose: &str, output: &str) -> Self {
+        let mut tally = Self::default();
+        let mut lines = output.lines().skip_while(|line| !line.contains(" short test summary info "));
+        if lines.next().is_none() {
+            return Self::failed(format!("{whose}: ended without a summary"));
+        }
+        for line in lines {
+            let Some((word, rest)) = line.split_once(' ') else { continue };
+            match word {
+                "PASSED" | "XFAIL" => tally.passed += 1,
+                "FAILED" | "ERROR" | "XPASS" => {
+                    let name = rest.split_once(" - ").map_or(rest, |(name, _)| name);
+                    tally.failed.push(format!("{whose}: {name}"));
+                }
+                "SKIPPED" => {
+                    let (name, reason) = rest.split_once(": ").unwrap_or((rest, ""));
+                    tally.add(Self::skipped(format!("{whose}: {name}"), reason));
+                }
+                _ => {}
+            }
+        }
+        tally
+    }
+
     /// Reads the Test Anything Protocol; `whose` stands before every name. A missing or unfulfilled plan is a failure.
     pub fn from_tap(whose: &str, output: &str) -> Self {
         let mut tally = Self::default();
@@ -139,6 +164,19 @@ mod tests {
             test result: FAILED. 0 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
         let tally = Tally::from_libtest("x", output);
         assert_eq!((tally.passed, tally.failed.len(), tally.skipped.len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn reads_the_summary_of_pytest() {
+        let output = "PASSED what a test printed\n=== short test summary info ===\nPASSED tests/test_a.py::one\n\
+            SKIPPED [1] tests/test_a.py:9: no network\nFAILED tests/test_a.py::two - assert 1 == 2\n\
+            ERROR tests/test_b.py\n=== 1 failed, 1 passed, 1 skipped, 1 error in 1.00s ===\n";
+        let tally = Tally::from_pytest("py", output);
+        assert_eq!(tally.passed, 1);
+        assert_eq!(tally.failed, ["py: tests/test_a.py::two", "py: tests/test_b.py"]);
+        assert_eq!(tally.skipped[0].name, "py: [1] tests/test_a.py:9");
+        assert_eq!(tally.skipped[0].reason, "no network");
+        assert_eq!(Tally::from_pytest("py", "Fatal Python error").failed.len(), 1);
     }
 
     #[test]

@@ -1,56 +1,81 @@
 //! Through which session a client reaches the vault.
 
-use keep_sdk::agent::{Asks, SessionScope};
-use keep_sdk::{Agent, Fault, Keep, SecretText};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use keep_sdk::agent::{Asks, Link, LinkOptions, SessionScope, Start};
+use keep_sdk::{Agent, Fault, Home, SecretText};
 
 /// How sessions for clients are come by.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Access {
-    keep: Keep,
-    key: Option<String>,
-    scope: Option<SessionScope>,
-    granted: bool,
+    to: To,
+}
+
+#[derive(Debug)]
+enum To {
+    /// A vault of this machine.
+    Vault {
+        home: Home,
+        start: Option<Start>,
+        token: Option<SecretText>,
+        key: Option<String>,
+        scope: Option<SessionScope>,
+    },
+    /// A bunker, which knows one client.
+    Bunker { url: SecretText, agent: Mutex<Option<Agent>> },
 }
 
 impl Access {
-    /// With the token of a session that the owner granted; `scope` narrows it.
-    ///
-    /// # Errors
-    /// When no session has this token.
-    pub fn granted(keep: &Keep, token: &SecretText, scope: Option<SessionScope>) -> Result<Self, Fault> {
-        Ok(Self { keep: keep.for_session(token)?, key: None, scope, granted: true })
+    /// With the token of a session that the owner granted; `scope` narrows it. `start` starts the daemon when it is gone.
+    pub const fn granted(
+        home: Home,
+        start: Option<Start>,
+        token: SecretText,
+        scope: Option<SessionScope>,
+    ) -> Self {
+        Self { to: To::Vault { home, start, token: Some(token), key: None, scope } }
     }
 
     /// Without a session: what the owner lets every agent do with the key that `key` means, narrowed by `scope`.
-    pub const fn unnamed(keep: Keep, key: Option<String>, scope: Option<SessionScope>) -> Self {
-        Self { keep, key, scope, granted: false }
+    pub const fn unnamed(
+        home: Home,
+        start: Option<Start>,
+        key: Option<String>,
+        scope: Option<SessionScope>,
+    ) -> Self {
+        Self { to: To::Vault { home, start, token: None, key, scope } }
     }
 
-    /// The session for a client; `person` says whether somebody at the client can be asked.
-    pub(crate) fn open(&self, person: bool) -> Result<Opened, Fault> {
-        let scope = match (&self.scope, self.granted) {
-            (None, true) => return Ok(Opened { agent: Agent::new(self.keep.clone()), ends: false }),
-            (Some(scope), _) => scope.clone(),
-            (None, false) => SessionScope::asking(),
-        };
-        let asks = if person { Asks::Client } else { Asks::Vault };
-        let made = self.keep.agents().begin(self.key.as_deref(), scope, asks)?;
-        Ok(Opened { agent: Agent::new(self.keep.for_session(&made.token)?), ends: true })
+    /// At the bunker of this URL, whose limits hold.
+    pub const fn bunker(url: SecretText) -> Self {
+        Self { to: To::Bunker { url, agent: Mutex::new(None) } }
     }
-}
 
-/// A session for one client. One that was made for it ends with it.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub agent: Agent,
-    ends: bool,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if self.ends {
-            // Its time runs out by itself if the vault cannot be reached any more.
-            let _ = self.agent.end();
+    /// The session for a client; `person` says whether somebody at the client can be asked. One that is made for it ends with
+    /// it.
+    pub(crate) fn open(&self, person: bool) -> Result<Agent, Fault> {
+        match &self.to {
+            To::Vault { home, start, token, key, scope } => {
+                let options = LinkOptions {
+                    home: Some(home.path().to_owned()),
+                    start: start.clone(),
+                    token: token.as_ref().map(|token| SecretText::new(token.expose().to_owned())),
+                    key: key.clone(),
+                    scope: scope.clone(),
+                    asks: if person { Asks::Client } else { Asks::Vault },
+                    ..LinkOptions::default()
+                };
+                Ok(Agent::linked(Link::at_vault(&options)?))
+            }
+            To::Bunker { url, agent } => {
+                let mut agent = agent.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(agent) = &*agent {
+                    return Ok(agent.clone());
+                }
+                let made = Agent::linked(Link::at_bunker(url)?);
+                Ok(agent.insert(made).clone())
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What a client may read: its policy, its session, what was done with it.
 
-use std::sync::Arc;
-
 use keep_sdk::Fault;
 use keep_sdk::agent::SessionInfo;
 use rmcp::RoleServer;
@@ -50,6 +48,7 @@ struct PolicyView {
     scope: String,
     allowed_operations: Vec<String>,
     allowed_kinds: Option<Vec<u16>>,
+    recipients: Option<Vec<String>>,
     otherwise: String,
     who_is_asked: String,
 }
@@ -60,6 +59,7 @@ impl From<SessionInfo> for PolicyView {
             scope: info.scope,
             allowed_operations: info.operations,
             allowed_kinds: info.kinds,
+            recipients: info.recipients,
             otherwise: info.otherwise,
             who_is_asked: info.asks,
         }
@@ -73,16 +73,13 @@ pub async fn read(
     context: &RequestContext<RoleServer>,
 ) -> Result<ReadResourceResult, ErrorData> {
     let internal = |fault: Fault| ErrorData::internal_error(fault::text(&fault), None);
-    let session = server.session(&context.peer).await.map_err(internal)?;
+    let agent = server.session(&context.peer).await.map_err(internal)?;
     let wanted = uri.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let agent = Arc::clone(&session).agent.clone();
-        match wanted.as_str() {
-            POLICY => agent.info().map(|info| json(&PolicyView::from(info))).map(Some),
-            SESSION => agent.info().map(|info| json(&info)).map(Some),
-            AUDIT => agent.audit(RECENT).map(|entries| json(&entries)).map(Some),
-            _ => Ok(None),
-        }
+    let read = tokio::task::spawn_blocking(move || match wanted.as_str() {
+        POLICY => agent.info().map(|info| json(&PolicyView::from(info))).map(Some),
+        SESSION => agent.info().map(|info| json(&info)).map(Some),
+        AUDIT => agent.audit(RECENT).map(|entries| json(&entries)).map(Some),
+        _ => Ok(None),
     });
     let text = read.await.map_err(|_| internal(fault::bug("reading failed")))?.map_err(internal)?;
     let text =

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use keep_sdk::Fault;
+use keep_sdk::{Agent, Fault};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
@@ -13,7 +13,6 @@ use rmcp::service::{Peer, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio::sync::OnceCell;
 
-use crate::access::Opened;
 use crate::{Access, elicit, fault, resources, tools};
 
 /// What the model is told about all tools.
@@ -27,7 +26,7 @@ const INSTRUCTIONS: &str = "Keep signs Nostr events and encrypts messages with a
 pub struct Server {
     access: Arc<Access>,
     relays: Arc<Vec<String>>,
-    opened: Arc<OnceCell<Arc<Opened>>>,
+    opened: Arc<OnceCell<Agent>>,
 }
 
 impl Server {
@@ -42,12 +41,12 @@ impl Server {
     }
 
     /// The client's session; made when it is first needed, because only then is it known who can be asked.
-    pub(crate) async fn session(&self, peer: &Peer<RoleServer>) -> Result<Arc<Opened>, Fault> {
+    pub(crate) async fn session(&self, peer: &Peer<RoleServer>) -> Result<Agent, Fault> {
         let person = elicit::is_possible(peer);
         let access = Arc::clone(&self.access);
         let open = || async move {
             let opened = tokio::task::spawn_blocking(move || access.open(person)).await;
-            opened.map_err(|_| fault::bug("making a session failed"))?.map(Arc::new)
+            opened.map_err(|_| fault::bug("making a session failed"))?
         };
         self.opened.get_or_try_init(open).await.cloned()
     }

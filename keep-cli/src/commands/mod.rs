@@ -31,7 +31,7 @@ mod serve;
 mod shell;
 mod sign_event;
 mod stanza;
-mod unlock;
+pub(crate) mod unlock;
 mod vault_info;
 
 use crate::args::{self, Command, Vault};

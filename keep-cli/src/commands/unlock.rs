@@ -61,13 +61,28 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
             None => {}
         }
     }
+    let status = start_for(session, &home, lifetime, confirm)?;
+    session.output.show(&State(status))
+}
+
+/// Starts the process that holds the vault, as the settings say, for a command that needs one.
+pub fn start(session: &Session, home: &Home) -> Result<(), Ending> {
+    let config = session.config()?;
+    start_for(session, home, config.lifetime()?.0, config.confirm.value).map(drop)
+}
+
+fn start_for(
+    session: &Session,
+    home: &Home,
+    lifetime: Option<Duration>,
+    confirm: bool,
+) -> Result<DaemonStatus, Ending> {
     let mut failed = 0;
-    let status = session.with_password(&mut |password| {
-        let launched = launch(session, &home, password, lifetime, confirm, failed);
+    session.with_password(&mut |password| {
+        let launched = launch(session, home, password, lifetime, confirm, failed);
         failed += 1;
         launched
-    })?;
-    session.output.show(&State(status))
+    })
 }
 
 fn launch(

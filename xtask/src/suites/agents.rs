@@ -1,5 +1,7 @@
-//! Agents use `keep` through the libraries that they are written with. The scripts are in `e2e/agents`.
+//! Agents use `keep` through the libraries that they are written with. The scripts are in `e2e/agents`,
+//! the tests of the package for Python with it.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -11,9 +13,18 @@ use crate::tally::Tally;
 /// The official Python SDK of MCP, on both transports.
 const SCRIPTS: [&str; 2] = ["mcp_stdio.py", "mcp_http.py"];
 
+/// The package for Python.
+const PACKAGE: &str = "keep-agent-py";
+
 pub fn run(job: &Job<'_>) -> Result<Tally> {
-    let source = job.root().join("e2e").join("agents");
     let keep = super::interop::keep(job)?;
+    let mut tally = scripts(job, &keep)?;
+    tally.add(package(job, &keep)?);
+    Ok(tally)
+}
+
+fn scripts(job: &Job<'_>, keep: &Path) -> Result<Tally> {
+    let source = job.root().join("e2e").join("agents");
     let bin = match install::python(job, "agents", &source.join("requirements.txt")) {
         Ok(bin) => bin,
         Err(reason) => {
@@ -28,7 +39,7 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
     for script in SCRIPTS {
         let whose = format!("agents/{script}");
         let mut command = Command::new(bin.join("python"));
-        command.arg(source.join(script)).env("KEEP_BIN", &keep).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(source.join(script)).env("KEEP_BIN", keep).env("PYTHONDONTWRITEBYTECODE", "1");
         let finished = job.run(&mut command)?;
         let mut of_one = Tally::from_tap(&whose, &finished.output);
         if !finished.end.success() && of_one.failed.is_empty() {
@@ -36,5 +47,42 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
         }
         tally.add(of_one);
     }
+    Ok(tally)
+}
+
+/// Installs the package as its users do, but unoptimised, and runs its own tests.
+fn package(job: &Job<'_>, keep: &Path) -> Result<Tally> {
+    let source = job.root().join(PACKAGE);
+    let bin = match install::python(job, PACKAGE, &source.join("requirements.txt")) {
+        Ok(bin) => bin,
+        Err(reason) => return Ok(Tally::skipped(PACKAGE, &*reason)),
+    };
+    let mut pip = Command::new(bin.join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
+    pip.args(["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall", "."])
+        .current_dir(&source);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(bin.clone()).chain(std::env::split_paths(&path)))?;
+    pip.env("PATH", path).env("MATURIN_PEP517_ARGS", "--profile dev --strip --locked");
+    let installed = job.run(&mut pip)?;
+    if !installed.end.success() {
+        return Ok(Tally::failed(format!("{PACKAGE}: pip install: {}", installed.end)));
+    }
+    let mut tally = Tally::default();
+    let types =
+        job.run(Command::new(bin.join("mypy")).args(["--cache-dir", "/dev/null"]).current_dir(&source))?;
+    tally.add(if types.end.success() {
+        Tally::passed()
+    } else {
+        Tally::failed(format!("{PACKAGE}: mypy: {}", types.end))
+    });
+    let mut pytest = Command::new(bin.join("python"));
+    pytest.args(["-m", "pytest", "-q", "-rA", "--color=no", "-p", "no:cacheprovider"]).current_dir(&source);
+    let finished = job.run(pytest.env("KEEP_BIN", keep).env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    let mut tests = Tally::from_pytest(PACKAGE, &finished.output);
+    if !finished.end.success() && tests.failed.is_empty() {
+        tests.failed.push(format!("{PACKAGE}: pytest: {}", finished.end));
+    }
+    tally.add(tests);
     Ok(tally)
 }

@@ -109,8 +109,8 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "agents",
-        about: "agents sign through the official libraries of MCP",
-        minutes: 6,
+        about: "agents sign through the official libraries of MCP, and from Python",
+        minutes: 9,
         quick: false,
         needs_build: true,
         run: agents::run,

@@ -15,6 +15,7 @@ use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use rmcp::service::RequestContext;
 use schemars::JsonSchema;
+use serde_json::Value;
 
 use crate::Server;
 
@@ -55,9 +56,25 @@ fn tool<I: JsonSchema, O: JsonSchema>(
 /// A schema whose root is an object, as the protocol wants it.
 fn schema<T: JsonSchema>() -> Arc<JsonObject> {
     let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
-    match schema.to_value() {
-        serde_json::Value::Object(object) => Arc::new(object),
+    let mut value = schema.to_value();
+    plain(&mut value);
+    match value {
+        Value::Object(object) => Arc::new(object),
         _ => Arc::default(),
+    }
+}
+
+/// Takes away formats of numbers that JSON Schema does not know; clients would warn of them.
+fn plain(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if object.get("format").and_then(Value::as_str).is_some_and(|format| format.contains("int")) {
+                object.remove("format");
+            }
+            object.values_mut().for_each(plain);
+        }
+        Value::Array(values) => values.iter_mut().for_each(plain),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -82,6 +99,7 @@ pub async fn call(
         "get_public_key" => session::public_key(using, arguments).await,
         "session_info" => session::info(using, arguments).await,
         "check_operation" => session::check(using, arguments).await,
+        "list_pending" => session::pending(using, arguments).await,
         "sign_event" => sign::event(using, arguments).await,
         "publish_note" => sign::publish_note(using, arguments).await,
         "encrypt" => cipher::encrypt(using, arguments).await,
@@ -99,7 +117,7 @@ mod tests {
     #[test]
     fn every_tool_says_what_it_is() {
         let tools = super::all();
-        assert_eq!(tools.len(), 11);
+        assert_eq!(tools.len(), 12);
         for tool in tools {
             assert!(
                 tool.title.is_some() && tool.description.is_some_and(|text| text.len() > 20),

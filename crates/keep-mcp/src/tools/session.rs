@@ -1,10 +1,10 @@
 //! What a model can know about its session.
 
-use keep_sdk::Fault;
 use keep_sdk::agent::{CheckView, Identity, SessionInfo};
+use keep_sdk::{Fault, PendingView};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::input::{Nothing, read};
 use super::using::{Using, structured};
@@ -30,7 +30,20 @@ pub fn tools() -> Vec<Tool> {
             "Whether an operation is allowed now, needs a person, or is refused. Nothing is done and nothing is counted.",
             Effect::Reads,
         ),
+        tool::<Nothing, Waiting>(
+            "list_pending",
+            "Pending requests",
+            "What this session has asked and the user has not decided yet. Only the user can decide it.",
+            Effect::Reads,
+        ),
     ]
+}
+
+/// What waits.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Waiting {
+    /// What this session has asked and the owner has not decided yet, the oldest first.
+    pending: Vec<PendingView>,
 }
 
 /// An operation to be checked.
@@ -57,4 +70,9 @@ pub async fn info(using: Using<'_>, arguments: JsonObject) -> Result<CallToolRes
 pub async fn check(using: Using<'_>, arguments: JsonObject) -> Result<CallToolResult, Fault> {
     let CheckInput { operation, kind } = read(arguments)?;
     structured(&using.ask(move |agent| agent.check(&operation, kind)).await?)
+}
+
+pub async fn pending(using: Using<'_>, arguments: JsonObject) -> Result<CallToolResult, Fault> {
+    let Nothing {} = read(arguments)?;
+    structured(&Waiting { pending: using.ask(keep_sdk::Agent::pending).await? })
 }

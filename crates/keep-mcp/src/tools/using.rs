@@ -28,8 +28,8 @@ impl Using<'_> {
         self,
         call: impl FnOnce(&Agent) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let session = self.server.session(&self.context.peer).await?;
-        let mut running = tokio::task::spawn_blocking(move || call(&Arc::clone(&session).agent));
+        let agent = self.server.session(&self.context.peer).await?;
+        let mut running = tokio::task::spawn_blocking(move || call(&agent));
         let mut ticks = 0_u32;
         loop {
             tokio::select! {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keep_mcp::{Access, HttpOptions, Server, serve_http, serve_stdio};
-use keep_sdk::agent::session_token;
+use keep_sdk::agent::{bunker_url, session_token};
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -28,17 +28,7 @@ impl View for Listening<'_> {
 }
 
 pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
-    let scope = super::scope(&arguments.scope)?;
-    let token = session_token(arguments.session_file.as_deref())?;
-    let keep = session.open()?;
-    let access = match &token {
-        Some(token) => Access::granted(&keep, token, scope)?,
-        None => {
-            // Found now, so that a name that is wrong is said before a client hears of tools.
-            let key = session.key(&keep)?;
-            Access::unnamed(keep, Some(key.pubkey), scope)
-        }
-    };
+    let access = access(session, arguments)?;
     let (access, relays) = (Arc::new(access), Arc::new(arguments.relay.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fault::new(ErrorCode::Bug, error.to_string()))?;
@@ -52,6 +42,31 @@ pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
     // Standard input may be waited for until the client says something more, which it will not.
     runtime.shutdown_background();
     served
+}
+
+/// Through which session clients come. What is wrong is said here, before a client hears of tools.
+fn access(session: &Session, arguments: &Mcp) -> Result<Access, Ending> {
+    let scope = super::scope(&arguments.scope)?;
+    let token = session_token(arguments.session_file.as_deref())?;
+    let local = arguments.session_file.is_some() || scope.is_some() || session.key_name().is_some();
+    let bunker = arguments.bunker.clone().map(SecretText::from);
+    if let Some(url) = bunker.or_else(|| bunker_url().filter(|_| !local)) {
+        if local {
+            let message = "a bunker's limits are set at the bunker, and its URL says whose key it is";
+            let hint = "leave out the session, its flags and --key";
+            return Err(Fault::new(ErrorCode::Usage, message).with_hint(hint).into());
+        }
+        return Ok(Access::bunker(url));
+    }
+    let keep = session.open_held()?;
+    let (home, start) = (keep.home().clone(), Some(session.starter()));
+    Ok(match token {
+        Some(token) => {
+            keep.for_session(&token)?;
+            Access::granted(home, start, token, scope)
+        }
+        None => Access::unnamed(home, start, Some(session.key(&keep)?.pubkey), scope),
+    })
 }
 
 async fn listen(
