@@ -54,7 +54,14 @@ await scenario([
   }),
   step('without a session nothing is signed unasked', async (state) => {
     state.token = undefined;
-    const refused = await call(state, 'sign_event', 'kind=1', 'content=x');
-    assert.equal(JSON.parse(refused.content[0].text).error.code, 'approval_unavailable');
+    const asking = call(state, 'sign_event', 'kind=1', 'content=x');
+    let waiting = [];
+    while (waiting.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const listed = await state.keep.json('pending');
+      waiting = listed.pending ?? listed;
+    }
+    await state.keep.done('deny', waiting[0].id);
+    assert.equal(JSON.parse((await asking).content[0].text).error.code, 'refused_by_person');
   }),
 ]);
