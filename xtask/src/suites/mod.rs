@@ -46,7 +46,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "clippy",
         about: "lints, as errors",
-        minutes: 15,
+        minutes: 14,
         quick: true,
         needs_build: false,
         run: checks::clippy,
@@ -110,7 +110,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "agents",
         about: "agents sign through the official libraries of MCP, and from Python",
-        minutes: 9,
+        minutes: 8,
         quick: false,
         needs_build: true,
         run: agents::run,
