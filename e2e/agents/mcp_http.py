@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
+import mcp_types as types
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
@@ -49,6 +50,23 @@ async def _() -> None:
                         await session.initialize()
                         result = await session.call_tool("sign_event", {"kind": 1, "content": "over http"})
                         assert result.structured_content["event"]["content"] == "over http", result
+
+
+@step("a client without a session has no person to say yes for it")
+async def _() -> None:
+    async def accept(*_: object) -> types.ElicitResult:
+        raise AssertionError("the client is asked, who may be anybody with the bearer token")
+
+    with Keep() as keep:
+        async with listening(keep, "--key", "main") as (url, bearer):
+            headers = {"Authorization": f"Bearer {bearer}"}
+            async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+                async with streamable_http_client(url, http_client=http) as (read, write):
+                    async with ClientSession(read, write, elicitation_callback=accept) as session:
+                        await session.initialize()
+                        result = await session.call_tool("sign_event", {"kind": 0, "content": "{}"})
+                        assert result.is_error, result
+                        assert "approval_unavailable" in result.content[0].text, result
 
 
 @step("without the token, from a web page, or under another host nothing is answered")

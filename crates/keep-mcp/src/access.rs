@@ -21,6 +21,8 @@ enum To {
         token: Option<SecretText>,
         key: Option<String>,
         scope: Option<SessionScope>,
+        /// Whether the client may be believed when it says that a person said yes.
+        person_decides: bool,
     },
     /// A bunker, which knows one client.
     Bunker { url: SecretText, agent: Mutex<Option<Agent>> },
@@ -34,17 +36,20 @@ impl Access {
         token: SecretText,
         scope: Option<SessionScope>,
     ) -> Self {
-        Self { to: To::Vault { home, start, token: Some(token), key: None, scope } }
+        Self { to: To::Vault { home, start, token: Some(token), key: None, scope, person_decides: true } }
     }
 
     /// Without a session: what the owner lets every agent do with the key that `key` means, narrowed by `scope`.
+    /// `person_decides` says whether the client's word is a person's: so it is where the owner's own program starts the
+    /// server and speaks to it, and not where anybody who has a bearer token may be the client.
     pub const fn unnamed(
         home: Home,
         start: Option<Start>,
         key: Option<String>,
         scope: Option<SessionScope>,
+        person_decides: bool,
     ) -> Self {
-        Self { to: To::Vault { home, start, token: None, key, scope } }
+        Self { to: To::Vault { home, start, token: None, key, scope, person_decides } }
     }
 
     /// At the bunker of this URL, whose limits hold.
@@ -56,14 +61,14 @@ impl Access {
     /// it.
     pub(crate) fn open(&self, person: bool) -> Result<Agent, Fault> {
         match &self.to {
-            To::Vault { home, start, token, key, scope } => {
+            To::Vault { home, start, token, key, scope, person_decides } => {
                 let options = LinkOptions {
                     home: Some(home.path().to_owned()),
                     start: start.clone(),
                     token: token.as_ref().map(|token| SecretText::new(token.expose().to_owned())),
                     key: key.clone(),
                     scope: scope.clone(),
-                    asks: if person { Asks::Client } else { Asks::Vault },
+                    asks: if person && *person_decides { Asks::Client } else { Asks::Vault },
                     ..LinkOptions::default()
                 };
                 Ok(Agent::linked(Link::at_vault(&options)?))

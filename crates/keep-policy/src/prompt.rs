@@ -2,7 +2,7 @@
 
 use keep_types::{
     DisplayText, Intent, KeyId, MessageFacts, Operation, Origin, PublicKey, Request, RequestId, SpendFacts,
-    Tag, Timestamp,
+    Tag, Timestamp, V3Use,
 };
 
 use crate::{Approval, Grant, kind_name};
@@ -28,7 +28,7 @@ pub struct Prompt {
     pub created_at: Option<Timestamp>,
     /// The tags of the event.
     pub tags: Vec<Vec<DisplayText>>,
-    /// The content of the event (not the plaintext of an encryption), or what else the shares of a group are used for.
+    /// The content of the event, the text to be encrypted, or what else the shares of a group are used for.
     pub content: DisplayText,
     /// The other side of an encryption or decryption.
     pub peer: Option<PublicKey>,
@@ -82,6 +82,14 @@ impl Prompt {
                 Intent::Group(usage) if event.is_none() => {
                     DisplayText::truncated(&usage.describe(), MAX_SHOWN)
                 }
+                // Whoever says yes says it to this text, which goes out in the user's name.
+                Intent::Encrypt { plaintext, .. } => DisplayText::truncated(plaintext.expose(), MAX_SHOWN),
+                Intent::Nip44V3(usage) => match &**usage {
+                    V3Use::Encrypt { plaintext, .. } => {
+                        DisplayText::truncated(&String::from_utf8_lossy(plaintext.expose()), MAX_SHOWN)
+                    }
+                    V3Use::Decrypt { .. } => DisplayText::default(),
+                },
                 _ => DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
             },
             peer: request.intent.peer().copied(),

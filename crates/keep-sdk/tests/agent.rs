@@ -371,3 +371,78 @@ fn looking_at_a_transaction_is_a_use_of_the_account() {
     assert!(asked.analysis.is_none() && asked.question.is_some());
     assert_eq!(code(look(&agent, Some(false))), ErrorCode::RefusedByPerson);
 }
+
+#[test]
+fn what_is_not_covered_learns_nothing_of_the_wallet() {
+    let world = world();
+    let own = world.keep.bitcoin().addresses(
+        &keep_sdk::bitcoin::WalletSelector::default(),
+        keep_sdk::bitcoin::Branch::Receive,
+        0,
+        1,
+    );
+    let own = own.unwrap().addresses.remove(0).address;
+    let (agent, _) = world.session("bot", nostr(), Asks::Client);
+    let sign = |agent: &Agent, address: &str| {
+        agent.sign_message(AccountInput::default(), Some(address.to_owned()), "hello".to_owned(), None)
+    };
+    let of = |fault: keep_sdk::Fault| (fault.code(), fault.message().to_owned());
+    let stranger = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr";
+    assert_eq!(of(sign(&agent, &own).unwrap_err()), of(sign(&agent, stranger).unwrap_err()));
+    let psbt = || "cHNidP8BAAoCAAAAAAAAAAAAAA==".to_owned();
+    assert_eq!(
+        code(agent.sign_psbt(AccountInput::default(), psbt(), false, None)),
+        ErrorCode::RefusedByPolicy
+    );
+    let refused = |entry: &&keep_sdk::AuditEntryView| {
+        entry.origin.as_str() == "agent:bot" && entry.outcome == "refused"
+    };
+    assert_eq!(world.keep.audit().list(50).unwrap().iter().filter(refused).count(), 3);
+    // Who may sign messages finds out one address with each use.
+    let mut scope = SessionScope::of(Preset::Bitcoin);
+    scope.rates.uses = Some(2);
+    let (agent, _) = world.session("wallet", scope, Asks::Vault);
+    assert_eq!(code(sign(&agent, stranger)), ErrorCode::NotFound);
+    assert_eq!(agent.info().unwrap().requests, 1);
+    let far = AccountInput { account: 7, ..AccountInput::default() };
+    assert_eq!(code(agent.bitcoin_address(far, None)), ErrorCode::NotFound);
+}
+
+#[test]
+fn refusals_are_recorded_so_often_and_not_more() {
+    let world = world();
+    let (agent, token) = world.session("bot", nostr(), Asks::Vault);
+    let keep = world.keep.for_session(&token).unwrap();
+    for _ in 0..5 {
+        let made = keep.agents().begin(None, nostr(), Asks::Client).unwrap();
+        let narrowed = Agent::new(world.keep.for_session(&made.token).unwrap());
+        for _ in 0..10 {
+            assert_eq!(code(narrowed.sign_event(note(0), None)), ErrorCode::RefusedByPolicy);
+        }
+    }
+    assert_eq!(code(agent.sign_event(note(0), None)), ErrorCode::RefusedByPolicy);
+    let log = world.keep.audit().list(200).unwrap();
+    let refused = log.iter().filter(|entry| entry.outcome == "refused").count();
+    assert_eq!(refused, 20, "one minute, whoever of them asks");
+}
+
+#[test]
+fn agents_without_a_session_share_a_limit() {
+    let world = world();
+    let begin = || world.keep.agents().begin(Some("main"), SessionScope::of(Preset::Full), Asks::Client);
+    let (one, other) = (begin().unwrap(), begin().unwrap());
+    let agent =
+        |made: &keep_sdk::agent::MadeSession| Agent::new(world.keep.for_session(&made.token).unwrap());
+    let (one, other) = (agent(&one), agent(&other));
+    for use_of in 0..299 {
+        assert!(one.public_key().is_ok(), "{use_of}");
+        assert!(other.public_key().is_ok(), "{use_of}");
+    }
+    assert_eq!(code(one.public_key()), ErrorCode::RateLimited, "two were made, and 598 times asked");
+    assert_eq!(code(other.public_key()), ErrorCode::RateLimited);
+    assert_eq!(code(begin()), ErrorCode::RateLimited);
+    // What ended gives its room back, and the log says who ended it.
+    one.end().unwrap();
+    let log = world.keep.audit().list(5).unwrap();
+    assert!(log.iter().any(|entry| entry.action == "agent_revoked" && entry.origin.as_str().starts_with("agent:agent/")), "{log:?}");
+}

@@ -351,3 +351,30 @@ fn a_budget_holds_for_many_at_once() {
     world.clock.set(Timestamp::from_secs(START + 86_400));
     pay(&again, &payment(&coin, 4_000, &change, "y")).unwrap();
 }
+
+#[test]
+fn confirming_binds_what_agents_made_before_it() {
+    let World { keep, clock, _daemon: daemon, _directory: directory } = World::new();
+    let made = keep.agents().begin(Some("main"), SessionScope::of(Preset::Full), Asks::Client).unwrap();
+    let granted =
+        keep.agents().create("granted", None, SessionScope::of(Preset::Full), Asks::Client).unwrap();
+    drop(daemon.stop());
+    let daemon = Daemon::start(&keep, DaemonOptions { confirm: true, ..DaemonOptions::default() }).unwrap();
+    let world = World { keep, clock, _daemon: daemon, _directory: directory };
+    let signs = |token: &SecretText| {
+        let asked = r#"{"call":"agent.sign_event","with":{"template":{"kind":0,"content":"","tags":[],"created_at":1},"approved":true}}"#;
+        Raw::with(&world, token).say(asked)
+    };
+    // Its own yes counts for nothing where a person confirms; that person is asked, and is not there.
+    assert!(signs(&granted.token)["ok"]["event"].is_object(), "the owner granted this one so");
+    let (told, hears) = std::sync::mpsc::channel();
+    std::thread::scope(|threads| {
+        threads.spawn(|| told.send(signs(&made.token)));
+        let waiting = || world.keep.inbox().pending().unwrap();
+        while waiting().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        world.keep.inbox().decide(&waiting()[0].id, false, None).unwrap();
+        assert_eq!(hears.recv().unwrap()["error"]["code"], "refused_by_person");
+    });
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_policy::{Asks, Limits, Outlook, Policy, Scope, Session, Usage};
+use keep_policy::{Asks, Effect, Limits, Outlook, Policy, Reason, Scope, Session, Usage};
 use keep_types::{
     ErrorCode, Fault, KeyId, Name, Operation, Origin, RecordId, SecretText, SessionId, Timestamp,
 };
@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::SignerError;
+use crate::entry::action;
 
 /// What a new session is for.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct Standing {
     pub usage: Usage,
     /// Whether the session that it narrows is gone.
     pub orphaned: bool,
+    /// Whether no session that the owner made stands behind it.
+    pub unnamed: bool,
     /// How many more uses are left, by its own limits and those of the session that it narrows.
     pub remaining: Option<u64>,
 }
@@ -93,6 +96,9 @@ impl Sessions {
     fn check_room(&self, maker: Maker) -> Result<(), SignerError> {
         let sessions: Vec<Session> =
             self.vault.all::<Session>()?.into_iter().map(|(_, session)| session).collect();
+        let now = self.vault.now();
+        // Those that are over are shown for a day, and take no room.
+        let sessions: Vec<Session> = sessions.into_iter().filter(|session| !session.is_over(now)).collect();
         let (count, most, whose) = match maker {
             Maker::Owner => (sessions.len(), MAX_SESSIONS, ""),
             Maker::Agent => {
@@ -174,15 +180,18 @@ impl Sessions {
         })
     }
 
-    /// Revokes a session and all that narrow it: nothing more is signed for them when this returns.
+    /// Revokes a session and all that narrow it, for the owner or (with its own session as `origin`) for an agent that ends
+    /// what it made: nothing more is signed for them when this returns.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn revoke(&self, id: SessionId) -> Result<(), VaultError> {
+    pub fn revoke(&self, id: SessionId, origin: Origin) -> Result<(), VaultError> {
         let sessions: Vec<Session> =
             self.vault.all::<Session>()?.into_iter().map(|(_, session)| session).collect();
         let ids = with_descendants(id, &sessions);
-        self.vault.submit(move |tx| ids.into_iter().try_for_each(|id| remove(tx, id, "revoked"))).wait()?;
+        self.vault
+            .submit(move |tx| ids.into_iter().try_for_each(|id| remove(tx, id, &origin, "revoked")))
+            .wait()?;
         Ok(())
     }
 
@@ -196,14 +205,12 @@ impl Sessions {
             .submit(move |tx| {
                 let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Err(no_session())) };
                 let now = tx.now();
-                let refusal =
-                    case.bounds.iter().find_map(|bound| bound.usage.check(&bound.limits, now).err());
-                if case.session.suspended || refusal.is_some() {
-                    let fault = refusal
-                        .map_or_else(suspended, |exceeded| Fault::from(keep_policy::Reason::from(exceeded)));
+                if case.session.suspended {
+                    return Ok(Err(suspended()));
+                }
+                if let Err(fault) = case.count_use(now) {
                     return Ok(Err(fault));
                 }
-                case.bounds.iter_mut().for_each(|bound| bound.usage.count(now));
                 case.keep(tx)?;
                 let origin = Origin::Agent { session: id };
                 let entry = Draft::new(Action::AgentCounted, Outcome::Allowed, &origin);
@@ -212,6 +219,30 @@ impl Sessions {
             })
             .wait()?;
         counted.map_err(SignerError::Refused)
+    }
+
+    /// Refuses, and records it, what cannot be allowed whatever is asked in detail: before any work is done for it.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn expect(&self, id: SessionId, operation: Operation) -> Result<(), SignerError> {
+        let (expected, _) = self
+            .vault
+            .submit(move |tx| {
+                let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Err(no_session())) };
+                let now = tx.now();
+                let Some(fault) = case.refusal(operation, now) else { return Ok(Ok(())) };
+                if case.count_refusal(now) {
+                    case.keep(tx)?;
+                    let entry =
+                        Draft::new(action(operation), Outcome::Refused, &Origin::Agent { session: id });
+                    let entry = entry.key(case.session.key).session(&case.session.name);
+                    tx.audit(entry.reason(fault.message()));
+                }
+                Ok(Err(fault))
+            })
+            .wait()?;
+        expected.map_err(SignerError::Refused)
     }
 
     /// What the session can expect of an operation.
@@ -248,7 +279,9 @@ impl Sessions {
         if over.is_empty() {
             return Ok(());
         }
-        self.vault.submit(move |tx| over.into_iter().try_for_each(|id| remove(tx, id, "over"))).wait()?;
+        self.vault
+            .submit(move |tx| over.into_iter().try_for_each(|id| remove(tx, id, &Origin::Cli, "over")))
+            .wait()?;
         Ok(())
     }
 }
@@ -261,10 +294,12 @@ pub(crate) struct SessionCase {
 
 /// One of the scopes that bound a session.
 struct Bound {
-    usage_at: Option<RecordId>,
+    usage_at: RecordId,
     policy: Policy,
     limits: Limits,
     usage: Usage,
+    /// Whether it is what holds for agents that the owner granted nothing.
+    unnamed: bool,
 }
 
 impl SessionCase {
@@ -285,8 +320,10 @@ impl SessionCase {
             last = parent;
         }
         if last.self_made {
-            let (limits, usage) = (Limits::default(), Usage::default());
-            bounds.push(Bound { usage_at: None, policy: Session::unnamed(), limits, usage });
+            let usage_at = tx.locate::<Usage>(&Session::unnamed_usage_key(session.key));
+            let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+            let limits = Session::unnamed_limits();
+            bounds.push(Bound { usage_at, policy: Session::unnamed(), limits, usage, unnamed: true });
         }
         Ok(Some(Self { session, bounds }))
     }
@@ -299,20 +336,48 @@ impl SessionCase {
 
     /// Writes down what was counted.
     pub(crate) fn keep(&self, tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
-        let kept = self.bounds.iter().filter_map(|bound| Some((bound.usage_at?, &bound.usage)));
-        kept.into_iter().try_for_each(|(place, usage)| tx.put(place, usage))
+        self.bounds.iter().try_for_each(|bound| tx.put(bound.usage_at, &bound.usage))
     }
 
-    /// Counts a refusal; says whether it is to be recorded.
+    /// Counts a refusal where all sessions that narrow the same one are counted together; says whether it is to be recorded.
     pub(crate) fn count_refusal(&mut self, now: Timestamp) -> bool {
-        self.bounds.first_mut().is_some_and(|own| own.usage.count_refusal(now))
+        self.bounds.last_mut().is_some_and(|first| first.usage.count_refusal(now))
+    }
+
+    /// Why nothing of this kind can be allowed now, whatever is asked in detail.
+    fn refusal(&mut self, operation: Operation, now: Timestamp) -> Option<Fault> {
+        if self.session.suspended {
+            return Some(suspended());
+        }
+        let outlook = Outlook::of(&self.scopes(), operation, None, now);
+        if outlook.effect == Effect::Deny {
+            let message = format!("the scope of the session does not cover {operation}");
+            return Some(Fault::new(ErrorCode::RefusedByPolicy, message));
+        }
+        outlook.exceeded.map(|exceeded| Reason::from(exceeded).into())
+    }
+
+    /// Counts a use of everything that bounds it, if there is one left.
+    fn count_use(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let exceeded = self.bounds.iter().find_map(|bound| bound.usage.check(&bound.limits, now).err());
+        if let Some(exceeded) = exceeded {
+            return Err(Reason::from(exceeded).into());
+        }
+        self.bounds.iter_mut().for_each(|bound| bound.usage.count(now));
+        Ok(())
+    }
+
+    /// Whether no session that the owner made stands behind it.
+    fn is_unnamed(&self) -> bool {
+        self.bounds.last().is_some_and(|first| first.unnamed)
     }
 }
 
 fn bound(tx: &mut Tx<'_, '_>, session: &Session) -> Result<Bound, VaultError> {
     let usage_at = tx.locate::<Usage>(&Session::usage_key(session.id));
     let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
-    Ok(Bound { usage_at: Some(usage_at), policy: session.policy.clone(), limits: session.limits, usage })
+    let (policy, limits) = (session.policy.clone(), session.limits);
+    Ok(Bound { usage_at, policy, limits, usage, unnamed: false })
 }
 
 fn create_in(
@@ -356,11 +421,22 @@ fn create_in(
         suspended: false,
     };
     tx.put(place(id), &session)?;
+    if maker == Maker::Agent {
+        let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Err(no_session())) };
+        if let Err(fault) = case.count_use(tx.now()) {
+            tx.delete::<Session>(&place(id))?;
+            return Ok(Err(fault));
+        }
+        case.keep(tx)?;
+    }
+    let agent = |name: &str| {
+        Draft::new(Action::AgentAdmitted, Outcome::Allowed, &Origin::Agent { session: id }).session(name)
+    };
     let by = match maker {
         Maker::Owner => Draft::new(Action::AgentAdmitted, Outcome::Allowed, &Origin::Cli),
-        Maker::Agent | Maker::Session(_) => {
-            Draft::new(Action::AgentAdmitted, Outcome::Allowed, &Origin::Agent { session: id }).session(&base)
-        }
+        // There is nobody else whose name it could have.
+        Maker::Agent => agent(&session.name),
+        Maker::Session(_) => agent(&base),
     };
     tx.audit(by.key(key).reason(format!("session {}", session.name)));
     Ok(Ok(session))
@@ -373,17 +449,19 @@ fn standing_in(tx: &mut Tx<'_, '_>, id: SessionId) -> Result<Option<Standing>, V
     let now = tx.now();
     let case = SessionCase::open(tx, id)?;
     let orphaned = case.is_none();
+    let unnamed = case.as_ref().is_none_or(SessionCase::is_unnamed);
     let bounds = case.iter().flat_map(|case| &case.bounds);
     let remaining = bounds.filter_map(|bound| keep_policy::remaining(&bound.limits, &bound.usage, now)).min();
     let remaining = if orphaned || session.suspended { Some(0) } else { remaining };
-    Ok(Some(Standing { session, usage, orphaned, remaining }))
+    Ok(Some(Standing { session, usage, orphaned, unnamed, remaining }))
 }
 
-fn remove(tx: &mut Tx<'_, '_>, id: SessionId, why: &str) -> Result<(), VaultError> {
+fn remove(tx: &mut Tx<'_, '_>, id: SessionId, origin: &Origin, why: &str) -> Result<(), VaultError> {
     let Some(session) = tx.get::<Session>(&place(id))? else { return Ok(()) };
     tx.delete::<Session>(&place(id))?;
     tx.delete::<Usage>(&tx.locate::<Usage>(&Session::usage_key(id)))?;
-    let entry = Draft::new(Action::AgentRevoked, Outcome::Allowed, &Origin::Cli).key(session.key);
+    let entry = Draft::new(Action::AgentRevoked, Outcome::Allowed, origin).key(session.key);
+    let entry = if *origin == Origin::Cli { entry } else { entry.session(&session.name) };
     tx.audit(entry.reason(format!("session {} {why}", session.name)));
     Ok(())
 }

@@ -65,9 +65,9 @@ macro_rules! error_codes {
 
 error_codes! {
     /// A rule denies it, or no rule allows it.
-    RefusedByPolicy = "refused_by_policy", Policy, exit 1, "ask the owner to grant this";
+    RefusedByPolicy = "refused_by_policy", Policy, exit 1, "the owner can grant it, or change the limit that refused it";
     /// A person said no.
-    RefusedByPerson = "refused_by_person", Approval, exit 1, "ask the person who refused";
+    RefusedByPerson = "refused_by_person", Approval, exit 1, "somebody answered no; ask again if that was a mistake";
     /// It needs a person, and none could be asked.
     ApprovalUnavailable = "approval_unavailable", Approval, exit 1, "run `keep serve` in a terminal to be asked, or grant it beforehand";
     /// The client is not connected to this bunker.
@@ -79,7 +79,7 @@ error_codes! {
     /// The command line or call is not formed as documented.
     Usage = "usage", Caller, exit 2, "see `keep help`";
     /// What was named does not exist.
-    NotFound = "not_found", Caller, exit 3, "see `keep list`";
+    NotFound = "not_found", Caller, exit 3, "see what there is with the `list` command of its kind, such as `keep list`";
     /// There is no vault at this place.
     NoVault = "no_vault", Caller, exit 3, "create one with `keep init`, or point KEEP_HOME to an existing vault";
     /// The vault is not unlocked and no passphrase was given.
@@ -95,11 +95,11 @@ error_codes! {
     /// Not a URI of the expected kind.
     InvalidUri = "invalid_uri", Caller, exit 5, "check the address";
     /// An encrypted payload that does not open.
-    InvalidPayload = "invalid_payload", Caller, exit 5, "check the peer's public key and the payload";
+    InvalidPayload = "invalid_payload", Caller, exit 5, "check that it is complete, and meant for this key or passphrase";
     /// A NIP-46 method that does not exist here.
     UnsupportedMethod = "unsupported_method", Caller, exit 5, "see the methods of NIP-46";
     /// The name or key is taken.
-    AlreadyExists = "already_exists", Caller, exit 5, "choose another name";
+    AlreadyExists = "already_exists", Caller, exit 5, "choose another name, or use what is there";
     /// A relay cannot be reached.
     RelayUnreachable = "relay_unreachable", Peer, exit 6, "check the relay's address and the network";
     /// The other side did not answer in time.

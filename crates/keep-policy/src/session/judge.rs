@@ -43,41 +43,62 @@ pub fn judge_session_within(
     basis: Basis,
     now: Timestamp,
 ) -> Verdict {
+    // What the scopes do not cover hears nothing of what the owner spent.
+    let decided = match decide(&request, session, scopes, now) {
+        Ok(decided) => decided,
+        Err(reason) => return deny(request, reason),
+    };
     within(request, purse, basis, now, |request, large| {
-        judge_scopes(request, job, session, scopes, large, basis, now)
+        let asked = if large { decided.asking(LARGE) } else { decided };
+        judge_scopes(request, job, session, scopes, asked, basis, now)
     })
 }
 
-fn judge_scopes(
-    request: Request,
-    job: JobId,
+/// Why a person is asked, where an amount is the reason.
+const LARGE: &str = "the amount is one that is always asked about";
+
+/// What the policies of all scopes say together, none of which denies it.
+struct Decided {
+    /// Why a person is asked, if one is.
+    because: Option<String>,
+    approval: Approval,
+    releases: PlaintextClasses,
+}
+
+impl Decided {
+    fn asking(mut self, because: &str) -> Self {
+        self.because.get_or_insert_with(|| because.to_owned());
+        self
+    }
+}
+
+fn decide(
+    request: &Request,
     session: &Session,
-    scopes: &mut [Scope<'_>],
-    large: bool,
-    basis: Basis,
+    scopes: &[Scope<'_>],
     now: Timestamp,
-) -> Verdict {
+) -> Result<Decided, Reason> {
     let is_its_own = matches!(request.origin, Origin::Agent { session: id } if id == session.id);
     if !is_its_own || request.key != session.key {
-        return deny(request, Reason::NotConnected);
+        return Err(Reason::NotConnected);
     }
     let operation = request.intent.operation();
     if operation.hands_out() {
-        return deny(request, Reason::Never(operation));
+        return Err(Reason::Never(operation));
     }
     if session.suspended {
-        return deny(request, Reason::Suspended);
+        return Err(Reason::Suspended);
     }
     let facts = Facts::of(&request.intent, None, &[], now);
     let (mut because, mut approval, mut releases) = (None, Approval::Owner, PlaintextClasses::ALL);
-    for scope in scopes.iter() {
+    for scope in scopes {
         let decided = scope.policy.decide(&facts);
         releases = releases.and(decided.releases);
         match decided.effect {
             Effect::Allow => {}
             Effect::Deny => {
                 let kind = request.intent.kind();
-                return deny(request, Reason::Rule { rule: decided.source, operation, kind });
+                return Err(Reason::Rule { rule: decided.source, operation, kind });
             }
             Effect::Ask => {
                 approval = approval.max(decided.approval);
@@ -85,6 +106,18 @@ fn judge_scopes(
             }
         }
     }
+    Ok(Decided { because, approval, releases })
+}
+
+fn judge_scopes(
+    request: Request,
+    job: JobId,
+    session: &Session,
+    scopes: &mut [Scope<'_>],
+    decided: Decided,
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
     let exceeded = |scope: &Scope<'_>| {
         let bounds = scope.policy.bounds(session.created_at).unwrap_or_default();
         scope.usage.check(scope.limits, now).and_then(|()| scope.usage.check(&bounds, now)).err()
@@ -100,9 +133,8 @@ fn judge_scopes(
         }
     }
     let asks = |spends| scopes.iter().any(|scope| scope.policy.spend.asks(spends));
-    if large || spends.as_ref().is_some_and(asks) {
-        because.get_or_insert("the amount is one that is always asked about".to_owned());
-    }
+    let decided = if spends.as_ref().is_some_and(asks) { decided.asking(LARGE) } else { decided };
+    let Decided { because, approval, releases } = decided;
     let approved = match basis {
         Basis::Approved { persons } => persons >= approval.persons(),
         Basis::Fresh | Basis::Recorded => false,

@@ -83,6 +83,18 @@ impl Session {
         key
     }
 
+    /// What identifies the counters of all agents together that use a key without a session of the owner's.
+    pub fn unnamed_usage_key(key: keep_types::KeyId) -> [u8; 24] {
+        let mut place = *b"unnamed:0000000000000000";
+        place[8..].copy_from_slice(key.as_bytes());
+        place
+    }
+
+    /// How often agents may use a key to whom the owner granted nothing, all together: each use is an entry of the log.
+    pub fn unnamed_limits() -> Limits {
+        Limits { per_minute: Some(600), per_day: Some(20_000), ..Limits::default() }
+    }
+
     /// The policy for agents to whom the owner granted nothing: they may know the public key, and ask for the rest.
     pub fn unnamed() -> Policy {
         Policy {

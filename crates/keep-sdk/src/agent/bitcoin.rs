@@ -1,10 +1,12 @@
 //! What an agent asks about Bitcoin with its session.
 
 use keep_bitcoin::{Branch, Network};
-use keep_types::{Fault, Intent};
+use keep_signer::AccountId;
+use keep_types::{ErrorCode, Fault, Intent, Operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::owner::sessions;
 use super::uses::{asker, key};
 use super::views::ApprovalView;
 use crate::bitcoin::{
@@ -25,15 +27,32 @@ pub struct AccountInput {
 }
 
 impl AccountInput {
-    /// The account, of the session's key.
+    /// The account, of the session's key. Which accounts there are is the owner's to say: each makes every transaction more
+    /// to look through.
     fn wallet(self, host: &Host) -> Result<WalletSelector, Fault> {
         let (key, _) = key(host, asker(host)?)?;
+        let id = AccountId { key: key.id, network: self.network.as_str().to_owned(), number: self.account };
+        if self.account != 0 && bitcoin::wallets(host).account(&id)?.is_none() {
+            let message = format!("account {} is not in use on {}", self.account, self.network.as_str());
+            return Err(Fault::new(ErrorCode::NotFound, message).with_hint(
+                "the owner begins an account with `keep bitcoin address --account N`; account 0 needs nothing",
+            ));
+        }
         Ok(WalletSelector {
             key: Some(key.nostr_key().to_hex()),
             network: self.network,
             account: self.account,
         })
     }
+}
+
+/// What failed before it was judged said something about the wallet, and cost something: it is a use too.
+fn counted<T>(host: &Host, outcome: Result<T, Fault>) -> Result<T, Fault> {
+    let Err(fault) = &outcome else { return outcome };
+    if matches!(fault.code(), ErrorCode::InvalidInput | ErrorCode::NotFound) {
+        sessions(host).count(asker(host)?)?;
+    }
+    outcome
 }
 
 /// The outcome of a call that may have to be approved first.
@@ -153,10 +172,11 @@ impl Call for SignPsbt {
     type Reply = AgentPsbt;
 
     fn run(self, host: &Host) -> Result<AgentPsbt, Fault> {
+        sessions(host).expect(asker(host)?, Operation::SignPsbt)?;
         let host = &host.deciding(self.approved);
         let Self { account, psbt, finalize, .. } = self;
         let (wallet, fees) = (account.wallet(host)?, FeeLimits::default());
-        let signed = bitcoin::SignPsbt { wallet, psbt, finalize, fees }.run(host);
+        let signed = counted(host, bitcoin::SignPsbt { wallet, psbt, finalize, fees }.run(host));
         let (signed, question) = or_question(host, signed)?;
         Ok(AgentPsbt { signed, question })
     }
@@ -188,11 +208,12 @@ impl Call for SignMessage {
     type Reply = AgentMessage;
 
     fn run(self, host: &Host) -> Result<AgentMessage, Fault> {
+        sessions(host).expect(asker(host)?, Operation::SignMessage)?;
         let host = &host.deciding(self.approved);
         let Self { account, address, message, .. } = self;
         let wallet = account.wallet(host)?;
-        let signed =
-            bitcoin::SignMessage { wallet, address, message, coins: Vec::new(), full: false }.run(host);
+        let asked = bitcoin::SignMessage { wallet, address, message, coins: Vec::new(), full: false };
+        let signed = counted(host, asked.run(host));
         let (signed, question) = or_question(host, signed)?;
         Ok(AgentMessage { signed, question })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keep_policy::Asks;
 use keep_signer::{Maker, NewSession, Sessions, Standing};
-use keep_types::{Fault, Name, RecordId};
+use keep_types::{Fault, Name, Origin, RecordId};
 use keep_vault::KeyRecord;
 use serde::{Deserialize, Serialize};
 
@@ -139,7 +139,7 @@ impl Call for Revoke {
     fn run(self, host: &Host) -> Result<SessionInfo, Fault> {
         let standing = sessions(host).by_name(&self.name)?;
         let view = info(host, &standing)?;
-        sessions(host).revoke(standing.session.id)?;
+        sessions(host).revoke(standing.session.id, Origin::Cli)?;
         Ok(view)
     }
 }

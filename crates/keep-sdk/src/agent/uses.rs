@@ -302,7 +302,7 @@ impl Call for End {
     fn run(self, host: &Host) -> Result<Done, Fault> {
         let session = sessions(host).standing(asker(host)?)?.session;
         if session.self_made || session.parent.is_some() {
-            sessions(host).revoke(session.id)?;
+            sessions(host).revoke(session.id, Origin::Agent { session: session.id })?;
         }
         Ok(Done {})
     }

@@ -57,6 +57,8 @@ pub(crate) struct Asking {
     question: Arc<Mutex<Option<ApprovalView>>>,
     /// Whether the owner can be waited for: `keep approve` reaches this process.
     waits: bool,
+    /// Whether a person at the vault confirms each use: then no session that nobody granted decides for itself.
+    confirmed: bool,
 }
 
 struct Shared {
@@ -110,7 +112,13 @@ impl Host {
     /// [`ErrorCode::NotConnected`] when no session has it.
     pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
         let session = Sessions::new(Arc::clone(self.vault())).authenticate(token)?;
-        let asking = Asking { id: session.id, approved: None, question: Arc::default(), waits: false };
+        let asking = Asking {
+            id: session.id,
+            approved: None,
+            question: Arc::default(),
+            waits: false,
+            confirmed: false,
+        };
         Ok(self.for_caller(Caller::Session(asking)))
     }
 
@@ -261,7 +269,9 @@ impl Host {
                 Ok(self.shared.owner.handle_confirmed(request, &**approver)?)
             }
             Caller::Session(asking) => {
-                let asks = Sessions::new(Arc::clone(self.vault())).standing(asking.id)?.session.asks;
+                let standing = Sessions::new(Arc::clone(self.vault())).standing(asking.id)?;
+                let vault_asks = asking.confirmed && standing.unnamed;
+                let asks = if vault_asks { Asks::Vault } else { standing.session.asks };
                 let request = self.request(Origin::Agent { session: asking.id }, key, intent)?;
                 let decide = |prompt: &Prompt| self.decide(asks, asking, prompt);
                 Ok(self.shared.owner.handle_asking(request, decide)?)
@@ -340,6 +350,15 @@ impl Host {
     pub(crate) fn waiting(mut self) -> Self {
         if let Caller::Session(asking) = &mut self.caller {
             asking.waits = true;
+        }
+        self
+    }
+
+    /// The same, where a person at the vault confirms each use, or not.
+    #[cfg(unix)]
+    pub(crate) fn confirmed(mut self, confirmed: bool) -> Self {
+        if let Caller::Session(asking) = &mut self.caller {
+            asking.confirmed = confirmed;
         }
         self
     }

@@ -264,10 +264,15 @@ impl Shared {
         &self.host
     }
 
+    /// Whether a person confirms each use.
+    pub(super) fn confirms(&self) -> bool {
+        self.confirm.load(Ordering::Acquire)
+    }
+
     /// The vault as a connection of the owner sees it.
     pub(super) fn owner(&self) -> Host {
-        let confirm = self.confirm.load(Ordering::Acquire);
-        let caller = if confirm { Caller::Confirmed(Arc::clone(&self.approver)) } else { Caller::Owner };
+        let caller =
+            if self.confirms() { Caller::Confirmed(Arc::clone(&self.approver)) } else { Caller::Owner };
         self.host.for_caller(caller)
     }
 

@@ -140,7 +140,7 @@ impl Session<'_> {
     fn call(&self, entry: &CallEntry, with: &str) -> Result<Wiped, Fault> {
         let host = match (&self.agent, entry.class) {
             // What a session may do is judged by the call and by policy.
-            (Some(agent), _) => agent.clone(),
+            (Some(agent), _) => agent.clone().confirmed(self.shared.confirms()),
             (None, Class::Use) => self.shared.owner(),
             // Whoever knows the passphrase needs nobody else's yes.
             (None, Class::Manage) => {

@@ -65,7 +65,10 @@ fn access(session: &Session, arguments: &Mcp) -> Result<Access, Ending> {
             keep.for_session(&token)?;
             Access::granted(home, start, token, scope)
         }
-        None => Access::unnamed(home, start, Some(session.key(&keep)?.pubkey), scope),
+        None => {
+            let key = Some(session.key(&keep)?.pubkey);
+            Access::unnamed(home, start, key, scope, arguments.http.is_none())
+        }
     })
 }
 
