@@ -143,10 +143,6 @@ impl View for Analysis {
             format!("leaves      {}", style.bold(&sats(facts.leaving_sats))),
             format!("fee         {}{}", sats(facts.fee_sats), rate.unwrap_or_default()),
         ];
-        let text = serde_json::to_string(&view.lock_time).unwrap_or_default();
-        if !text.contains("none") {
-            lines.push(format!("lock time   {text}"));
-        }
         lines.push(style.bold(&format!("{} inputs", view.inputs.len())));
         for input in &view.inputs {
             let whose = match &input.ownership {

@@ -89,7 +89,8 @@ fn serve(
         Reply::Drip => while waits(&mut stream, b"H") {},
         Reply::Endless => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+            let part = vec![b'x'; 1 << 16];
+            while stream.write_all(&part).is_ok() {}
         }
     }
 }
