@@ -19,7 +19,7 @@ use crate::batch::{Batch, Change, Changes};
 use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::{Header, StanzaId, StanzaKind};
-use crate::hidden::Beside;
+use crate::hidden::{Beside, Housekeeper};
 use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
 use crate::pending::Pending;
@@ -169,6 +169,8 @@ impl Shared {
 pub struct Vault {
     /// Where a passphrase could open another vault. The first to be dropped: the store sets the times of all files last.
     pub(crate) beside: Beside,
+    /// Of a hidden vault: what makes room in it. Dropped before the store for the same reason.
+    pub(crate) housekeeper: Option<Housekeeper>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) secrets: Secrets,
@@ -374,6 +376,7 @@ impl Vault {
             .map_err(|e| VaultError::System(format!("no thread for the vault: {e}")))?;
         Ok(Self {
             beside: Beside::Nothing,
+            housekeeper: None,
             shared,
             store,
             secrets: Secrets::default(),
@@ -454,6 +457,9 @@ impl Vault {
         &self,
         job: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, VaultError> + Send + 'static,
     ) -> Pending<T> {
+        if let Some(housekeeper) = &self.housekeeper {
+            housekeeper.look(self);
+        }
         let (decide, decided) = oneshot::channel();
         let (commit, committed) = oneshot::channel();
         let job = Job {

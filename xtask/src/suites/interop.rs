@@ -41,6 +41,7 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
             Some("bitcoind") => bitcoind::install(job).map(|node| {
                 command.env("BITCOIND_BIN", node);
             }),
+            Some("age") => install::debian(job, "age-keygen", "age"),
             Some("nostr-sdk") => {
                 let clients = source.join("clients");
                 install::python(job, "nostr-sdk", &clients.join("requirements.txt")).map(|bin| {

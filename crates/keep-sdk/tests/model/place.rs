@@ -42,9 +42,7 @@ impl Place {
                 let disk = DISKS.with(|disks| disks.borrow_mut().pop()).unwrap_or_else(FaultDisk::new);
                 Self::Database { disk: Some(disk), dir: quick_directory() }
             }
-            Kind::Reserve => {
-                Self::Reserve(Reserve::of((0..LAYOUT.total()).map(|n| (n * 31 % 251) as u8).collect()))
-            }
+            Kind::Reserve => Self::Reserve(Reserve::of(random())),
         }
     }
 
@@ -133,7 +131,11 @@ impl Place {
                 *dir = quick_directory();
                 image.write_to(dir.path()).unwrap();
             }
-            Self::Reserve(reserve) => *reserve = Reserve::of(image.files()[NAME].clone()),
+            Self::Reserve(reserve) => {
+                // Before the first operation it is what it was.
+                let bytes = image.files().get(NAME).cloned().unwrap_or_else(random);
+                *reserve = Reserve::of(bytes);
+            }
         }
     }
 }
@@ -148,6 +150,11 @@ impl Drop for Place {
             let _ = DISKS.try_with(|disks| disks.borrow_mut().push(disk));
         }
     }
+}
+
+/// What a reserve without a vault holds; anything that opens under no key will do.
+fn random() -> Vec<u8> {
+    (0..LAYOUT.total()).map(|n| (n * 31 % 251) as u8).collect()
 }
 
 fn kek() -> SecretKey32 {

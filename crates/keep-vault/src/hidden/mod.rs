@@ -21,6 +21,7 @@ mod tests;
 
 pub(crate) use beside::Beside;
 pub use reset::ReserveReset;
+pub(crate) use room::Housekeeper;
 
 /// How many bytes a hidden vault can hold. It never grows.
 pub const HIDDEN_CAPACITY: usize = Layout::STANDARD.capacity();
@@ -106,9 +107,11 @@ impl Vault {
         let (memory, rekey) =
             reserve::make(Box::new(reserve), Layout::STANDARD, header.kdf.salt, &derived.reserve_kek())?;
         let beside = Arc::clone(&store);
+        let housekeeper = Housekeeper::new(memory.another_handle());
         let memory: Arc<dyn Store> = Arc::new(Attended::new(Arc::new(memory), Some(store), presence));
         let mut vault = Self::create_derived(memory, header.kdf, &derived, environment)?;
         (vault.reserve, vault.beside) = (Some(rekey), Beside::Database(beside));
+        vault.housekeeper = Some(housekeeper);
         Ok(vault)
     }
 
@@ -162,7 +165,7 @@ fn open_hidden(
     let found = reserve::find(&bytes, Layout::STANDARD, &salt, &kek).ok_or(VaultError::WrongPassphrase)?;
     let fallen_back = found.fallen_back;
     let (memory, rekey) = found.into_store(Box::new(file), Layout::STANDARD, salt, &kek)?;
-    let rows = memory.another_handle();
+    let housekeeper = Housekeeper::new(memory.another_handle());
     let outer_store = Arc::clone(&beside);
     let store: Arc<dyn Store> = Arc::new(Attended::new(Arc::new(memory), Some(beside), presence));
     let header = read_header(&*store)?;
@@ -171,9 +174,7 @@ fn open_hidden(
         vault.shared.alarm("its latest state is damaged, and an earlier one was opened".into());
     }
     (vault.reserve, vault.beside) = (Some(rekey), Beside::Database(outer_store));
-    // A log that cannot be pruned is no reason to keep somebody out.
-    if let Err(error) = room::make(&vault, &rows) {
-        tracing::debug!(%error, "no room was made");
-    }
+    housekeeper.look(&vault);
+    vault.housekeeper = Some(housekeeper);
     Ok(vault)
 }

@@ -1,5 +1,7 @@
 //! Room in a vault that cannot grow: its log is pruned when it takes too much.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use keep_store::{MemoryStore, Room};
 use keep_types::{Origin, Timestamp};
 
@@ -11,13 +13,44 @@ const fn is_due(room: Room) -> bool {
     room.used > 8 * tenth && room.log > 3 * tenth
 }
 
-/// Removes the older half of the log if room is needed, and leaves a signed checkpoint.
-pub(super) fn make(vault: &Vault, rows: &MemoryStore) -> Result<(), VaultError> {
-    if !rows.room().is_some_and(is_due) || !vault.integrity().is_intact() {
-        return Ok(());
+/// Looks after the room of an open vault that cannot grow.
+pub(crate) struct Housekeeper {
+    rows: MemoryStore,
+    /// Whether it is at work: what it writes comes by here, too.
+    busy: AtomicBool,
+    /// How large the log must be before it is worth while to try again.
+    again_at: AtomicUsize,
+}
+
+impl Housekeeper {
+    pub(super) fn new(rows: MemoryStore) -> Self {
+        Self { rows, busy: AtomicBool::new(false), again_at: AtomicUsize::new(0) }
+    }
+
+    /// Removes the older half of the log if room is needed, and leaves a signed checkpoint. A log that cannot be pruned is no
+    /// reason to refuse work that still fits.
+    pub(crate) fn look(&self, vault: &Vault) {
+        let Some(room) = self.rows.room().filter(|room| is_due(*room)) else { return };
+        if room.log < self.again_at.load(Ordering::Acquire) || self.busy.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let removed = make(vault).unwrap_or_else(|error| {
+            tracing::debug!(%error, "no room was made");
+            0
+        });
+        let again = if removed > 0 { 0 } else { room.log + room.capacity / 50 };
+        self.again_at.store(again, Ordering::Release);
+        self.busy.store(false, Ordering::Release);
+    }
+}
+
+/// How many entries were removed.
+fn make(vault: &Vault) -> Result<u64, VaultError> {
+    if !vault.integrity().is_intact() {
+        return Ok(0);
     }
     let cutoff = half_time(vault)?;
-    vault.prune(cutoff, Origin::Cli, &mut |_| {}).map(drop)
+    Ok(vault.prune(cutoff, Origin::Cli, &mut |_| {})?.removed())
 }
 
 /// The latest time before which at most half of the log lies.

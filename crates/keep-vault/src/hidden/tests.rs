@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use keep_audit::{Action, Draft, Outcome};
 use keep_store::{SqliteStore, Store};
 use keep_testing::clock::FakeClock;
-use keep_types::{Name, SecretText, Timestamp};
+use keep_types::{Name, Origin, SecretText, Timestamp};
 use tempfile::TempDir;
 
 use super::*;
@@ -226,4 +227,33 @@ fn a_new_passphrase_is_the_same_work() {
     assert_eq!(effort(&with, "new"), (Ok(()), always));
     assert_eq!(effort(&with, "inner"), (Err(VaultError::PassphraseTaken), always));
     assert_eq!(effort(&with, "outer"), (Err(VaultError::PassphraseTaken), always));
+}
+
+/// A process that serves for long writes more log than fits: it is pruned meanwhile, and nothing is refused.
+#[test]
+fn the_log_of_an_open_vault_is_pruned_before_it_is_full() {
+    let bench = Bench::new();
+    drop(bench.hide("outer", "inner").unwrap());
+    let clock = FakeClock::at(Timestamp::from_secs(1_800_000_000));
+    let environment = Environment::new(clock.clone()).allow_weak_kdf();
+    let opened = Vault::open_either(bench.store(), bench.0.path(), &text("inner"), None, &environment);
+    let hidden = opened.unwrap().vault;
+    let draft = Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli).reason("r".repeat(120));
+    for _ in 0..240 {
+        clock.advance(std::time::Duration::from_secs(1));
+        let draft = draft.clone();
+        let entries = move |tx: &mut crate::Tx<'_, '_>| {
+            for _ in 0..300 {
+                tx.audit(draft.clone());
+            }
+            Ok(())
+        };
+        hidden.submit(entries).wait().unwrap();
+    }
+    let log = hidden.verify_audit().unwrap();
+    assert!(log.first > 1 && log.entries < 240 * 300, "{log:?}");
+    hidden.generate_key(Name::new("there is room").unwrap()).unwrap();
+    assert!(hidden.verify().unwrap().is_intact());
+    drop(hidden);
+    assert_eq!(names(&bench.open("inner", None).unwrap().vault), ["there is room"]);
 }
