@@ -204,6 +204,8 @@ impl Run {
     /// Does it; gives how often the disk failed.
     pub fn perform(&mut self, op: &Op, fails: Option<(usize, Failure, Lasting)>, power: bool) -> usize {
         let (before, start) = (self.model.clone(), self.place.position());
+        // What the operation before may have left, if that failed, until this one is there.
+        let left = self.maybe.clone();
         let live = self.live.take().unwrap();
         let mut after = before.after(op, &live.vault, self.now());
         if let Some((skip, failure, lasting)) = fails {
@@ -236,7 +238,8 @@ impl Run {
             assert!(seen.fits(&self.model), "{op:?} {fails:?}: {seen:?}, it should be {:?}", self.model);
         }
         if power {
-            self.lose_power(&before, &after, (start, end), acknowledged, op);
+            let possible = [Some(before), left, self.maybe.take()].into_iter().flatten().collect();
+            self.lose_power(possible, after, (start, end), acknowledged, op);
         } else if acknowledged && matches!(op, Op::Rotate(_)) {
             self.reopen();
         }
@@ -251,10 +254,12 @@ impl Run {
         self.open_one_of(candidates, "opened again");
     }
 
+    /// The power goes at some point of an operation: it happened, or (unless it was acknowledged before) one of the states that were
+    /// possible without it is there.
     fn lose_power(
         &mut self,
-        before: &Model,
-        after: &Model,
+        possible: Vec<Model>,
+        after: Model,
         (start, end): (usize, usize),
         acknowledged: bool,
         op: &Op,
@@ -267,13 +272,11 @@ impl Run {
         self.tally.crashes += 1;
         let mut candidates = vec![after.clone()];
         if at < end || !acknowledged {
-            candidates.push(before.clone());
-            candidates.extend(self.maybe.clone());
+            candidates.extend(possible);
         }
         let what = format!("{op:?}, power lost at {at} of {start} to {end}, {tear:?}");
-        let count = candidates.len();
         self.open_one_of(candidates, &what);
-        self.tally.undone += usize::from(count > 1 && self.model == *before);
+        self.tally.undone += usize::from(self.model != after);
     }
 
     /// What was done to the disk.

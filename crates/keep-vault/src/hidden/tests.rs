@@ -239,7 +239,7 @@ fn the_log_of_an_open_vault_is_pruned_before_it_is_full() {
     let opened = Vault::open_either(bench.store(), bench.0.path(), &text("inner"), None, &environment);
     let hidden = opened.unwrap().vault;
     let draft = Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli).reason("r".repeat(120));
-    for _ in 0..240 {
+    for _ in 0..150 {
         clock.advance(std::time::Duration::from_secs(1));
         let draft = draft.clone();
         let entries = move |tx: &mut crate::Tx<'_, '_>| {
@@ -251,7 +251,7 @@ fn the_log_of_an_open_vault_is_pruned_before_it_is_full() {
         hidden.submit(entries).wait().unwrap();
     }
     let log = hidden.verify_audit().unwrap();
-    assert!(log.first > 1 && log.entries < 240 * 300, "{log:?}");
+    assert!(log.first > 1 && log.entries < 150 * 300, "{log:?}");
     hidden.generate_key(Name::new("there is room").unwrap()).unwrap();
     assert!(hidden.verify().unwrap().is_intact());
     drop(hidden);
