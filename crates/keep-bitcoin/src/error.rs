@@ -76,7 +76,9 @@ impl From<BitcoinError> for Fault {
             BitcoinError::Network => Self::new(ErrorCode::Usage, text),
             BitcoinError::Mnemonic(_) => Self::new(ErrorCode::InvalidKey, text)
                 .with_hint("give the 12 to 24 words in their order, separated by spaces"),
-            BitcoinError::SeedLength | BitcoinError::Derivation(_) => Self::new(ErrorCode::InvalidKey, text),
+            BitcoinError::SeedLength => Self::new(ErrorCode::InvalidKey, text),
+            BitcoinError::Derivation(_) => Self::new(ErrorCode::InvalidKey, text)
+                .with_hint("check the index, the number of the account and the path"),
             BitcoinError::Refused(_) => Self::new(ErrorCode::InvalidInput, text)
                 .with_hint("see `keep bitcoin analyze` for what the transaction would do"),
             BitcoinError::NothingSigned(_) => Self::new(ErrorCode::InvalidInput, text)

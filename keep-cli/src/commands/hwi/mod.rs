@@ -23,8 +23,7 @@ use self::named::{Below, Named};
 const MAX_STDIN: u64 = 48 << 20;
 
 /// What there is, for whoever wrote something else.
-const COMMANDS: &str =
-    "enumerate, getdescriptors, getmasterxpub, getxpub, displayaddress, signmessage and signtx";
+const COMMANDS: &str = "the commands are enumerate, getdescriptors, getmasterxpub, getxpub, displayaddress, signmessage and signtx";
 
 pub fn run(session: &Session, arguments: Hwi) -> Result<(), Ending> {
     match answer(session, arguments) {

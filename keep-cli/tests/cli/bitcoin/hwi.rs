@@ -116,6 +116,9 @@ fn errors_are_json_with_the_numbers_of_hwi() {
     });
     assert_eq!(locked.json()["code"], -12);
     assert_eq!(World::new().run(&["hwi", "enumerate"]).json()["code"], -3);
+    let far = world.run(&["--json", "bitcoin", "address", "--account", "2147483648"]);
+    assert_eq!(far.code, Some(5), "{far:?}");
+    assert!(word(&far.error()["error"]["hint"]).contains("account"), "{far:?}");
     // A person who asks for help gets it.
     let help = world.run(&["hwi", "--help"]);
     assert!(help.code == Some(0) && help.stdout.contains("getdescriptors"), "{help:?}");
