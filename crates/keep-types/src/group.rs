@@ -151,7 +151,7 @@ impl GroupUse {
             Self::Sign(sign) => match &sign.message {
                 GroupMessage::Event(_) => String::new(),
                 GroupMessage::FileDigest(digest) => {
-                    format!("a file with BLAKE2b-512 {}", hex::encode(&**digest))
+                    format!("a file with BLAKE2b-512 {}", hex::encode(**digest))
                 }
                 GroupMessage::TrustedComment { comment, .. } => format!("the trusted comment: {comment}"),
                 GroupMessage::Raw(bytes) => {

@@ -1,8 +1,6 @@
 //! Bitcoin transactions that a group signs. What is signed is computed here from the decoded PSBT.
 
-use keep_bitcoin::{
-    BitcoinError, Encoding, InspectOptions, Inspection, Network, PsbtFile, TransactionView, Wallet,
-};
+use keep_bitcoin::{Encoding, InspectOptions, Inspection, Network, PsbtFile, TransactionView, Wallet};
 use keep_frost::sign::Proposal;
 use keep_frost::{FrostError, Index, KeySpec, Message, SessionId};
 use keep_types::{Answer, DisplayText, Fault, GroupSpend, GroupUse, Intent, SpendFacts, SpendPart};
@@ -171,7 +169,7 @@ pub(super) fn finished(
             Fault::from(error)
                 .with_hint("without --finalize you get the PSBT with the group's signatures in it")
         })?;
-        let extracted = file.extract().map_err(BitcoinError::from)?;
+        let extracted = file.extract()?;
         transaction = Some(keep_bitcoin::bitcoin::consensus::encode::serialize_hex(&extracted));
     }
     Ok(SignedPsbtView {
