@@ -172,7 +172,11 @@ async def _() -> None:
     with Keep() as keep:
         async with client(keep, env={"KEEP_BUNKER": "bunker://nobody"}) as session:
             assert await code(session, "get_public_key") == "invalid_uri"
-        ran = keep.run("agent", "mcp", "--bunker", "bunker://nobody", "--scope", "full")
+        url = keep.root / "bunker.txt"
+        url.write_text("bunker://nobody\n")
+        async with client(keep, "--bunker-file", str(url)) as session:
+            assert await code(session, "get_public_key") == "invalid_uri"
+        ran = keep.run("agent", "mcp", "--bunker-file", str(url), "--scope", "full")
         assert ran.returncode == 2, ran
 
 

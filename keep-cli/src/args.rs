@@ -836,7 +836,7 @@ mod tests {
             "keep agent create --name bot --scope nostr --kinds 1,7 --rate 30/h --budget 50000sat/day --for 24h",
             "keep agent create --name bot --ask --asks client --output bot.token",
             "keep agent create --name pen-pal --scope nostr --to npub1qqqqqq --to npub1pppppp",
-            "keep agent mcp --bunker bunker://abc?relay=wss://relay.example",
+            "keep agent mcp --bunker-file bunker.txt",
             "keep agent list",
             "keep agent show bot",
             "keep agent revoke bot",
@@ -1039,6 +1039,12 @@ mod tests {
             "shell",
             "directory",
             "call",
+            "bunker_file",
+            "bunker",
+            "from",
+            "auth_port",
+            "whose",
+            "recipients",
         ];
         let mut commands = vec![Arguments::command()];
         while let Some(command) = commands.pop() {

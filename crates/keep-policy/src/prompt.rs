@@ -85,10 +85,13 @@ impl Prompt {
                 // Whoever says yes says it to this text, which goes out in the user's name.
                 Intent::Encrypt { plaintext, .. } => DisplayText::truncated(plaintext.expose(), MAX_SHOWN),
                 Intent::Nip44V3(usage) => match &**usage {
-                    V3Use::Encrypt { plaintext, .. } => {
-                        DisplayText::truncated(&String::from_utf8_lossy(plaintext.expose()), MAX_SHOWN)
+                    V3Use::Encrypt { kind, scope, plaintext, .. } => {
+                        let text = String::from_utf8_lossy(plaintext.expose());
+                        DisplayText::truncated(&format!("{}: {text}", v3_context(*kind, scope)), MAX_SHOWN)
                     }
-                    V3Use::Decrypt { .. } => DisplayText::default(),
+                    V3Use::Decrypt { kind, scope, .. } => {
+                        DisplayText::truncated(&v3_context(*kind, scope), MAX_SHOWN)
+                    }
                 },
                 _ => DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
             },
@@ -120,4 +123,8 @@ impl Prompt {
         let of_name = move |tag: &&Vec<DisplayText>| tag.first().is_some_and(|first| first.as_str() == name);
         self.tags.iter().filter(of_name).filter_map(|tag| tag.get(1))
     }
+}
+/// What a text of NIP-44 version 3 is bound to.
+fn v3_context(kind: u32, scope: &str) -> String {
+    format!("for kind {kind}, scope {scope:?}")
 }

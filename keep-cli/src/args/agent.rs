@@ -86,9 +86,9 @@ pub struct Mcp {
     /// A file with a session's token; without it, KEEP_SESSION
     #[arg(long, value_name = "FILE")]
     pub session_file: Option<PathBuf>,
-    /// A bunker elsewhere that signs, by its bunker:// URL, in place of a vault here; without it, KEEP_BUNKER
-    #[arg(long, value_name = "URL", conflicts_with = "session_file")]
-    pub bunker: Option<String>,
+    /// A file with the bunker:// URL of a bunker elsewhere that signs in place of a vault here; without it, KEEP_BUNKER
+    #[arg(long, value_name = "FILE", conflicts_with = "session_file")]
+    pub bunker_file: Option<PathBuf>,
     #[command(flatten)]
     pub scope: Scope,
     /// A relay to publish notes to if the agent names none; may be given several times

@@ -47,7 +47,9 @@ fn another_bunker_is_asked_for_signatures_and_messages() {
     assert_eq!(call(&["ping"]), "pong");
 
     // What only a key of the vault can do says so.
-    let export = world.run(&["--json", "export", "--name", "remote", "--ncryptsec"]);
+    std::fs::write(world.path().join("passphrase"), "of the export").unwrap();
+    let file = ["--passphrase-file", "passphrase"];
+    let export = world.run(&[&["--json", "export", "--name", "remote", "--ncryptsec"], &file[..]].concat());
     assert_eq!(export.code, Some(3), "{export:?}");
     assert!(export.error()["error"]["message"].as_str().unwrap().contains("another bunker"), "{export:?}");
     let unknown = world.run(&["--json", "nip46", "call", "nobody", "ping"]);

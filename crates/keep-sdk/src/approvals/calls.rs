@@ -22,7 +22,8 @@ impl Call for Pending {
 
     fn run(self, host: &Host) -> Result<Vec<PendingView>, Fault> {
         let keys = host.vault().keys()?;
-        let names: HashMap<_, _> = keys.into_iter().map(|key| (key.id, key.name.to_string())).collect();
+        let own = keys.into_iter().map(|key| (key.id, key.name.to_string()));
+        let names: HashMap<_, _> = own.chain(crate::remote::names(host)?).collect();
         let name = |key| names.get(&key).cloned().unwrap_or_default();
         Ok(host.state::<Approvals>().each(|waiting| PendingView::new(waiting, name)))
     }

@@ -122,6 +122,12 @@ impl Call for AskRemote {
             Fault::new(ErrorCode::NotFound, format!("no bunker holds a key \"{shown}\" for this vault"))
                 .with_hint("`keep list` shows those that do; `keep import --bunker` adds one")
         })?;
+        if matches!(self.method.as_str(), "logout" | "connect") {
+            let message =
+                format!("{} would end the connection that the vault keeps for this key", self.method);
+            return Err(Fault::new(ErrorCode::Usage, message)
+                .with_hint("`keep delete` forgets the key; revoke the connection at the bunker"));
+        }
         let intent = intent(&key.public(), &self.method, &self.params)?;
         let (method, params) = (&self.method, &self.params);
         let work = |signer: Arc<RemoteSigner>| async move { ask(&signer, method, params).await };
@@ -157,15 +163,19 @@ where
     F: Future<Output = Result<T, Fault>>,
 {
     host.check_intact()?;
-    let kind = intent.as_ref().and_then(Intent::kind);
-    if let Some(intent) = intent {
-        host.confirm(key.id, intent)?;
-    } else if host.session().is_some() {
+    if host.session().is_some() {
         let message = "a session cannot use a key that another bunker holds";
         return Err(Fault::new(ErrorCode::RefusedByPolicy, message));
     }
+    let kind = intent.as_ref().and_then(Intent::kind);
+    let confirmed = intent.map_or(Ok(()), |intent| host.confirm(key.id, intent));
+    let outcome = match confirmed.as_ref().map_err(Fault::code) {
+        Ok(()) => Outcome::Allowed,
+        Err(ErrorCode::RefusedByPerson) => Outcome::Declined,
+        Err(_) => Outcome::Unanswered,
+    };
     let mut entry =
-        Draft::new(Action::RemoteUse, Outcome::Allowed, &Origin::Cli).key(key.id).reason(method.to_owned());
+        Draft::new(Action::RemoteUse, outcome, &Origin::Cli).key(key.id).reason(method.to_owned());
     if let Some(kind) = kind {
         entry = entry.event_kind(kind.as_u16());
     }
@@ -174,6 +184,7 @@ where
         Ok(())
     });
     recorded.wait()?;
+    confirmed?;
     let runtime = host.runtime()?;
     let connections = host.state::<Connections>();
     let open = || connections.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,6 +243,11 @@ pub(crate) fn find(host: &Host, selector: &str) -> Result<Option<RemoteKey>, Fau
         Some(public) => key.public() == *public,
         None => key.name == selector,
     }))
+}
+
+/// The names of all of them.
+pub(crate) fn names(host: &Host) -> Result<Vec<(KeyId, String)>, Fault> {
+    Ok(all(host)?.into_iter().map(|key| (key.id, key.name)).collect())
 }
 
 /// How they are shown, by name.

@@ -1,5 +1,6 @@
 //! `keep agent mcp`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use keep_mcp::{Access, HttpOptions, Server, serve_http, serve_stdio};
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::args::agent::Mcp;
 use crate::ending::Ending;
 use crate::output::View;
+use crate::secrets::unreadable;
 use crate::session::Session;
 use crate::style::Style;
 
@@ -49,7 +51,7 @@ fn access(session: &Session, arguments: &Mcp) -> Result<Access, Ending> {
     let scope = super::scope(&arguments.scope)?;
     let token = session_token(arguments.session_file.as_deref())?;
     let local = arguments.session_file.is_some() || scope.is_some() || session.key_name().is_some();
-    let bunker = arguments.bunker.clone().map(SecretText::from);
+    let bunker = arguments.bunker_file.as_deref().map(bunker_in).transpose()?;
     if let Some(url) = bunker.or_else(|| bunker_url().filter(|_| !local)) {
         if local {
             let message = "a bunker's limits are set at the bunker, and its URL says whose key it is";
@@ -70,6 +72,13 @@ fn access(session: &Session, arguments: &Mcp) -> Result<Access, Ending> {
             Access::unnamed(home, start, key, scope, arguments.http.is_none())
         }
     })
+}
+
+/// The bunker's URL in a file: its secret does not belong where every program sees it.
+fn bunker_in(path: &Path) -> Result<SecretText, Fault> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| unreadable(&path.display().to_string(), &error))?;
+    Ok(SecretText::from(text.trim().to_owned()))
 }
 
 async fn listen(

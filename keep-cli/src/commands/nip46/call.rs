@@ -1,11 +1,11 @@
 //! `keep nip46 call`: asking another bunker, as a client.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use keep_sdk::{
-    BunkerUri, ErrorCode, Fault, PoolOptions, RelayPolicy, RelayPool, RemoteSigner, SecretKey32,
+    BunkerUri, DisplayText, ErrorCode, Fault, PoolOptions, RelayPolicy, RelayPool, RemoteSigner, SecretKey32,
     parse_duration,
 };
 use serde::Serialize;
@@ -29,7 +29,13 @@ struct Answer {
 
 impl View for Answer {
     fn human(&self, _: Style) -> String {
-        self.result.as_str().map_or_else(|| self.result.to_string(), str::to_owned)
+        let text = self.result.as_str().map_or_else(|| self.result.to_string(), str::to_owned);
+        if !std::io::stdout().is_terminal() {
+            return text;
+        }
+        // Somebody else wrote it: a terminal shows it, and obeys nothing in it.
+        let lines: Vec<String> = text.split('\n').map(|line| DisplayText::new(line).to_string()).collect();
+        lines.join("\n")
     }
 }
 
