@@ -147,7 +147,10 @@ impl Live {
         let template = EventTemplate::new(1, "words", vec![], self.vault.now().as_secs());
         let intent = Intent::SignEvent(template.into_unsigned(key.nostr_key())?);
         match self.signer.handle_blocking(self.request(key.id, intent))? {
-            Answer::Event(event) => Ok(event.verify().unwrap()),
+            Answer::Event(event) => {
+                event.verify().unwrap();
+                Ok(())
+            }
             other => panic!("{other:?}"),
         }
     }
