@@ -15,41 +15,42 @@ pub struct Access {
 #[derive(Debug)]
 enum To {
     /// A vault of this machine.
-    Vault {
-        home: Home,
-        start: Option<Start>,
-        token: Option<SecretText>,
-        key: Option<String>,
-        scope: Option<SessionScope>,
-        /// Whether the client may be believed when it says that a person said yes.
-        person_decides: bool,
-    },
+    Vault(Box<Local>),
     /// A bunker, which knows one client.
     Bunker { url: SecretText, agent: Mutex<Option<Agent>> },
 }
 
+/// A session at a vault of this machine.
+#[derive(Debug)]
+struct Local {
+    home: Home,
+    start: Option<Start>,
+    token: Option<SecretText>,
+    key: Option<String>,
+    scope: Option<SessionScope>,
+    /// Whether the client may be believed when it says that a person said yes.
+    person_decides: bool,
+}
+
 impl Access {
     /// With the token of a session that the owner granted; `scope` narrows it. `start` starts the daemon when it is gone.
-    pub const fn granted(
-        home: Home,
-        start: Option<Start>,
-        token: SecretText,
-        scope: Option<SessionScope>,
-    ) -> Self {
-        Self { to: To::Vault { home, start, token: Some(token), key: None, scope, person_decides: true } }
+    pub fn granted(home: Home, start: Option<Start>, token: SecretText, scope: Option<SessionScope>) -> Self {
+        let local = Local { home, start, token: Some(token), key: None, scope, person_decides: true };
+        Self { to: To::Vault(Box::new(local)) }
     }
 
     /// Without a session: what the owner lets every agent do with the key that `key` means, narrowed by `scope`.
     /// `person_decides` says whether the client's word is a person's: so it is where the owner's own program starts the
     /// server and speaks to it, and not where anybody who has a bearer token may be the client.
-    pub const fn unnamed(
+    pub fn unnamed(
         home: Home,
         start: Option<Start>,
         key: Option<String>,
         scope: Option<SessionScope>,
         person_decides: bool,
     ) -> Self {
-        Self { to: To::Vault { home, start, token: None, key, scope, person_decides } }
+        let local = Local { home, start, token: None, key, scope, person_decides };
+        Self { to: To::Vault(Box::new(local)) }
     }
 
     /// At the bunker of this URL, whose limits hold.
@@ -61,7 +62,8 @@ impl Access {
     /// it.
     pub(crate) fn open(&self, person: bool) -> Result<Agent, Fault> {
         match &self.to {
-            To::Vault { home, start, token, key, scope, person_decides } => {
+            To::Vault(local) => {
+                let Local { home, start, token, key, scope, person_decides } = &**local;
                 let options = LinkOptions {
                     home: Some(home.path().to_owned()),
                     start: start.clone(),
