@@ -121,6 +121,7 @@ mod tests {
     #[test]
     fn what_is_no_key_does_nothing() {
         assert_eq!(keys(b"\x1b[200;300H\x00\xc3\xa9"), []);
-        assert_eq!(keys(&[b"\x1b[".as_slice(), &[b'1'; 40], b"y"].concat()).len(), 26);
+        // The beginning of a sequence without an end is dropped; what follows is typed.
+        assert_eq!(keys(&[b"\x1b[".as_slice(), &[b'1'; 14], b"y"].concat()), [Key::Char('y')]);
     }
 }

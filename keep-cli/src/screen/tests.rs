@@ -123,7 +123,7 @@ fn every_part_is_drawn_in_every_size() {
     assert!(drawn(&state, 80, 24).contains("✓ wss://relay.example  connected"));
     state.tab = Tab::Address;
     assert!(drawn(&state, 80, 24).contains("a larger window would show a QR code"));
-    let large = drawn(&state, 120, 60);
+    let large = drawn(&state, 180, 60);
     assert!(large.contains("secret=abcdefghijklmnop") && large.contains('▀'), "{large}");
 }
 
