@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use keep_sdk::bitcoin::Network;
 use keep_sdk::frost::ProposalView;
 use keep_sdk::{ErrorCode, Fault};
 
@@ -189,7 +190,7 @@ pub struct Import {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct Message {
-    /// What to sign: hex if it is an even number of at least 64 hex digits, else text
+    /// The message: hex if it is an even number of at least 64 hex digits, else text
     #[arg(long, allow_hyphen_values = true)]
     pub message: Option<String>,
     /// Bytes in hex
@@ -298,9 +299,9 @@ pub struct SignPsbt {
     /// The PSBT: a file in base64, hex or binary; - for stdin
     #[arg(long, value_name = "FILE")]
     pub psbt: PathBuf,
-    /// The network: mainnet, testnet3, testnet4, signet or regtest
-    #[arg(long, default_value = "mainnet")]
-    pub network: String,
+    /// The network: mainnet, testnet3, testnet4, signet or regtest; without it, the configured one, or mainnet
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<Network>,
     /// Take part in what another holder proposes: it must be about this very transaction
     #[arg(long, requires = "interactive")]
     pub join: bool,

@@ -134,6 +134,9 @@ pub enum FrostError {
     /// These members sent signature shares that do not verify.
     #[error("invalid signature shares from {}", list(.0))]
     Cheaters(Vec<Index>),
+    /// A member's share is not where it is looked for.
+    #[error("the share of member {0} is not in this vault")]
+    NotHere(Index),
     /// A signer's share has not come.
     #[error("the signature share of member {0} is missing")]
     ShareMissing(Index),
@@ -241,7 +244,7 @@ impl FrostError {
 
     const fn code(&self) -> ErrorCode {
         match self {
-            Self::UnknownMember(_) => ErrorCode::NotFound,
+            Self::UnknownMember(_) | Self::NotHere(_) => ErrorCode::NotFound,
             Self::MustReshare | Self::Unproved | Self::StrangeDevices(_) => ErrorCode::RefusedByPolicy,
             Self::WrongPassphrase => ErrorCode::WrongPassphrase,
             Self::NewerVersion { .. } => ErrorCode::FormatTooNew,
@@ -272,6 +275,7 @@ impl FrostError {
     const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::MustReshare => Some("run `keep frost refresh`, then delete every copy of the old shares"),
+            Self::NotHere(_) => Some("see `keep frost show`"),
             Self::Cheaters(_) => Some("sign again without them"),
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),

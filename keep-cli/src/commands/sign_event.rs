@@ -19,6 +19,10 @@ const MAX_TEMPLATE: u64 = 8 << 20;
 pub fn run(session: &Session, arguments: args::SignEvent) -> Result<(), Ending> {
     let relays = if arguments.publish { session.relays(&arguments.relay)? } else { Vec::new() };
     let publish = arguments.publish;
+    if arguments.group.is_none() && arguments.together.interactive {
+        let message = "only a threshold key is signed with together with others";
+        return Err(Fault::new(ErrorCode::Usage, message).with_hint("name it with --group").into());
+    }
     let event = match arguments.group.clone() {
         Some(group) => super::frost::sign_event(session, &group, arguments)?,
         None => {

@@ -142,6 +142,14 @@ fn each_misuse_has_its_own_message() {
     }
     let share = export(&world, &one, "a", "1", "bech32");
     let import = ["frost", "import"];
+    let delete = ["frost", "delete-share", "--group", "b", "--share", "3", "--yes"];
+    done(&world, &one, &delete);
+    let again = run(&world, &one, &delete, "");
+    assert_eq!(again.code, Some(3), "{again:?}");
+    assert!(again.stderr.contains("the share of member 3 is not in this vault"), "{again:?}");
+    let alone = run(&world, &one, &["sign-event", "--kind", "1", "--content", "x", "--interactive"], "");
+    assert_eq!(alone.code, Some(2), "{alone:?}");
+    assert!(alone.stderr.contains("--group"), "{alone:?}");
     let mut said = vec![
         refused(&world, &one, &["frost", "sign", "--group", "a", "--message", "m", "--signers", "1,9"], ""),
         refused(&world, &one, &["frost", "sign", "--group", "a", "--message", "m", "--signers", "1"], ""),

@@ -146,7 +146,7 @@ impl Vault {
     /// refused by.
     ///
     /// # Errors
-    /// [`FrostError::ShareMissing`]; when the store cannot be written.
+    /// [`FrostError::NotHere`]; when the store cannot be written.
     pub fn delete_share(&self, id: KeyId, index: Index) -> Result<GroupRecord, VaultError> {
         let (record, _) = self
             .submit(move |tx| {
@@ -188,7 +188,7 @@ impl Vault {
     /// one is given back, signed with the old one.
     ///
     /// # Errors
-    /// [`FrostError::ShareMissing`]; when the store cannot be written.
+    /// [`FrostError::NotHere`]; when the store cannot be written.
     pub fn rotate_device(
         &self,
         id: KeyId,

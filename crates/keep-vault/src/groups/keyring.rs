@@ -174,7 +174,7 @@ impl Vault {
 
     pub(super) fn holding(&self, record: &GroupRecord, index: Index) -> Result<Holding, VaultError> {
         record.expect_share(index)?;
-        let secret = self.group_secret(record.id, SHARE, index)?.ok_or(FrostError::ShareMissing(index))?;
+        let secret = self.group_secret(record.id, SHARE, index)?.ok_or(FrostError::NotHere(index))?;
         let holding = Holding::from_record(secret.secret.expose())?;
         holding.share.belongs_to(&record.group)?;
         Ok(holding)

@@ -69,10 +69,10 @@ impl GroupRecord {
     /// Whether the share of this member is here.
     ///
     /// # Errors
-    /// [`FrostError::UnknownMember`]; [`FrostError::ShareMissing`].
+    /// [`FrostError::UnknownMember`]; [`FrostError::NotHere`].
     pub fn expect_share(&self, index: Index) -> Result<(), FrostError> {
         self.group.member(index)?;
-        if self.shares.contains(&index) { Ok(()) } else { Err(FrostError::ShareMissing(index)) }
+        if self.shares.contains(&index) { Ok(()) } else { Err(FrostError::NotHere(index)) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `keep frost sign-psbt`.
 
-use keep_sdk::bitcoin::{Encoding, Network, PsbtFile, Severity, SignedPsbtView};
+use keep_sdk::Fault;
+use keep_sdk::bitcoin::{Encoding, PsbtFile, Severity, SignedPsbtView};
 use keep_sdk::frost::{GroupSpendView, PsbtToSign};
-use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
 
 use super::exchange::Exchange;
@@ -31,7 +31,7 @@ pub fn sign(session: &Session, arguments: &args::SignPsbt) -> Result<(), Ending>
     if let Some(file) = &arguments.output {
         refuse_existing(file, arguments.force)?;
     }
-    let psbt = psbt(arguments)?;
+    let psbt = psbt(session, arguments)?;
     let together = &arguments.together;
     if !together.interactive {
         let signed = session.open()?.frost().sign_psbt(psbt, arguments.finalize, together.signers.clone())?;
@@ -55,12 +55,8 @@ pub fn sign(session: &Session, arguments: &args::SignPsbt) -> Result<(), Ending>
     give(session, arguments, &signed)
 }
 
-fn psbt(arguments: &args::SignPsbt) -> Result<PsbtToSign, Fault> {
-    let network: Network =
-        Network::ALL.into_iter().find(|network| network.as_str() == arguments.network).ok_or_else(|| {
-            Fault::new(ErrorCode::Usage, "this is no Bitcoin network")
-                .with_hint("give mainnet, testnet3, testnet4, signet or regtest")
-        })?;
+fn psbt(session: &Session, arguments: &args::SignPsbt) -> Result<PsbtToSign, Fault> {
+    let network = arguments.network.map_or_else(|| session.config()?.network(), Ok)?;
     // Every form is read; as base64 it is text.
     let psbt = PsbtFile::read(&read(&arguments.psbt, MAX)?).map_err(Fault::from)?;
     let psbt = String::from_utf8_lossy(&psbt.write_as(Encoding::Base64)).into_owned();
@@ -69,9 +65,10 @@ fn psbt(arguments: &args::SignPsbt) -> Result<PsbtToSign, Fault> {
 
 fn give(session: &Session, arguments: &args::SignPsbt, signed: &SignedPsbtView) -> Result<(), Ending> {
     session.output.talk(&format!(
-        "{} {} inputs signed; {} sats leave, of which {} are the fee",
+        "{} {} signature{}; {} sats leave, of which {} are the fee",
         session.output.talk_style().tick(),
         signed.signatures,
+        if signed.signatures == 1 { "" } else { "s" },
         sats(signed.leaving_sats),
         sats(signed.fee_sats)
     ));

@@ -91,7 +91,8 @@ pub fn coordinate(
     let mut missing = opened.missing;
     let package = loop {
         if missing > 0 {
-            session.output.talk(&format!("{missing} more signers are needed."));
+            let signers = if missing == 1 { "signer is" } else { "signers are" };
+            session.output.talk(&format!("{missing} more {signers} needed."));
             commitments.extend(exchange.receive("commitment", Some(&id))?);
         }
         let round = subject.package(frost, this, &proposal.text, &commitments)?;
@@ -103,9 +104,9 @@ pub fn coordinate(
     exchange.send("package", std::slice::from_ref(&package))?;
     let mut shares = texts(&subject.contribute(frost, this, &proposal.text, &package.text, &own)?.messages);
     while shares.len() < commitments.len() {
-        session
-            .output
-            .talk(&format!("{} signature shares are still to come.", commitments.len() - shares.len()));
+        let missing = commitments.len() - shares.len();
+        let is = if missing == 1 { "share is" } else { "shares are" };
+        session.output.talk(&format!("{missing} signature {is} still to come."));
         shares.extend(exchange.receive("partial", Some(&id))?);
     }
     Ok(Rounds { session: id, proposal: proposal.text.clone(), commitments, shares })

@@ -110,8 +110,11 @@ pub struct Imported<'a>(pub &'a ImportView);
 impl View for Imported<'_> {
     fn human(&self, style: Style) -> String {
         let shares: Vec<String> = self.0.imported.iter().map(ToString::to_string).collect();
-        let what =
-            if shares.is_empty() { "the group".to_owned() } else { format!("shares {}", shares.join(", ")) };
+        let what = match shares.as_slice() {
+            [] => "the group".to_owned(),
+            [one] => format!("share {one}"),
+            more => format!("shares {}", more.join(", ")),
+        };
         format!("{} took in {what}\n{}", style.tick(), line(&self.0.group, style))
     }
 }
