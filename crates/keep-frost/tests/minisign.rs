@@ -168,7 +168,7 @@ fn raw_messages_are_no_part_of_a_release() {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(line).unwrap();
     let of_file = &bytes[10..];
-    for comment in [b"version 2".as_slice(), b"\xff\xfe not text", b"x", &[b'y'; 20_000]] {
+    for comment in [b"version 2".as_slice(), b"\xff\xfe not text", b"x", &"y".repeat(20_000).into_bytes()] {
         let refused = propose([of_file, comment].concat()).unwrap_err();
         assert!(refused.to_string().contains("trusted comment"), "{refused}");
     }
