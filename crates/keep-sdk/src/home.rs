@@ -11,8 +11,10 @@ pub struct Home(PathBuf);
 
 /// The database's name in the directory.
 const DATABASE: &str = "keep.db";
+/// The reserve's.
+const RESERVE: &str = "reserve";
 /// Everything that making a vault may leave behind when it is interrupted.
-const OWN_FILES: [&str; 6] = ["reserve", "keep.db", "keep.db-wal", "keep.db-shm", "next.lock", "write.lock"];
+const OWN_FILES: [&str; 6] = [RESERVE, DATABASE, "keep.db-wal", "keep.db-shm", "next.lock", "write.lock"];
 
 impl Home {
     /// A vault in `directory`.
@@ -57,6 +59,12 @@ impl Home {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join(DATABASE)
+    }
+
+    /// Whether the reserve of a vault is there whose database is gone.
+    pub(crate) fn has_lone_reserve(&self) -> bool {
+        let reserve = std::fs::metadata(self.0.join(RESERVE));
+        reserve.is_ok_and(|meta| meta.len() > 0) && !self.database().exists()
     }
 
     /// Removes what an interrupted `create` left. Only called when the database holds no vault.

@@ -201,7 +201,10 @@ impl Keep {
     /// # Errors
     /// [`ErrorCode::AlreadyExists`].
     pub fn expect_none(home: &Home) -> Result<(), Fault> {
-        if holds_vault(home)? { Err(exists(home)) } else { Ok(()) }
+        if holds_vault(home)? {
+            return Err(exists(home));
+        }
+        refuse_lone_reserve(home)
     }
 
     fn here(vault: Vault, home: Home, options: &Options, high_water: Option<HighWater>) -> Self {
@@ -395,8 +398,9 @@ pub(crate) fn refuse_empty(passphrase: &SecretText) -> Result<(), Fault> {
 }
 
 fn make(home: &Home, passphrase: &SecretText, options: &Options) -> Result<Vault, Fault> {
-    let salt = Vault::create_reserve(home.path())?;
+    // In this order, so that a reserve without a database is never what an interrupted `create` left.
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
+    let salt = Vault::create_reserve(home.path())?;
     let store = Vault::attend(store, home.path(), salt);
     let vault = Vault::create(store, passphrase, salt, options.cost, &options.environment())?;
     Ok(vault.in_directory(home.path()))
@@ -420,7 +424,16 @@ pub(crate) fn missing(error: StoreError, home: &Home) -> Fault {
 }
 
 pub(crate) fn no_vault(home: &Home) -> Fault {
+    if home.has_lone_reserve() {
+        return Fault::new(ErrorCode::NoVault, lone_reserve(home)).with_hint(
+            "put keep.db back from a copy of the directory, or restore a backup into another directory",
+        );
+    }
     Fault::new(ErrorCode::NoVault, format!("there is no vault in {}", home.path().display()))
+}
+
+fn lone_reserve(home: &Home) -> String {
+    format!("keep.db is missing in {}, and the vault's reserve is there", home.path().display())
 }
 
 fn exists(home: &Home) -> Fault {
@@ -453,6 +466,16 @@ fn lock_directory(directory: &Path) -> Result<Option<File>, Fault> {
 fn prepare(home: &Home) -> Result<(), Fault> {
     Keep::expect_none(home)?;
     home.clear_leftovers().map_err(|error| cannot_write(home.path(), &error))
+}
+
+/// A vault that lost its database may have another one in its reserve.
+fn refuse_lone_reserve(home: &Home) -> Result<(), Fault> {
+    if !home.has_lone_reserve() {
+        return Ok(());
+    }
+    Err(Fault::new(ErrorCode::AlreadyExists, lone_reserve(home)).with_hint(
+        "a hidden vault in it would be destroyed; put keep.db back, or move the file reserve away if nothing is in it",
+    ))
 }
 
 /// Whether a vault is in `home`, or something that is not an unfinished vault of ours and must be left alone.

@@ -26,6 +26,24 @@ fn change_header(world: &World, from: &[u8], to: &[u8]) {
     database(world).execute("UPDATE meta SET value = ?1 WHERE key = 1", [after]).unwrap();
 }
 
+/// A vault whose database is lost may have a hidden one in its reserve: nothing makes a new vault over that.
+#[test]
+fn a_reserve_without_its_database_is_left_alone() {
+    let world = World::with_vault();
+    let reserve = || std::fs::read(world.vault_file("reserve")).unwrap();
+    let before = reserve();
+    for name in ["keep.db", "keep.db-wal", "keep.db-shm"] {
+        let _ = std::fs::remove_file(world.vault_file(name));
+    }
+    let init = world.run(&["init"]);
+    assert!(init.code == Some(5) && init.stderr.contains("the vault's reserve is there"), "{init:?}");
+    let list = world.run(&["list"]);
+    assert!(list.code == Some(3) && list.stderr.contains("put keep.db back"), "{list:?}");
+    assert!(before == reserve());
+    std::fs::rename(world.vault_file("reserve"), world.path().join("reserve")).unwrap();
+    world.done(&["init"]);
+}
+
 #[test]
 fn absurd_costs_are_refused_at_once() {
     let world = World::with_key();
