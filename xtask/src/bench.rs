@@ -4,10 +4,11 @@ use anyhow::{Context as _, Result};
 
 use crate::context::Context;
 use crate::install;
+use crate::suites::agents;
 use crate::workspace::{Workspace, cargo};
 
 /// How long the preparation may take.
-const SETUP: std::time::Duration = std::time::Duration::from_secs(300);
+const SETUP: std::time::Duration = std::time::Duration::from_secs(900);
 
 pub fn run(workspace: &Workspace, json: bool, topics: &[String]) -> Result<bool> {
     let context = Context::new(Workspace::load()?);
@@ -20,7 +21,14 @@ pub fn run(workspace: &Workspace, json: bool, topics: &[String]) -> Result<bool>
     if let Err(reason) = install::node_in(&job, "keep-agent-ts", &package) {
         eprintln!("{reason}");
     }
+    let wants_python = topics.is_empty() || topics.iter().any(|word| "python".contains(word.as_str()));
+    let python = wants_python.then(|| agents::python(&job));
     let mut command = cargo();
+    match python {
+        Some(Ok(python)) => drop(command.env("KEEP_AGENT_PYTHON", python)),
+        Some(Err(reason)) => eprintln!("{reason}"),
+        None => {}
+    }
     command.args(["run", "--release", "--quiet", "--package", "keep-bench", "--"]);
     if json {
         command.arg("--json");

@@ -9,6 +9,7 @@ mod flight;
 mod frost;
 mod integrity;
 mod list;
+mod python;
 mod sign;
 mod size;
 mod typescript;
@@ -39,5 +40,6 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "integrity", rows: integrity::rows },
     Topic { name: "frost", rows: frost::rows },
     Topic { name: "size", rows: size::rows },
+    Topic { name: "python", rows: python::rows },
     Topic { name: "typescript", rows: typescript::rows },
 ];

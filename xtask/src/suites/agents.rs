@@ -1,13 +1,14 @@
 //! Agents use `keep` through the libraries that they are written with. The scripts are in `e2e/agents`,
 //! the tests of the package for Python with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::context::Job;
-use crate::install;
+use crate::install::{self, Installed};
+use crate::process::Finished;
 use crate::tally::Tally;
 
 /// The official Python SDK of MCP, on both transports.
@@ -50,21 +51,14 @@ fn scripts(job: &Job<'_>, keep: &Path) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Installs the package as its users do, but unoptimised, and runs its own tests.
+/// Runs the package's own tests, installed as its users do, but unoptimised.
 fn package(job: &Job<'_>, keep: &Path) -> Result<Tally> {
     let source = job.root().join(PACKAGE);
-    let bin = match install::python(job, PACKAGE, &source.join("requirements.txt")) {
+    let bin = match environment(job) {
         Ok(bin) => bin,
         Err(reason) => return Ok(Tally::skipped(PACKAGE, &*reason)),
     };
-    let mut pip = Command::new(bin.join("python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
-    pip.args(["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall", "."])
-        .current_dir(&source);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(bin.clone()).chain(std::env::split_paths(&path)))?;
-    pip.env("PATH", path).env("MATURIN_PEP517_ARGS", "--profile dev --strip --locked");
-    let installed = job.run(&mut pip)?;
+    let installed = install_package(job, &bin, "dev")?;
     if !installed.end.success() {
         return Ok(Tally::failed(format!("{PACKAGE}: pip install: {}", installed.end)));
     }
@@ -85,4 +79,30 @@ fn package(job: &Job<'_>, keep: &Path) -> Result<Tally> {
     }
     tally.add(tests);
     Ok(tally)
+}
+
+/// The Python environment for the package.
+fn environment(job: &Job<'_>) -> Installed<PathBuf> {
+    install::python(job, PACKAGE, &job.root().join(PACKAGE).join("requirements.txt"))
+}
+
+/// `pip install` of the package, built with a profile of cargo's.
+fn install_package(job: &Job<'_>, bin: &Path, profile: &str) -> Result<Finished> {
+    let mut pip = Command::new(bin.join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
+    pip.args(["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall", "."]);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(std::env::split_paths(&path)))?;
+    pip.env("PATH", path).env("MATURIN_PEP517_ARGS", format!("--profile {profile} --strip --locked"));
+    job.run(pip.current_dir(job.root().join(PACKAGE)))
+}
+
+/// A Python with the package as people get it, for measurements.
+pub fn python(job: &Job<'_>) -> Installed<PathBuf> {
+    let bin = environment(job)?;
+    match install_package(job, &bin, "release") {
+        Ok(installed) if installed.end.success() => Ok(bin.join("python")),
+        Ok(installed) => Err(format!("{PACKAGE}: pip install: {}", installed.end)),
+        Err(error) => Err(format!("{error:#}")),
+    }
 }

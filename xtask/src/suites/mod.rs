@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the suites, in order.
 
-mod agents;
+pub mod agents;
 mod checks;
 mod interop;
 mod release;
