@@ -69,7 +69,8 @@ pub use backup::{
 };
 pub use bitcoin::Bitcoin;
 pub use bunker::manage::{
-    AppView, GrantTerms, MovedView, Nip46, Permitted, RevokedView, StoppedView, TokenTerms, TokenView,
+    AppView, GrantDuration, GrantTerms, MovedView, Nip46, Permitted, RevokedView, StoppedView, TokenTerms,
+    TokenView,
 };
 pub use bunker::pairing::{ConnectTerms, ConnectedView};
 pub use bunker::{Activity, ApprovalPage, Bunker, BunkerOptions, Offer, Serving};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use keep_sdk::{
     Attendance, Breadth, BunkerOptions, BunkerUri, ConnectTerms, EmbeddedRelay, ErrorCode, EventTemplate,
-    Fault, GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options, Permissions,
-    Permitted, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme, SecretKey32,
-    SecretText, Serving, TokenTerms, TokenView, Transport,
+    Fault, GrantDuration, GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options,
+    Permissions, Permitted, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme,
+    SecretKey32, SecretText, Serving, TokenTerms, TokenView, Transport,
 };
 
 const NOW: u64 = 1_700_000_000;
@@ -259,8 +259,8 @@ async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() 
             permissions: Permissions::parse(permissions).unwrap(),
             auto_approve: kinds.to_vec(),
         }),
-        seconds: None,
-        session: false,
+        duration: None,
+        unlimited: false,
         limits: Limits::default(),
         suspended: None,
     };
@@ -285,6 +285,33 @@ async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() 
     };
     nip46.grant(suspended).unwrap();
     refused(sign(&client, 1, "w").await, "suspended");
+    // What is not named stays as it was: another name gives nothing back.
+    let renamed = |name: &str| GrantTerms {
+        client: "my-client".to_owned(),
+        name: Some(name.to_owned()),
+        permitted: None,
+        ..terms("sign_event", &[1])
+    };
+    nip46.grant(renamed("my-client")).unwrap();
+    refused(sign(&client, 1, "w").await, "suspended");
+    let twice = GrantTerms {
+        duration: Some(GrantDuration::Seconds(3_600)),
+        limits: Limits { uses: Some(2), ..Limits::default() },
+        ..renamed("my-client")
+    };
+    nip46.grant(GrantTerms { permitted: terms("sign_event", &[1]).permitted, ..twice }).unwrap();
+    sign(&client, 1, "1").await.unwrap();
+    sign(&client, 1, "2").await.unwrap();
+    refused(sign(&client, 1, "3").await, "uses of the grant are spent");
+    let view = nip46.grant(renamed("my-client")).unwrap().remove(0);
+    assert!(view.expires.is_some(), "{view:?}");
+    refused(sign(&client, 1, "4").await, "uses of the grant are spent");
+    let lifted =
+        GrantTerms { unlimited: true, duration: Some(GrantDuration::Forever), ..renamed("my-client") };
+    assert!(nip46.grant(lifted).unwrap().remove(0).expires.is_none());
+    sign(&client, 1, "5").await.unwrap();
+    let idle = GrantTerms { client: "my-client".to_owned(), ..terms("get_public_key", &[1]) };
+    assert_eq!(nip46.grant(idle).unwrap_err().code(), keep_sdk::ErrorCode::Usage);
     // A client that is not connected yet is granted something ahead, and needs no secret then.
     let key = RemoteSigner::fresh_key().unwrap();
     let spent = world.token("read-only");

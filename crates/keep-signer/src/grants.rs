@@ -2,7 +2,7 @@
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Limits, Policy, Rule, Usage};
-use keep_types::{EndpointId, ErrorCode, Fault, KeyId, Origin, PublicKey, RecordId};
+use keep_types::{EndpointId, ErrorCode, Fault, KeyId, Origin, PublicKey, RecordId, Timestamp};
 use keep_vault::{KeyRecord, Tx, VaultError};
 
 use crate::policies::{followed, no_policy};
@@ -15,8 +15,12 @@ pub struct GrantChange {
     pub name: Option<String>,
     /// What it may do, and whether it follows the policy of the vault that has this name.
     pub policy: Option<(Policy, bool)>,
-    /// Within which bounds. Uses are counted anew.
-    pub limits: Option<Limits>,
+    /// Lifts the bounds on uses and rates before it sets others.
+    pub unlimited: bool,
+    /// The bounds on uses and rates that are set; what is `None` stays. A number of uses is counted anew.
+    pub limits: Limits,
+    /// When it ends (`Some(None)`: never); without it, when it did before.
+    pub expires: Option<Option<Timestamp>>,
     /// Whether it holds only for the present run of this process.
     pub session: Option<bool>,
     /// Whether it is suspended.
@@ -55,7 +59,7 @@ impl Connections {
             {
                 return Err(no_policy(&policy.name));
             }
-            if change.limits.is_some() {
+            if change.unlimited || change.limits.uses.is_some() {
                 tx.delete::<Usage>(&tx.locate::<Usage>(&natural))?;
             }
             apply(&mut grant, change, now);
@@ -119,7 +123,7 @@ impl Connections {
     }
 }
 
-fn apply(grant: &mut Grant, change: GrantChange, now: keep_types::Timestamp) {
+fn apply(grant: &mut Grant, change: GrantChange, now: Timestamp) {
     if let Some(name) = change.name {
         grant.name = Some(name).filter(|name| !name.is_empty());
     }
@@ -128,9 +132,16 @@ fn apply(grant: &mut Grant, change: GrantChange, now: keep_types::Timestamp) {
         grant.follows = follows;
         grant.remembered.clear();
     }
-    if let Some(limits) = change.limits {
-        grant.limits = limits;
-    }
+    let before = if change.unlimited { Limits::default() } else { grant.limits };
+    let set = change.limits;
+    grant.limits = Limits {
+        expires: change.expires.unwrap_or(grant.limits.expires),
+        uses: set.uses.or(before.uses),
+        per_minute: set.per_minute.or(before.per_minute),
+        per_hour: set.per_hour.or(before.per_hour),
+        per_day: set.per_day.or(before.per_day),
+        ..grant.limits
+    };
     if let Some(session) = change.session {
         grant.session = session.then(current_run);
     }

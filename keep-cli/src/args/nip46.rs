@@ -82,11 +82,15 @@ pub struct Grant {
     /// A policy instead, by name
     #[arg(long, value_name = "NAME")]
     pub policy: Option<String>,
-    /// For how long: seconds, 15m, 24h, 30d, session (until it logs out or the bunker ends), or forever
-    #[arg(long, default_value = "forever", value_name = "TIME")]
-    pub duration: String,
+    /// For how long: seconds, 15m, 24h, 30d, session (until it logs out or the bunker ends), or forever; as before, if it is
+    /// not said
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
     #[command(flatten)]
     pub bounds: Bounds,
+    /// Lift all limits on uses and rates
+    #[arg(long)]
+    pub unlimited: bool,
     /// Refuse it everything, until it is granted something again
     #[arg(long)]
     pub suspend: bool,

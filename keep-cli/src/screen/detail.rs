@@ -47,12 +47,13 @@ pub fn rows(pending: &PendingView) -> Vec<(String, String)> {
     for (number, to) in pending.recipients.iter().enumerate() {
         row(if number == 0 { "to" } else { "" }, to.to_string());
     }
-    if !pending.content.is_empty() {
-        row("content", pending.content.to_string());
-    }
     for (number, tag) in pending.tags.iter().enumerate() {
         let tag: Vec<&str> = tag.iter().map(DisplayText::as_str).collect();
         row(if number == 0 { "tags" } else { "" }, tag.join("  "));
+    }
+    // After what is short: nothing is pushed out of sight by a long text.
+    if !pending.content.is_empty() {
+        row("content", pending.content.to_string());
     }
     for (label, text) in pending.spend.iter().flat_map(spend_rows) {
         row(label, text);

@@ -102,10 +102,12 @@ fn row(label: String, text: String) -> Line<'static> {
     Line::from(vec![Span::styled(format!(" {label:LABEL$} "), DIM), Span::raw(text)])
 }
 
-/// Lines of which the first are scrolled away, and a word about how many follow.
+/// Lines of which the first are scrolled away, and a word about how many follow. What is counted is what is drawn, so that
+/// no part of a request is out of reach.
 fn scrolled(frame: &mut Frame<'_>, lines: Vec<Line<'_>>, title: &str, state: &State, area: Rect) {
     let inside = area.height.saturating_sub(1);
-    let total = wrapped(&lines, area.width);
+    let lines: Vec<Line<'_>> = lines.iter().flat_map(|line| rows(line, area.width)).collect();
+    let total = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let deepest = total.saturating_sub(inside);
     state.deepest.set(deepest);
     let scroll = state.scroll.min(deepest);
@@ -114,17 +116,34 @@ fn scrolled(frame: &mut Frame<'_>, lines: Vec<Line<'_>>, title: &str, state: &St
         0 => title.to_owned(),
         more => format!("{title}({more} more lines below: PgDn) "),
     };
-    let text = Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((scroll, 0)).block(frame_of(&title));
-    frame.render_widget(text, area);
+    let shown = lines.into_iter().skip(usize::from(scroll)).take(usize::from(inside)).collect::<Vec<_>>();
+    frame.render_widget(Paragraph::new(shown).block(frame_of(&title)), area);
 }
 
-/// How many lines these are when they are as wide as this, at least: words that are wrapped may need more.
-fn wrapped(lines: &[Line<'_>], width: u16) -> u16 {
+/// A line as rows of at most this width, broken wherever one is full.
+fn rows(line: &Line<'_>, width: u16) -> Vec<Line<'static>> {
     let width = usize::from(width.max(1));
-    // Where words are moved to the next line, a line holds less than it could.
-    let rows = |line: &Line<'_>| line.width().div_ceil(width).max(1);
-    let total: usize = lines.iter().map(rows).sum();
-    u16::try_from(total + total / 8).unwrap_or(u16::MAX)
+    let mut rows = vec![Vec::new()];
+    let mut used = 0;
+    for span in &line.spans {
+        let mut piece = String::new();
+        for c in span.content.chars() {
+            let wide = Span::raw(c.encode_utf8(&mut [0; 4]).to_owned()).width();
+            if used + wide > width && used > 0 {
+                if let Some(row) = rows.last_mut() {
+                    row.push(Span::styled(std::mem::take(&mut piece), span.style));
+                }
+                rows.push(Vec::new());
+                used = 0;
+            }
+            used += wide;
+            piece.push(c);
+        }
+        if let Some(row) = rows.last_mut() {
+            row.push(Span::styled(piece, span.style));
+        }
+    }
+    rows.into_iter().map(|spans| Line::from(spans).style(line.style)).collect()
 }
 
 fn activity(frame: &mut Frame<'_>, state: &State, area: Rect) {
@@ -207,9 +226,10 @@ fn address(frame: &mut Frame<'_>, state: &State, area: Rect) {
     if let Some((url, code)) = &state.page {
         text.push(row("approvals".to_owned(), format!("{url}, code {code}")));
     }
-    let height = wrapped(&text, inner.width).min(inner.height);
+    let text: Vec<Line<'_>> = text.iter().flat_map(|line| rows(line, inner.width)).collect();
+    let height = u16::try_from(text.len()).unwrap_or(u16::MAX).min(inner.height);
     let [words, code] = Layout::vertical([Constraint::Length(height + 1), Constraint::Min(0)]).areas(inner);
-    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }), words);
+    frame.render_widget(Paragraph::new(text), words);
     let Some(lines) = qr::lines(&view.bunker_url, state.colour) else { return };
     let wide = lines.first().map_or(0, |line| line.chars().count());
     if lines.len() > usize::from(code.height) || wide + 2 > usize::from(code.width) {

@@ -225,13 +225,12 @@ impl State {
     }
 
     fn kill_switch(&mut self) -> Option<Act> {
-        if self.stopped {
-            return Some(Act::Stop(false));
-        }
-        self.confirm = Some(Confirm {
-            question: "Stop answering every client? [Y] yes  [N] no".to_owned(),
-            act: Act::Stop(true),
-        });
+        let question = if self.stopped {
+            "Answer all clients again? [Y] yes  [N] no"
+        } else {
+            "Stop answering every client? [Y] yes  [N] no"
+        };
+        self.confirm = Some(Confirm { question: question.to_owned(), act: Act::Stop(!self.stopped) });
         None
     }
 

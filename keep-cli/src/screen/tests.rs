@@ -103,6 +103,24 @@ fn a_long_request_says_how_much_is_not_seen() {
     assert!(!screen.contains("more lines below") && screen.contains("no rule is about it"), "{screen}");
 }
 
+/// However words fall on the rows, every part can be reached, and nothing is below that is not said to be.
+#[test]
+fn the_end_of_a_request_can_always_be_reached() {
+    for (width, length) in [(80, 41), (80, 79), (80, 80), (80, 81), (41, 21), (100, 34)] {
+        let words = vec!["x".repeat(length); 51].join(" ");
+        let mut state = state(vec![request("aa01", 27235, &words)]);
+        let mut screen = drawn(&state, width, 48);
+        for _ in 0..40 {
+            let at_end = screen.contains("no rule is about it");
+            assert_eq!(!at_end, screen.contains("more lines below"), "{width} {length}\n{screen}");
+            state.press(Key::PageDown, 0);
+            screen = drawn(&state, width, 48);
+        }
+        assert!(screen.contains("no rule is about it"), "{width} {length}\n{screen}");
+        assert!(!screen.contains("more lines below"));
+    }
+}
+
 #[test]
 fn every_part_is_drawn_in_every_size() {
     let mut state = state(vec![request("aa01", 1, "x"), request("aa02", 4, "y")]);
@@ -186,7 +204,9 @@ fn the_kill_switch_asks_and_shows() {
     assert_eq!(state.press(Key::Char('y'), 0), Some(Act::Stop(true)));
     state.stopped = true;
     assert!(drawn(&state, 80, 24).contains("STOPPED"));
-    assert_eq!(state.press(Key::Char('k'), 0), Some(Act::Stop(false)));
+    assert_eq!(state.press(Key::Char('k'), 0), None);
+    assert!(drawn(&state, 80, 24).contains("Answer all clients again?"));
+    assert_eq!(state.press(Key::Char('y'), 0), Some(Act::Stop(false)));
     assert_eq!(state.press(Key::Char('q'), 0), Some(Act::Quit));
     assert_eq!(state.press(Key::Interrupt, 0), Some(Act::Quit));
 }

@@ -23,7 +23,7 @@ pub fn request(page: &Page, pending: &PendingView, error: Option<&str>) -> Strin
     let title = format!("{} asks", detail::asker(pending));
     let form = format!(
         "<form method=post autocomplete=off><input type=hidden name=seal value=\"{seal}\">\
-         <p><label>Code that <code>keep serve</code> shows: <input name=code type=password required></label></p>\
+         <p><label>Code that <code>keep serve</code> shows: <input name=code type=password autocomplete=one-time-code required></label></p>\
          <p><label>If you are not the owner, your name: <input name=person maxlength=64></label> (then your own code)</p>\
          <fieldset><legend>A lasting decision holds for</legend>\
          <label><input type=radio name=scope value=kind checked> this kind of request</label> \

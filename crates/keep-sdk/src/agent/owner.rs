@@ -140,6 +140,6 @@ impl Call for Revoke {
         let standing = sessions(host).by_name(&self.name)?;
         let view = info(host, &standing)?;
         sessions(host).revoke(standing.session.id, Origin::Cli)?;
-        Ok(view)
+        Ok(SessionInfo { state: "revoked".to_owned(), ..view })
     }
 }

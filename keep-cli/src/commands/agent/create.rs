@@ -1,6 +1,7 @@
 //! `keep agent create`.
 
-use keep_sdk::agent::{Asks, Preset, SessionInfo, SessionScope};
+use keep_sdk::agent::{Asks, Exceeding, Preset, SessionInfo, SessionScope};
+use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
 
 use super::list::describe;
@@ -22,6 +23,27 @@ const HOLDS: [(&str, bool, &str); 4] = [
     ("code that runs as another user, or in a container", true, "they hold"),
     ("code on another machine, through a bunker", true, "they hold"),
 ];
+
+/// What bounds operations that the scope does not have would look like a permission.
+fn refuse_idle(scope: &SessionScope) -> Result<(), Fault> {
+    let idle = if scope.preset != Preset::Public || scope.exceeding == Exceeding::Ask {
+        None
+    } else if scope.kinds.is_some() {
+        Some("--kinds")
+    } else if scope.recipients.is_some() {
+        Some("--to")
+    } else if !scope.spend.is_empty() {
+        Some("limits on spending")
+    } else {
+        None
+    };
+    let Some(idle) = idle else { return Ok(()) };
+    Err(Fault::new(
+        ErrorCode::Usage,
+        format!("the scope public signs nothing, so {idle} would bound nothing"),
+    )
+    .with_hint("name the scope too: --scope nostr, bitcoin or full"))
+}
 
 #[derive(Serialize)]
 struct Created<'a> {
@@ -53,7 +75,9 @@ impl View for Created<'_> {
 }
 
 pub fn run(session: &Session, arguments: &Create) -> Result<(), Ending> {
-    let scope = super::scope(&arguments.scope)?.unwrap_or_else(|| SessionScope::of(Preset::Public));
+    let scope = super::scope(&arguments.scope, Preset::Public)?;
+    let scope = scope.unwrap_or_else(|| SessionScope::of(Preset::Public));
+    refuse_idle(&scope)?;
     let asks = match arguments.asks {
         AsksName::Vault => Asks::Vault,
         AsksName::Client => Asks::Client,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keep_mcp::{Access, HttpOptions, Server, serve_http, serve_stdio};
-use keep_sdk::agent::{bunker_url, session_token};
+use keep_sdk::agent::{Preset, bunker_url, session_token};
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -48,7 +48,7 @@ pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
 
 /// Through which session clients come. What is wrong is said here, before a client hears of tools.
 fn access(session: &Session, arguments: &Mcp) -> Result<Access, Ending> {
-    let scope = super::scope(&arguments.scope)?;
+    let scope = super::scope(&arguments.scope, Preset::Nostr)?;
     let token = session_token(arguments.session_file.as_deref())?;
     let local = arguments.session_file.is_some() || scope.is_some() || session.key_name().is_some();
     let bunker = arguments.bunker_file.as_deref().map(bunker_in).transpose()?;

@@ -24,8 +24,8 @@ pub fn run(session: &Session, command: &Agent) -> Result<(), Ending> {
     }
 }
 
-/// The scope that the flags say, if they say any.
-fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
+/// The scope that the flags say, if they say any; `otherwise` where they bound something and name no scope.
+fn scope(flags: &Scope, otherwise: Preset) -> Result<Option<SessionScope>, Fault> {
     let says_nothing = flags.scope.is_none()
         && flags.kinds.is_none()
         && flags.recipients.is_empty()
@@ -41,7 +41,8 @@ fn scope(flags: &Scope) -> Result<Option<SessionScope>, Fault> {
     }
     let mut scope = SessionScope::of(match flags.scope {
         Some(ScopeName::Public) => Preset::Public,
-        Some(ScopeName::Nostr) | None => Preset::Nostr,
+        None => otherwise,
+        Some(ScopeName::Nostr) => Preset::Nostr,
         Some(ScopeName::Bitcoin) => Preset::Bitcoin,
         Some(ScopeName::Full) => Preset::Full,
     });

@@ -1,6 +1,6 @@
 //! `keep nip46 grant`.
 
-use keep_sdk::{ErrorCode, Fault, GrantTerms, Permissions, Permitted};
+use keep_sdk::{ErrorCode, Fault, GrantDuration, GrantTerms, Permissions, Permitted};
 
 use super::apps::Apps;
 use super::{limits, seconds};
@@ -18,16 +18,23 @@ pub fn run(session: &Session, arguments: &Grant) -> Result<(), Ending> {
         (None, Some(policy)) => Some(Permitted::Policy(policy.clone())),
         (None, None) => None,
     };
-    let session_only = arguments.duration == "session";
+    let duration = match arguments.duration.as_deref() {
+        None => None,
+        Some("session") => Some(GrantDuration::Session),
+        Some(text) => {
+            let seconds = seconds(text, &["forever", "session"])?;
+            Some(seconds.map_or(GrantDuration::Forever, GrantDuration::Seconds))
+        }
+    };
     let terms = GrantTerms {
         client: arguments.client.clone(),
         key: session.key_name().map(str::to_owned),
         name: arguments.name.clone(),
         permitted,
-        seconds: seconds(&arguments.duration, &["forever", "session"])?,
-        session: session_only,
+        duration,
+        unlimited: arguments.unlimited,
         limits: limits(&arguments.bounds),
-        suspended: Some(arguments.suspend),
+        suspended: arguments.suspend.then_some(true),
     };
     let apps = session.open()?.nip46().grant(terms)?;
     session.output.show(&Apps { apps })

@@ -26,7 +26,18 @@ pub enum Permitted {
     },
 }
 
-/// A grant as the owner gives it.
+/// For how long a grant holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GrantDuration {
+    /// Until it is changed.
+    Forever,
+    /// As long as the process that serves runs, and the client stays logged in.
+    Session,
+    /// So many seconds from now.
+    Seconds(u64),
+}
+
+/// A grant as the owner gives it. What is not named stays as it was; a new grant has no limits and no end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GrantTerms {
     /// The client: npub or public key in hexadecimal; one that is connected also by its name.
@@ -37,13 +48,14 @@ pub struct GrantTerms {
     pub name: Option<String>,
     /// What it may do; without it, what it could before.
     pub permitted: Option<Permitted>,
-    /// For how many seconds; without a number, for ever.
-    pub seconds: Option<u64>,
-    /// Only as long as the process that serves runs, and the client stays logged in.
-    pub session: bool,
-    /// At most so many uses, and how many in each minute, hour and day. The time that it ends is taken from `seconds`.
+    /// For how long.
+    pub duration: Option<GrantDuration>,
+    /// Lifts all limits on uses and rates, before those of `limits` are set.
+    pub unlimited: bool,
+    /// At most so many uses, which are counted anew, and how many in each minute, hour and day. When it ends is said by
+    /// `duration`.
     pub limits: Limits,
-    /// Suspends it, or lets it go on.
+    /// Suspends it, or lets it go on; without it, whoever is permitted something goes on.
     pub suspended: Option<bool>,
 }
 
@@ -61,7 +73,7 @@ impl Call for SetGrant {
     fn run(self, host: &Host) -> Result<Vec<AppView>, Fault> {
         let terms = self.terms;
         host.check_intact()?;
-        if terms.session && !host.state::<Running>().is_serving() {
+        if terms.duration == Some(GrantDuration::Session) && !host.state::<Running>().is_serving() {
             return Err(Fault::new(ErrorCode::Usage, "a grant for a session needs a bunker that serves now")
                 .with_hint("start `keep serve` first, or give a duration such as 24h"));
         }
@@ -74,16 +86,20 @@ impl Call for SetGrant {
                 Some((policy_of(permissions, auto_approve)?, false))
             }
         };
-        let seconds = terms.seconds.map(std::time::Duration::from_secs);
-        let limits = Limits { expires: seconds.map(|length| host.now().plus(length)), ..terms.limits };
+        let expires = terms.duration.map(|duration| match duration {
+            GrantDuration::Forever | GrantDuration::Session => None,
+            GrantDuration::Seconds(seconds) => Some(host.now().plus(std::time::Duration::from_secs(seconds))),
+        });
         let mut grants: Vec<Grant> = Vec::new();
         for endpoint in places {
             let change = GrantChange {
                 name: terms.name.clone(),
                 policy: policy.clone(),
-                limits: Some(limits),
-                session: Some(terms.session),
-                suspended: terms.suspended.or(Some(false)),
+                unlimited: terms.unlimited,
+                limits: terms.limits,
+                expires,
+                session: terms.duration.map(|duration| duration == GrantDuration::Session),
+                suspended: terms.suspended.or(terms.permitted.is_some().then_some(false)),
                 ..GrantChange::default()
             };
             grants.push(connections.change(client, endpoint, change, terms.permitted.is_some())?);
@@ -132,6 +148,11 @@ fn policy_of(permissions: &Permissions, auto_approve: &[u16]) -> Result<Policy, 
     if named.is_empty() && permissions.is_empty() {
         return Err(Fault::new(ErrorCode::Usage, "no permission is named")
             .with_hint("for example --permissions get_public_key,sign_event, or all"));
+    }
+    let signing = named.iter().any(|(operation, _)| *operation == Operation::SignEvent);
+    if !signing && !auto_approve.is_empty() {
+        return Err(Fault::new(ErrorCode::Usage, "kinds are named, and signing events is not permitted")
+            .with_hint("add sign_event to --permissions, or leave --auto-approve-kinds out"));
     }
     let mut kinds: Vec<u16> = named.iter().filter_map(|(_, kind)| *kind).collect();
     let signs = named.iter().any(|(operation, kind)| *operation == Operation::SignEvent && kind.is_none());

@@ -12,7 +12,7 @@ mod views;
 use keep_types::Fault;
 
 pub use client::Nip46;
-pub use grant::{GrantTerms, Permitted};
+pub use grant::{GrantDuration, GrantTerms, Permitted};
 pub use relays::MovedView;
 pub use tokens::TokenTerms;
 pub use views::{AppView, RevokedView, StoppedView, TokenView};
