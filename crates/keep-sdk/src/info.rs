@@ -14,6 +14,8 @@ use crate::{Home, Keep};
 pub struct VaultInfo {
     /// Its directory.
     pub home: String,
+    /// Whether it is the one in the reserve.
+    pub hidden: bool,
     /// Its identifier. A restored vault has a new one.
     pub id: String,
     /// The fingerprint of the key that signs its checkpoints; vaults of older versions have none yet.
@@ -52,6 +54,7 @@ impl Call for Info {
         let vault = host.vault();
         Ok(VaultInfo {
             home: host.home().path().display().to_string(),
+            hidden: vault.which() == keep_vault::Which::Hidden,
             id: vault.id().to_string(),
             fingerprint: vault.fingerprint()?.map(|fingerprint| fingerprint.to_string()),
             revision: vault.revision().get(),

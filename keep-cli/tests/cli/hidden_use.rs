@@ -61,7 +61,9 @@ fn every_kind_of_command_works_in_it() {
     run(&["--key", "main", "nip46", "token", "create", "--policy", "social", "--relay", "ws://127.0.0.1:1"]);
     run(&["--key", "main", "nip46", "grant", PUBKEY, "--name", "client", "--permissions", "sign_event:1"]);
     run(&["nip46", "apps"]);
-    run(&["--key", "main", "agent", "create", "--name", "bot", "--scope", "nostr"]);
+    run(&["--key", "main", "agent", "create", "--name", "bot", "--scope", "nostr", "--output", "token"]);
+    // No file beside the vault tells of it.
+    assert!(!world.vault_file("sessions").exists());
     assert_eq!(run(&["--json", "agent", "show", "bot"]).json()["name"], "bot");
     run(&["policy", "list"]);
 

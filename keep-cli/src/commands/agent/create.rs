@@ -83,6 +83,12 @@ pub fn run(session: &Session, arguments: &Create) -> Result<(), Ending> {
         AsksName::Client => Asks::Client,
     };
     let keep = session.open()?;
+    if arguments.output.is_none() && keep.info()?.hidden {
+        let message = "a token beside the vault would show that there is another vault";
+        return Err(Fault::new(ErrorCode::Usage, message)
+            .with_hint("say with --output where the token goes, outside of the vault's directory")
+            .into());
+    }
     let place = token::Place::prepare(keep.home(), arguments.output.as_deref())?;
     let made = keep.agents().create(&arguments.name, session.key_name(), scope, asks)?;
     let path = match place.write(&made.session.id, &made.token) {

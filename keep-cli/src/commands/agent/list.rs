@@ -115,7 +115,10 @@ pub fn show(session: &Session, name: &str) -> Result<(), Ending> {
 }
 
 pub fn revoke(session: &Session, name: &str) -> Result<(), Ending> {
-    let revoked = session.open()?.agents().revoke(name)?;
+    let keep = session.open()?;
+    let revoked = keep.agents().revoke(name)?;
+    // Where `agent create` wrote its token; anywhere else the file is the owner's.
+    let _ = std::fs::remove_file(keep.home().path().join("sessions").join(&revoked.id));
     session.output.talk(&format!("Nothing more is signed for {}.", revoked.name));
     session.output.show(&One(&revoked))
 }
