@@ -64,9 +64,14 @@ async def _() -> None:
                 async with streamable_http_client(url, http_client=http) as (read, write):
                     async with ClientSession(read, write, elicitation_callback=accept) as session:
                         await session.initialize()
-                        result = await session.call_tool("sign_event", {"kind": 0, "content": "{}"})
+                        call = asyncio.create_task(session.call_tool("sign_event", {"kind": 0, "content": "{}"}))
+                        # The owner is asked, at the vault.
+                        while not (waiting := keep.json("pending")["pending"]):
+                            await asyncio.sleep(0.1)
+                        keep.json("deny", waiting[0]["id"])
+                        result = await call
                         assert result.is_error, result
-                        assert "approval_unavailable" in result.content[0].text, result
+                        assert "refused_by_person" in result.content[0].text, result
 
 
 @step("without the token, from a web page, or under another host nothing is answered")
