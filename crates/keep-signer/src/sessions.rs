@@ -423,6 +423,8 @@ fn create_in(
     tx.put(place(id), &session)?;
     if maker == Maker::Agent {
         let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Err(no_session())) };
+        // Making it is no use of its own.
+        case.bounds.remove(0);
         if let Err(fault) = case.count_use(tx.now()) {
             tx.delete::<Session>(&place(id))?;
             return Ok(Err(fault));
