@@ -291,7 +291,7 @@ fn a_screen_shows_what_waits_and_takes_decisions() {
     serve.types("ky");
     serve.sees("STOPPED");
     assert!(net.sign(&client, 1, "x").unwrap_err().message().contains("not_connected"));
-    serve.types("k");
+    serve.types("ky");
     std::thread::sleep(Duration::from_millis(500));
     net.sign(&client, 1, "x").unwrap();
     // The parts of the screen.
