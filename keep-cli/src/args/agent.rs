@@ -40,7 +40,7 @@ pub struct Scope {
     /// The kinds of events that may be signed, with commas between; without them, common kinds
     #[arg(long, value_name = "KINDS")]
     pub kinds: Option<String>,
-    /// Exchange messages with this person only, and name nobody else in events (npub or hex); may be given several times
+    /// Exchange messages with this person only, and name nobody else in p tags (npub or hex); may be given several times
     #[arg(long = "to", value_name = "NPUB")]
     pub recipients: Vec<String>,
     /// How often it may be used: 10/m, 30/h, 100/d; without a unit, in all; may be given several times
