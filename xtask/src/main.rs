@@ -10,6 +10,7 @@ mod artifacts;
 mod bench;
 mod bitcoind;
 mod context;
+mod excerpt;
 mod install;
 mod layers;
 mod process;

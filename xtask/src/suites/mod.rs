@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::context::{Context, Job};
+use crate::excerpt;
 use crate::summary::Summary;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-
-/// How many lines of a failed suite's log are shown.
-const TAIL: usize = 40;
 
 /// One suite.
 struct Suite {
@@ -158,7 +156,7 @@ pub fn run(workspace: Workspace, quick: bool, only: &[String]) -> Result<bool> {
         let tally =
             (suite.run)(&job).unwrap_or_else(|error| Tally::failed(format!("{}: {error:#}", suite.name)));
         if !tally.failed.is_empty() {
-            println!("{}\n   (the whole log: {})", job.log.tail(TAIL), job.log.path().display());
+            println!("{}\n   (the whole log: {})", excerpt::of(&job.log.text()), job.log.path().display());
         }
         println!("   {} in {:.1} s", tally.in_words(), begin.elapsed().as_secs_f64());
         summary.add(suite.name, tally, begin.elapsed());
