@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keep_signer::Approver;
 use keep_store::{SqliteStore, Store, StoreError};
 use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
-use keep_vault::{Environment, IntegrityReport, KdfCost, Vault, Which};
+use keep_vault::{Environment, Holder, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host, Wiped, registry};
 #[cfg(unix)]
@@ -95,7 +95,12 @@ impl Options {
     pub(crate) fn environment(&self) -> Environment {
         let weak_kdf =
             if self.allow_weak_kdf { keep_vault::WeakKdf::Allow } else { keep_vault::WeakKdf::Refuse };
-        Environment { clock: Arc::clone(&self.clock), weak_kdf }
+        Environment { clock: Arc::clone(&self.clock), weak_kdf, holder: Holder::default() }
+    }
+
+    /// For the vaults in `home`, where a daemon may hold the hidden one.
+    fn environment_in(&self, home: &Home) -> Environment {
+        Environment { holder: holder(home), ..self.environment() }
     }
 }
 
@@ -153,8 +158,9 @@ impl Keep {
     ) -> Result<Self, Fault> {
         refuse_empty(passphrase)?;
         let store = open_store(&home)?;
-        let vault = Vault::create_hidden(store, home.path(), outer, passphrase, &options.environment())
-            .map_err(|e| rescuable(e.into()))?;
+        let vault =
+            Vault::create_hidden(store, home.path(), outer, passphrase, &options.environment_in(&home))
+                .map_err(|e| rescuable(e.into()))?;
         // Nothing outside of the directory may know of it.
         Ok(Self::here(vault, home, options, None))
     }
@@ -169,7 +175,8 @@ impl Keep {
     /// storage errors.
     pub fn open(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
         let store = open_store(&home)?;
-        let opened = Vault::open_either(store, home.path(), passphrase, options.only, &options.environment());
+        let environment = options.environment_in(&home);
+        let opened = Vault::open_either(store, home.path(), passphrase, options.only, &environment);
         let opened = opened.map_err(|e| rescuable(e.into()))?;
         let (vault, which) = (opened.vault, opened.which);
         if !vault.memory_is_locked() {
@@ -382,6 +389,21 @@ impl Keep {
     pub fn bunker(&self, approver: Arc<dyn Approver>) -> Bunker {
         Bunker::new(self.clone(), approver)
     }
+}
+
+/// The daemon that holds the hidden vault in `home`, if one does.
+#[cfg(unix)]
+fn holder(home: &Home) -> Holder {
+    let home = home.clone();
+    Holder::new(move || {
+        let daemon = Connection::find(&home, None).ok().flatten()?;
+        daemon.is_hidden().then(|| daemon.pid())
+    })
+}
+
+#[cfg(not(unix))]
+fn holder(_home: &Home) -> Holder {
+    Holder::default()
 }
 
 fn open_store(home: &Home) -> Result<Arc<dyn Store>, Fault> {

@@ -89,7 +89,7 @@ impl Vault {
     /// When the store cannot be read.
     pub fn stored_secrets(&self) -> Result<Vec<SecretItem>, VaultError> {
         let mut items: Vec<SecretItem> =
-            self.all::<SecretItem>()?.into_iter().map(|(_, item)| item).collect();
+            self.listing::<SecretItem>()?.iter().map(|(_, item)| item.clone()).collect();
         items.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(items)
     }

@@ -1,11 +1,10 @@
 //! The keys of a vault: made, imported, listed, deleted.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Usage};
-use keep_store::{NameIndex, Row, Scan};
+use keep_store::{NameIndex, Row};
 use keep_types::{
     Collection, EndpointId, ErrorCode, Fault, KeyId, Name, Origin, PublicKey, Record, RecordId, SecretKey32,
     Timestamp,
@@ -165,11 +164,9 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read.
     pub fn last_used(&self, keys: &[KeyRecord]) -> Result<Vec<Option<Timestamp>>, VaultError> {
-        let mut used: HashMap<RecordId, Timestamp> = HashMap::new();
-        self.scan::<Usage>(Scan::default(), &mut |place, usage| {
-            used.insert(place, usage.last);
-            ControlFlow::Continue(())
-        })?;
+        let usage = self.listing::<Usage>()?;
+        let used: HashMap<RecordId, Timestamp> =
+            usage.iter().map(|(place, usage)| (*place, usage.last)).collect();
         let subkeys = self.shared.keys()?;
         let mut latest: HashMap<KeyId, Timestamp> = HashMap::new();
         let mut note = |key: KeyId, natural: &[u8]| {
@@ -179,11 +176,10 @@ impl Vault {
             }
         };
         keys.iter().for_each(|key| note(key.id, &Usage::owner_key(key.id)));
-        self.scan::<Grant>(Scan::default(), &mut |_, grant| {
+        for (_, grant) in self.listing::<Grant>()?.iter() {
             let client = PublicKey::from_byte_array(grant.client);
             note(grant.key, &Grant::natural_key(&client, grant.endpoint));
-            ControlFlow::Continue(())
-        })?;
+        }
         Ok(keys.iter().map(|key| latest.get(&key.id).copied()).collect())
     }
 
@@ -192,11 +188,8 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read.
     pub fn keys(&self) -> Result<Vec<KeyRecord>, VaultError> {
-        let mut keys: Vec<KeyRecord> = Vec::new();
-        self.scan(Scan::default(), &mut |_, key| {
-            keys.push(key);
-            ControlFlow::Continue(())
-        })?;
+        let listing = self.listing::<KeyRecord>()?;
+        let mut keys: Vec<KeyRecord> = listing.iter().map(|(_, key)| key.clone()).collect();
         keys.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(keys)
     }

@@ -22,6 +22,7 @@ use crate::header::{Header, StanzaId, StanzaKind};
 use crate::hidden::{Beside, Housekeeper};
 use crate::kdf::Derived;
 use crate::ledger::{Job, VaultLedger, check_header, into_store_error};
+use crate::listing::Listings;
 use crate::pending::Pending;
 use crate::reserve::Rekey;
 use crate::seal::open_row;
@@ -29,7 +30,7 @@ use crate::secrets::{AUDIT_KEY, Secrets, new_audit_key};
 use crate::shield::{Lifted, Shield, Shielded};
 use crate::subkeys::{AnswerKey, SUBKEYS_LEN, Subkeys};
 use crate::verify::{Depth, IntegrityReport, verify};
-use crate::{Committed, KdfParams, Tx, VaultError, WeakKdf, reserve};
+use crate::{Committed, Holder, KdfParams, Tx, VaultError, WeakKdf, reserve};
 
 /// Which vault, and which generation of its data key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,9 +175,12 @@ pub struct Vault {
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) secrets: Secrets,
+    pub(crate) listings: Listings,
     writer: Writer<Job>,
     /// Of a hidden vault: what takes a new passphrase to the reserve, too.
     pub(crate) reserve: Option<Rekey>,
+    /// Who may hold the hidden vault beside this one.
+    pub(crate) holder: Holder,
 }
 
 impl std::fmt::Debug for Vault {
@@ -192,12 +196,14 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Whether a key derivation made for tests is accepted.
     pub weak_kdf: WeakKdf,
+    /// Who may hold the hidden vault of the same directory. Nobody waits for a process that does not let go.
+    pub holder: Holder,
 }
 
 impl Environment {
     /// The clock `clock`, and no weak key derivation.
     pub fn new(clock: impl Clock) -> Self {
-        Self { clock: Arc::new(clock), weak_kdf: WeakKdf::Refuse }
+        Self { clock: Arc::new(clock), weak_kdf: WeakKdf::Refuse, holder: Holder::default() }
     }
 
     /// Accepts a key derivation made for tests.
@@ -380,8 +386,10 @@ impl Vault {
             shared,
             store,
             secrets: Secrets::default(),
+            listings: Listings::default(),
             writer,
             reserve: None,
+            holder: environment.holder.clone(),
         })
     }
 
@@ -411,6 +419,17 @@ impl Vault {
     /// The highest revision that this process has seen of the vault.
     pub fn revision(&self) -> Revision {
         Revision::new(self.shared.seen())
+    }
+
+    /// The revision that the vault has now, whoever wrote last.
+    ///
+    /// # Errors
+    /// When the store or the head cannot be read.
+    pub fn current_revision(&self) -> Result<Revision, VaultError> {
+        self.view_log(|log| {
+            self.shared.saw(log.head.revision, log.head.max_time);
+            Ok(log.head.revision)
+        })
     }
 
     /// Refuses every use of a secret from now on, with `problem` as the reason: for what only the outside can know.

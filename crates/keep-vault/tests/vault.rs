@@ -9,8 +9,8 @@ use common::{CHEAP, create, environment, generate, memory_vault, open, passphras
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::Usage;
 use keep_store::MemoryStore;
-use keep_types::{Name, Origin, RecordId, SecretKey32, SecretText, Timestamp};
-use keep_vault::{Environment, KdfCost, Tx, Vault, VaultError};
+use keep_types::{Collection, Name, Origin, RecordId, SecretKey32, SecretText, Timestamp};
+use keep_vault::{Environment, KdfCost, KeyRecord, Tx, Vault, VaultError};
 
 #[test]
 fn keys_survive_closing_and_opening() {
@@ -185,4 +185,30 @@ fn a_shared_record_is_never_an_old_one() {
         assert!(failed.wait().is_err());
         assert_eq!(after.wait().unwrap().0, uses);
     }
+}
+
+#[test]
+fn a_listing_is_made_anew_when_its_collection_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keep.db");
+    let vault = create(sqlite(&path));
+    let other = open(sqlite(&path)).unwrap();
+    let keys = [Collection::Keys];
+    let empty = vault.listing::<KeyRecord>().unwrap();
+    let version = vault.version(&keys).unwrap().unwrap();
+    // Something else in the vault changes: the listing is the very same.
+    other.submit(|tx| tx.put(RecordId::from_bytes([1; 16]), &Usage::default())).wait().unwrap();
+    assert!(Arc::ptr_eq(&empty, &vault.listing::<KeyRecord>().unwrap()));
+    assert_eq!(vault.version(&keys).unwrap(), Some(version.clone()));
+    let id = generate(&other, "main");
+    assert_eq!(vault.listing::<KeyRecord>().unwrap()[0].1.id, id);
+    assert_ne!(vault.version(&keys).unwrap(), Some(version.clone()));
+    other.delete_key(id).unwrap();
+    assert!(vault.listing::<KeyRecord>().unwrap().is_empty());
+    assert_eq!(vault.version(&keys).unwrap(), Some(version));
+    assert_eq!(vault.listing::<Usage>().unwrap().len(), 1);
+    // Of a vault in which something was changed nothing is remembered.
+    vault.alarm("something".into());
+    assert_eq!(vault.version(&keys).unwrap(), None);
+    assert!(!Arc::ptr_eq(&vault.listing::<Usage>().unwrap(), &vault.listing::<Usage>().unwrap()));
 }

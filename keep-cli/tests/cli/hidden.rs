@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::serving::{Net, Serving};
 use crate::world::{NSEC, Ran, World};
@@ -225,4 +225,38 @@ fn one_process_at_a_time_and_the_outer_vault_beside_it() {
     let log = done(inside(&world, &["audit", "list"])).stdout;
     assert_eq!(log.matches("sign_event").count(), 2, "one by the owner, one for the client: {log}");
     done(inside(&world, &["audit", "verify"]));
+}
+
+/// A process that holds the hidden vault unlocked keeps it for as long as it lives: whoever cannot go through it is told at
+/// once, and does not wait the ten seconds that a command is given.
+#[test]
+fn nobody_waits_for_a_process_that_does_not_let_go() {
+    let (world, without) = (with_hidden(), without());
+    done(inside(&world, &["unlock"]));
+    let commands = 5;
+    let began = Instant::now();
+    for _ in 0..commands {
+        assert!(done(inside(&world, &["list"])).stdout.contains("main"));
+    }
+    assert!(began.elapsed() < commands * Duration::from_secs(10), "{:?}", began.elapsed());
+    let status = done(world.run(&["--json", "status"])).stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    // This one opens the vault itself.
+    let refused = inside(&world, &["rotate-data-key", "--yes"]);
+    assert_eq!(refused.code, Some(7), "{refused:?}");
+    for said in [format!("process {} holds this vault unlocked", status["pid"]), "keep lock".to_owned()] {
+        assert!(refused.stderr.contains(&said), "{refused:?}");
+    }
+    // The other passphrase opens the other vault meanwhile, and a wrong one none, in the same words as ever.
+    assert!(done(world.run(&["list"])).stdout.contains("outer key"));
+    let wrong = |world: &World| {
+        let ran = world.run_with(&["list"], "", |command| {
+            command.env("KEEP_PASSWORD", "no such vault");
+        });
+        (ran.code, ran.stdout, ran.stderr)
+    };
+    assert_eq!(wrong(&world), wrong(&without));
+    assert_eq!(wrong(&world).0, Some(4));
+    done(inside(&world, &["lock"]));
+    done(inside(&world, &["rotate-data-key", "--yes"]));
 }

@@ -149,10 +149,7 @@ impl Host {
 
     /// Records the unlocking, and sounds the alarm if the vault is older than it was.
     pub(crate) fn opened(&self, failed: u32) {
-        let revision = self.vault().revision().get();
-        if let Some(seen) = self.noted_revision().filter(|seen| *seen > revision) {
-            self.vault().alarm(put_back(revision, seen));
-        }
+        self.check_rollback();
         if !self.vault().integrity().is_intact() {
             return;
         }
@@ -160,6 +157,19 @@ impl Host {
             tracing::warn!(%error, "the unlocking could not be recorded");
         }
         self.note_revision();
+    }
+
+    /// The mark is read first: another process may write and note it at any time, and what it notes is in the vault already.
+    fn check_rollback(&self) {
+        let Some(seen) = self.noted_revision() else { return };
+        let vault = self.vault();
+        if seen <= vault.revision().get() {
+            return;
+        }
+        let revision = vault.current_revision().unwrap_or_else(|_| vault.revision()).get();
+        if seen > revision {
+            vault.alarm(put_back(revision, seen));
+        }
     }
 
     fn noted_revision(&self) -> Option<u64> {

@@ -229,7 +229,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>
 }
 
 fn all(host: &Host) -> Result<Vec<RemoteKey>, Fault> {
-    Ok(host.vault().all::<RemoteKey>()?.into_iter().map(|(_, key)| key).collect())
+    Ok(host.vault().listing::<RemoteKey>()?.iter().map(|(_, key)| key.clone()).collect())
 }
 
 fn by_id(host: &Host, id: KeyId) -> Result<Option<RemoteKey>, Fault> {

@@ -98,7 +98,7 @@ impl Vault {
         header.unwrap_key(&header.kdf.derive(outer, environment.weak_kdf)?.keks())?;
         let derived = header.kdf.derive(passphrase, environment.weak_kdf)?;
         let reserve = ReserveFile::open(directory)?;
-        reserve.lock()?;
+        reserve.lock(&environment.holder)?;
         let attempt = Attempt::new(directory, &header, &derived);
         if attempt.outer.is_some() || attempt.hidden.is_some() {
             return Err(VaultError::PassphraseTaken);
@@ -158,7 +158,7 @@ fn open_hidden(
     presence: Presence,
     environment: &Environment,
 ) -> Result<Vault, VaultError> {
-    file.lock()?;
+    file.lock(&environment.holder)?;
     // Only now nobody else writes there.
     let bytes = file.read().map_err(reserve::failed)?;
     let (salt, kek) = (outer.kdf.salt, derived.reserve_kek());

@@ -55,7 +55,7 @@ impl Vault {
 
         let reserve = ReserveFile::open(directory).ok();
         if let Some(reserve) = &reserve {
-            reserve.lock()?;
+            reserve.lock(&self.holder)?;
         }
         // First what is to be destroyed: until the header is changed, everything else is as it was.
         reserve::randomise(directory, &old.kdf.salt)?;

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use keep_store::StoreError;
+use keep_types::{ErrorCode, Fault};
 
 use super::layout::{BLOCK, RESERVE_LEN};
-use crate::VaultError;
+use crate::{Holder, VaultError};
 
 /// The file's name in the vault's directory.
 pub(crate) const RESERVE_FILE: &str = "reserve";
-/// How long to wait for the process that has the hidden vault open.
+/// How long to wait for a command that has the hidden vault open.
 const WAIT: Duration = Duration::from_secs(10);
+/// How often to look whether it is done: at first, and at last.
+const LOOKS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
 /// The bytes of a reserve, and their durability. Tests put a disk in its place that loses power.
 pub trait Medium: Send + 'static {
@@ -70,9 +73,11 @@ impl ReserveFile {
         Ok(page)
     }
 
-    /// Waits until no other process has a vault open in it. The lock ends with this value.
-    pub(crate) fn lock(&self) -> Result<(), VaultError> {
+    /// Waits until no other process has a vault open in it, unless `holder` knows one that does not let go by itself. The lock
+    /// ends with this value.
+    pub(crate) fn lock(&self, holder: &Holder) -> Result<(), VaultError> {
         let deadline = Instant::now() + WAIT;
+        let [mut pause, longest] = LOOKS;
         loop {
             match self.file.try_lock() {
                 Ok(()) => return Ok(()),
@@ -80,15 +85,20 @@ impl ReserveFile {
                     let what = format!("the file system does not lock {} ({e})", self.path.display());
                     return Err(StoreError::Unsupported(what).into());
                 }
-                Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(std::fs::TryLockError::WouldBlock) => {
-                    return Err(
-                        StoreError::Busy("this vault can be open in one process at a time".into()).into()
-                    );
-                }
+                Err(std::fs::TryLockError::WouldBlock) => {}
             }
+            if let Some(process) = holder.process() {
+                let message = format!(
+                    "process {process} holds this vault unlocked, which can be open in one process at a time"
+                );
+                let fault = Fault::new(ErrorCode::StorageBusy, message);
+                return Err(fault.with_hint("run `keep lock` first").into());
+            }
+            if Instant::now() >= deadline {
+                return Err(StoreError::Busy("this vault can be open in one process at a time".into()).into());
+            }
+            std::thread::sleep(pause);
+            pause = longest.min(pause * 2);
         }
     }
 }
