@@ -20,7 +20,7 @@ pub fn rows() -> Result<Vec<Row>> {
     let place = Place::new()?;
     let home = place.home("many")?;
     let keep = Keep::create(home.clone(), &passphrase(), &options())?;
-    generate(&keep.keys())?;
+    generate(&keep.keys(), "key ", KEYS)?;
     ensure!(keep.keys().list()?.len() == KEYS, "there are not {KEYS} keys");
     let (find, read) = {
         let (keys, sought) = (keep.keys(), format!("key {}", KEYS / 2));
@@ -41,10 +41,11 @@ pub fn rows() -> Result<Vec<Row>> {
     ])
 }
 
-fn generate(keys: &Keys) -> Result<()> {
+/// Makes so many keys, whose names begin alike.
+pub fn generate(keys: &Keys, prefix: &str, count: usize) -> Result<()> {
     let made = |thread: usize| -> Result<()> {
-        for number in (thread..KEYS).step_by(THREADS) {
-            keys.generate(Name::new(&format!("key {number}"))?)?;
+        for number in (thread..count).step_by(THREADS) {
+            keys.generate(Name::new(&format!("{prefix}{number}"))?)?;
         }
         Ok(())
     };

@@ -4,6 +4,7 @@ mod bip340;
 mod bitcoin;
 mod bunker;
 mod cipher;
+mod daily;
 mod fixture;
 mod flight;
 mod frost;
@@ -34,6 +35,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "cipher", rows: cipher::rows },
     Topic { name: "unlock", rows: unlock::rows },
     Topic { name: "list", rows: list::rows },
+    Topic { name: "daily", rows: daily::rows },
     Topic { name: "sign", rows: sign::rows },
     Topic { name: "flight", rows: flight::rows },
     Topic { name: "bunker", rows: bunker::rows },
