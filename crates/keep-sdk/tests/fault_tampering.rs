@@ -202,7 +202,9 @@ fn a_flipped_byte_is_named_and_costs_one_key_at_most() {
     let mut dice = Dice(5);
     let mut looked = 0;
     for at in offsets(rest.bytes.len()) {
-        if begin.elapsed() > enough {
+        // However slow the machine is, something is seen of every outcome.
+        let some = looked > 100 && tally.unopened > 0 && tally.named > 0;
+        if some && begin.elapsed() > enough {
             break;
         }
         let mut changed = rest.bytes.clone();
