@@ -3,22 +3,23 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
+use crate::connections::{Connections, Known};
 use crate::{Access, Server, fault};
 
 /// Where and for whom it listens.
@@ -30,13 +31,20 @@ pub struct HttpOptions {
     pub bearer: SecretText,
     /// Web pages that may use it, by their origin; none, if it is empty.
     pub origins: Vec<String>,
+    /// How long the head of a request may take, and then its body. A connection that asks nothing for so long is closed.
+    pub patience: Duration,
+}
+
+impl HttpOptions {
+    /// Long enough for everybody on the same machine.
+    pub const PATIENCE: Duration = Duration::from_secs(20);
 }
 
 type Service = StreamableHttpService<Server, LocalSessionManager>;
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-/// How many connections there may be at a time.
-const MAX_CONNECTIONS: usize = 128;
+/// The longest body of a request, in bytes: an event with a content of 1 MB fits, however it is escaped.
+const MAX_BODY: usize = 8 << 20;
 /// The path of the endpoint.
 const PATH: &str = "/mcp";
 
@@ -46,6 +54,7 @@ pub struct HttpServer {
     service: Arc<Service>,
     bearer: Arc<SecretText>,
     address: SocketAddr,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for HttpServer {
@@ -74,9 +83,11 @@ pub async fn serve_http(
     let address = listener.local_addr().map_err(failed)?;
     let mut config = StreamableHttpServerConfig::default().enforce_origin_validation();
     config.allowed_origins = options.origins;
+    config.max_request_body_bytes = MAX_BODY;
     let make = move || Ok(Server::new(Arc::clone(&access), Arc::clone(&relays)));
     let service = Arc::new(Service::new(make, Arc::default(), config));
-    Ok(HttpServer { listener, service, bearer: Arc::new(options.bearer), address })
+    let (bearer, patience) = (Arc::new(options.bearer), options.patience);
+    Ok(HttpServer { listener, service, bearer, address, patience })
 }
 
 impl HttpServer {
@@ -87,40 +98,62 @@ impl HttpServer {
 
     /// Serves until it is dropped.
     pub async fn run(self) {
-        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let connections = Arc::new(Connections::default());
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let Ok((stream, _)) = self.listener.accept().await else { continue };
-            let (service, bearer) = (Arc::clone(&self.service), Arc::clone(&self.bearer));
-            tokio::spawn(async move {
-                attend(stream, service, bearer).await;
-                drop(slot);
-            });
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // There is no file descriptor left, say: trying again at once would only burn the processor.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let (service, bearer, patience) =
+                (Arc::clone(&self.service), Arc::clone(&self.bearer), self.patience);
+            connections.admit(|known| attend(stream, service, bearer, patience, known));
         }
     }
 }
 
-async fn attend(stream: TcpStream, service: Arc<Service>, bearer: Arc<SecretText>) {
+async fn attend(
+    stream: TcpStream,
+    service: Arc<Service>,
+    bearer: Arc<SecretText>,
+    patience: Duration,
+    known: Known,
+) {
     let _ = stream.set_nodelay(true);
+    let known = Arc::new(known);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, bearer) = (Arc::clone(&service), Arc::clone(&bearer));
-        async move { Ok::<_, Infallible>(answer(&service, &bearer, request).await) }
+        let (service, bearer, known) = (Arc::clone(&service), Arc::clone(&bearer), Arc::clone(&known));
+        async move { Ok::<_, Infallible>(answer(&service, &bearer, patience, &known, request).await) }
     });
-    let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-    if let Err(error) = connection.await {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(patience);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
         tracing::debug!(%error, "a connection of MCP failed");
     }
 }
 
-async fn answer(service: &Service, bearer: &SecretText, request: Request<Incoming>) -> Answer {
+async fn answer(
+    service: &Service,
+    bearer: &SecretText,
+    patience: Duration,
+    known: &Known,
+    request: Request<Incoming>,
+) -> Answer {
     if request.uri().path() != PATH {
         return refuse(StatusCode::NOT_FOUND, "there is nothing here; the endpoint is /mcp");
     }
     if !shows(request.headers(), bearer) {
         return refuse(StatusCode::UNAUTHORIZED, "this needs the bearer token that was printed at the start");
     }
-    service.handle(request).await
+    if !known.is_client() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections");
+    }
+    let (head, body) = request.into_parts();
+    match tokio::time::timeout(patience, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => service.handle(Request::from_parts(head, Full::new(body.to_bytes()))).await,
+        Ok(Err(_)) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long, or was cut off"),
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"),
+    }
 }
 
 fn shows(headers: &HeaderMap, bearer: &SecretText) -> bool {
@@ -135,6 +168,8 @@ fn refuse(status: StatusCode, message: &'static str) -> Answer {
     *response.status_mut() = status;
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    // Whoever is refused has no connection to keep.
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
     }

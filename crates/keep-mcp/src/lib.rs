@@ -9,9 +9,11 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod connections;
 mod elicit;
 mod fault;
 mod http;
+mod question;
 mod resources;
 mod server;
 mod stdio;

@@ -49,11 +49,17 @@ fn answer(
     let host = host.deciding(approved);
     let (key, _) = key(&host, asker(&host)?)?;
     let intent = intent(key.nostr_key())?;
+    let content_chars = written(&intent).map(|text| text.chars().count() as u64);
     match (host.answer(key.id, intent), host.take_question()) {
         (Ok(answer), _) => Ok(Outcome::Answer(answer)),
-        (Err(_), Some(question)) => Ok(Outcome::Question(Box::new(question))),
+        (Err(_), Some(question)) => Ok(Outcome::Question(Box::new(ApprovalView { content_chars, ..question }))),
         (Err(fault), None) => Err(fault),
     }
+}
+
+/// What would go out in the user's name.
+fn written(intent: &Intent) -> Option<&str> {
+    intent.event().map(|event| event.content.as_str()).or_else(|| intent.plaintext())
 }
 
 /// Tells the session and what is left of it.

@@ -178,9 +178,12 @@ pub struct ApprovalView {
     /// The tags of the event.
     #[schemars(with = "Vec<Vec<String>>")]
     pub tags: Vec<Vec<DisplayText>>,
-    /// The content of the event.
+    /// The content of the event, or the text to be encrypted; only its beginning, where it is long.
     #[schemars(with = "String")]
     pub content: DisplayText,
+    /// How many characters the whole of it has.
+    #[serde(default)]
+    pub content_chars: Option<u64>,
     /// The other side of an encryption or decryption: its public key in hexadecimal.
     pub peer: Option<String>,
     /// The same in bech32 (NIP-19).
@@ -206,6 +209,7 @@ impl From<&Prompt> for ApprovalView {
             created_at: prompt.created_at.map(|time| time.to_string()),
             tags: prompt.tags.clone(),
             content: prompt.content.clone(),
+            content_chars: None,
             peer: prompt.peer.map(|peer| peer.to_hex()),
             peer_npub: prompt.peer.map(|peer| npub(&peer)),
             spend: prompt.spend.clone(),

@@ -37,7 +37,8 @@ pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
     let served = match arguments.http {
         None => runtime.block_on(serve_stdio(Server::new(access, relays))).map_err(Ending::from),
         Some(address) => {
-            let options = HttpOptions { address, bearer: bearer()?, origins: arguments.origin.clone() };
+            let origins = arguments.origin.clone();
+            let options = HttpOptions { address, bearer: bearer()?, origins, patience: HttpOptions::PATIENCE };
             runtime.block_on(listen(session, access, relays, options))
         }
     };

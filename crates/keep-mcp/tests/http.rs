@@ -1,0 +1,153 @@
+//! The HTTP server against clients that are slow, many, or strangers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keep_mcp::{Access, HttpOptions, serve_http};
+use keep_sdk::SecretText;
+use tokio::runtime::Runtime;
+
+const BEARER: &str = "0123456789abcdef";
+/// Much longer than anything here takes.
+const FOREVER: Duration = Duration::from_secs(120);
+const HELLO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+
+/// A server that nobody reaches a vault through: what is tested comes before it.
+fn listening(patience: Duration) -> (Runtime, SocketAddr) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let access = Arc::new(Access::bunker(SecretText::from("bunker://nobody".to_owned())));
+    let options = HttpOptions {
+        address: "127.0.0.1:0".parse().unwrap(),
+        bearer: SecretText::from(BEARER.to_owned()),
+        origins: Vec::new(),
+        patience,
+    };
+    let server = runtime.block_on(serve_http(access, Arc::default(), options)).unwrap();
+    let address = server.url().trim_start_matches("http://").trim_end_matches("/mcp").parse().unwrap();
+    runtime.spawn(server.run());
+    (runtime, address)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(FOREVER)).unwrap();
+    stream.set_write_timeout(Some(FOREVER)).unwrap();
+    stream
+}
+
+fn head(bearer: &str, length: usize) -> String {
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// The status of the answer.
+fn status(stream: &mut TcpStream) -> Option<u16> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        line.extend(byte);
+    }
+    String::from_utf8(line).unwrap().split(' ').nth(1)?.parse().ok()
+}
+
+fn greets(address: SocketAddr) -> Option<u16> {
+    let mut stream = connect(address);
+    stream.write_all(format!("{}{HELLO}", head(BEARER, HELLO.len())).as_bytes()).unwrap();
+    status(&mut stream)
+}
+
+/// Whether the other side ends the connection, whatever it says before.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn a_head_that_does_not_come_is_not_waited_for() {
+    let (_runtime, address) = listening(Duration::from_millis(300));
+    let mut silent = connect(address);
+    let mut slow = connect(address);
+    slow.write_all(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ").unwrap();
+    // A byte now and then is no progress.
+    let mut dripping = slow.try_clone().unwrap();
+    let drip = std::thread::spawn(move || {
+        let begin = Instant::now();
+        while begin.elapsed() < FOREVER && dripping.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        begin.elapsed()
+    });
+    assert!(is_closed(&mut silent), "a connection that says nothing stays");
+    assert!(is_closed(&mut slow), "a head that comes byte by byte is waited for");
+    assert!(drip.join().unwrap() < FOREVER);
+    assert_eq!(greets(address), Some(200));
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let (_runtime, address) = listening(Duration::from_millis(300));
+    let mut slow = connect(address);
+    slow.write_all(format!("{}{{", head(BEARER, 1000)).as_bytes()).unwrap();
+    assert_eq!(status(&mut slow), Some(408));
+    assert!(is_closed(&mut slow));
+}
+
+#[test]
+fn a_body_without_end_is_not_kept() {
+    let (_runtime, address) = listening(FOREVER);
+    let mut long = connect(address);
+    long.write_all(head(BEARER, 1 << 40).as_bytes()).unwrap();
+    let mut writing = long.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let piece = vec![b' '; 1 << 16];
+        (0..1024).take_while(|_| writing.write_all(&piece).is_ok()).count()
+    });
+    assert_eq!(status(&mut long), Some(413));
+    let _ = long.shutdown(std::net::Shutdown::Both);
+    assert!(writer.join().unwrap() < 1024);
+}
+
+#[test]
+fn strangers_cannot_keep_clients_out() {
+    let (_runtime, address) = listening(FOREVER);
+    let mut client = connect(address);
+    client.write_all(format!("{}{HELLO}", head(BEARER, HELLO.len())).as_bytes()).unwrap();
+    assert_eq!(status(&mut client), Some(200));
+    let mut strangers: Vec<TcpStream> = (0..300).map(|_| connect(address)).collect();
+    for stranger in &mut strangers {
+        // The first ones are closed already.
+        let _ = stranger.write_all(b"POST /mcp HTTP/1.1\r\n");
+    }
+    assert_eq!(greets(address), Some(200));
+    assert!(is_closed(&mut strangers[0]), "the oldest makes room");
+    // Whoever showed the token is not one of them.
+    client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(!is_closed(&mut client), "a client was closed for strangers");
+}
+
+#[test]
+fn a_wrong_token_is_refused_and_the_connection_closed() {
+    let (_runtime, address) = listening(FOREVER);
+    for wrong in ["", "0123456789abcdee", "0123456789abcdef0", "0123456789abcde"] {
+        let mut stream = connect(address);
+        stream.write_all(format!("{}{HELLO}", head(wrong, HELLO.len())).as_bytes()).unwrap();
+        assert_eq!(status(&mut stream), Some(401), "{wrong}");
+        assert!(is_closed(&mut stream));
+    }
+}
