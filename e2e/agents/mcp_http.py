@@ -38,6 +38,48 @@ async def listening(keep: Keep, *flags: str) -> AsyncIterator[tuple[str, str]]:
         await process.wait()
 
 
+@asynccontextmanager
+async def client(url: str, bearer: str) -> AsyncIterator[ClientSession]:
+    """An initialised client."""
+    headers = {"Authorization": f"Bearer {bearer}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+        async with streamable_http_client(url, http_client=http) as (read, write):
+            async with ClientSession(read, write) as session:
+                await session.initialize()
+                yield session
+
+
+@step("a session that is revoked in the middle is over for every client")
+async def _() -> None:
+    with Keep() as keep:
+        token = str(keep.session("bot", "--scope", "nostr"))
+        async with listening(keep, "--session-file", token) as where, client(*where) as one, client(*where) as two:
+            for session in (one, two):
+                result = await session.call_tool("sign_event", {"kind": 1, "content": "x"})
+                assert not result.is_error, result
+            keep.json("agent", "revoke", "bot")
+            for session in (one, two):
+                for tool, arguments in [("sign_event", {"kind": 1, "content": "x"}), ("session_info", {})]:
+                    result = await session.call_tool(tool, arguments)
+                    assert result.is_error and "not_connected" in result.content[0].text, result
+
+
+@step("clients without a session each have one of their own")
+async def _() -> None:
+    with Keep() as keep:
+        async with listening(keep, "--key", "main") as where, client(*where) as one, client(*where) as two:
+            names = [(await c.call_tool("session_info", {})).structured_content["name"] for c in (one, two)]
+            assert names[0] != names[1], names
+            asking = asyncio.create_task(one.call_tool("sign_event", {"kind": 1, "content": "x"}))
+            while not (waiting := keep.json("pending")["pending"]):
+                await asyncio.sleep(0.1)
+            # What one waits for, the other does not see.
+            seen = [(await c.call_tool("list_pending", {})).structured_content["pending"] for c in (one, two)]
+            assert [len(some) for some in seen] == [1, 0], seen
+            keep.json("deny", waiting[0]["id"])
+            assert (await asking).is_error
+
+
 @step("a client with the token signs")
 async def _() -> None:
     with Keep() as keep:

@@ -1,10 +1,13 @@
 // The official TypeScript SDK of MCP drives `keep agent mcp`, and a person at the client decides.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { Keep } from '../lib/keep.mjs';
+import { startRelay } from '../lib/relay.mjs';
 import { essential, scenario, step } from '../lib/tap.mjs';
 
 /** A connected client; `answer` is what its person says, if it has one. */
@@ -95,6 +98,42 @@ await scenario([
     assert.equal(await code(client, 'sign_psbt', { psbt: 'nonsense', network }), 'invalid_input');
     assert.equal(await code(client, 'sign_event', { kind: 1, content: 'x' }), 'refused_by_policy');
     await client.close();
+  }),
+  step('a key behind a bunker, within the limits of the bunker', async ({ keep }) => {
+    const elsewhere = new Keep();
+    await elsewhere.done('init', '--kdf-memory-kib', '64', '--kdf-iterations', '1', '--kdf-lanes', '1');
+    await elsewhere.done('generate', '--name', 'far');
+    const { bunker_url, pubkey } = await elsewhere.serve('--relay', await startRelay());
+    const url = join(keep.home, 'bunker.txt');
+    writeFileSync(url, bunker_url, { mode: 0o600 });
+    // The secret in the URL is taken once; the second server is the same client.
+    for (const round of ['first', 'second']) {
+      const client = await connect(keep, ['--bunker-file', url]);
+      const me = (await call(client, 'get_public_key')).structuredContent;
+      assert.equal(me.pubkey, pubkey);
+      const { event } = (await call(client, 'sign_event', { kind: 1, content: `${round} from afar` })).structuredContent;
+      assert.deepEqual([event.pubkey, event.content], [pubkey, `${round} from afar`]);
+      const { ciphertext } = (await call(client, 'encrypt', { peer: me.npub, plaintext: 'hi' })).structuredContent;
+      assert.notEqual(ciphertext, '');
+      // The bunker's policy asks about profiles, and nobody is there.
+      assert.equal(await code(client, 'sign_event', { kind: 0, content: '{}' }), 'approval_unavailable');
+      for (const tool of ['session_info', 'list_pending', 'bitcoin_address']) {
+        assert.equal(await code(client, tool), 'unsupported_method', tool);
+      }
+      // The model names no relays that nobody offers, wherever the key is.
+      const note = { content: 'x', relays: ['ws://127.0.0.1:1'] };
+      assert.equal(await code(client, 'publish_note', note), 'refused_by_policy');
+      await client.close();
+    }
+    // Revoked at the bunker in the middle.
+    const client = await connect(keep, ['--bunker-file', url]);
+    await call(client, 'get_public_key');
+    const { apps } = await elsewhere.json('nip46', 'apps');
+    await elsewhere.done('nip46', 'revoke', apps[0].pubkey ?? apps[0].client ?? apps[0].id);
+    const refused = await call(client, 'sign_event', { kind: 1, content: 'x' });
+    assert.equal(refused.isError, true, JSON.stringify(refused));
+    await client.close();
+    await elsewhere.end('SIGTERM');
   }),
   step('two servers at once share the limit of a session', async (state) => {
     const made = await state.keep.json('agent', 'create', '--name', 'pair', '--scope', 'nostr', '--rate', '7');

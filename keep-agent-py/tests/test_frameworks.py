@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from keep_agent import AgentSession
-from scripted import crewai_model, langchain_model, openai_model, pydantic_model
+from scripted import langchain_model, openai_model, pydantic_model
 
 NOTE = {"kind": 1, "content": "hi", "tags": []}
 
@@ -61,19 +61,3 @@ async def test_pydantic_ai(session: AgentSession) -> None:
     agent = pydantic_ai.Agent(pydantic_model("keep_sign_event", NOTE), tools=create_keep_tools(session))
     result = await agent.run("sign it")
     assert result.output == "done" and session.get_session_info().requests == 1
-
-
-def test_crewai(session: AgentSession) -> None:
-    crewai = pytest.importorskip("crewai", reason="CrewAI is not installed; it is large")
-    from keep_agent.crewai import create_keep_tools
-
-    tools = create_keep_tools(session)
-    by_name = {tool.name: tool for tool in tools}
-    assert by_name["keep_get_public_key"].run()["npub"].startswith("npub1")
-    agent = crewai.Agent(
-        role="bot", goal="sign", backstory="signs", tools=tools, llm=crewai_model("keep_sign_event", NOTE)
-    )
-    task = crewai.Task(description="sign a note", expected_output="the outcome", agent=agent)
-    result = crewai.Crew(agents=[agent], tasks=[task]).kickoff()
-    assert "done" in str(result)
-    assert session.get_session_info().requests == 2

@@ -73,6 +73,8 @@ export interface SessionInfo {
   kinds: number[] | null;
   /** With whom messages may be exchanged and whom events may name; `null` for everybody. */
   recipients: string[] | null;
+  /** Where notes may be published over MCP; `null` for every relay that the server there offers. */
+  relays: string[] | null;
   /** What happens to the rest. */
   otherwise: 'ask' | 'deny';
   /** Who is asked. */

@@ -13,12 +13,22 @@ pub type Installed<T> = Result<T, String>;
 
 /// A Python environment with exactly the packages of `requirements`; answers with its `bin` directory.
 pub fn python(job: &Job<'_>, name: &str, requirements: &Path) -> Installed<PathBuf> {
+    python_with(job, name, requirements, &[])
+}
+
+/// The same, with exactly those packages even where they say that they want others.
+pub fn python_alone(job: &Job<'_>, name: &str, requirements: &Path) -> Installed<PathBuf> {
+    python_with(job, name, requirements, &["--no-deps"])
+}
+
+fn python_with(job: &Job<'_>, name: &str, requirements: &Path, flags: &[&str]) -> Installed<PathBuf> {
     let dir = job.context.workspace.state().join("python").join(name);
     once(&dir, requirements, || {
         need("python3")?;
         step(job, Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir), "python3 -m venv")?;
-        let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"];
-        step(job, Command::new(dir.join("bin/python")).args(pip).arg(requirements), "pip install")
+        let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
+        let mut command = Command::new(dir.join("bin/python"));
+        step(job, command.args(pip).args(flags).arg("-r").arg(requirements), "pip install")
     })?;
     Ok(dir.join("bin"))
 }

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use keep_sdk::agent::RelayOffer;
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
@@ -69,7 +70,7 @@ impl std::fmt::Debug for HttpServer {
 /// [`ErrorCode::Usage`] when the address is not on the loopback interface; when it cannot be listened on.
 pub async fn serve_http(
     access: Arc<Access>,
-    relays: Arc<Vec<String>>,
+    relays: Arc<RelayOffer>,
     options: HttpOptions,
 ) -> Result<HttpServer, Fault> {
     if !options.address.ip().is_loopback() {

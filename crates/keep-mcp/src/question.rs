@@ -172,7 +172,11 @@ mod tests {
         let text = message(&asked);
         let own: Vec<&str> = text.lines().filter(|line| !line.starts_with("> ")).collect();
         assert_eq!(own.len(), 6, "{text}");
-        assert_eq!(text.lines().filter(|line| *line == "Tags:" || line.starts_with("Why")).count(), 2, "{text}");
+        assert_eq!(
+            text.lines().filter(|line| *line == "Tags:" || line.starts_with("Why")).count(),
+            2,
+            "{text}"
+        );
         assert!(!text.contains(['\r', '\u{2028}']));
     }
 
@@ -181,9 +185,15 @@ mod tests {
         let mut asked = question(&"é".repeat(1_000_000));
         // The vault gives the beginning only, and the length of the whole.
         asked.content = DisplayText::truncated(&"é".repeat(1_000_000), 10_000);
-        asked.tags = (0..5_000).map(|n| vec!["t".into(), DisplayText::from(&*format!("{n}-{}", "x".repeat(9_000)))]).collect();
+        asked.tags = (0..5_000)
+            .map(|n| vec!["t".into(), DisplayText::from(&*format!("{n}-{}", "x".repeat(9_000)))])
+            .collect();
         let text = message(&asked);
-        assert!(text.contains("(998000 more characters that are not shown)"), "{}", &text[text.len() - 500..]);
+        assert!(
+            text.contains("(998000 more characters that are not shown)"),
+            "{}",
+            &text[text.len() - 500..]
+        );
         assert!(text.contains("… and 4976 more tags that are not shown"));
         assert!(text.chars().count() < 12_000, "{}", text.len());
         let short = message(&question("hello"));

@@ -49,6 +49,7 @@ struct PolicyView {
     allowed_operations: Vec<String>,
     allowed_kinds: Option<Vec<u16>>,
     recipients: Option<Vec<String>>,
+    relays: Option<Vec<String>>,
     otherwise: String,
     who_is_asked: String,
 }
@@ -60,6 +61,7 @@ impl From<SessionInfo> for PolicyView {
             allowed_operations: info.operations,
             allowed_kinds: info.kinds,
             recipients: info.recipients,
+            relays: info.relays,
             otherwise: info.otherwise,
             who_is_asked: info.asks,
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use keep_sdk::agent::RelayOffer;
 use keep_sdk::{Agent, Fault};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListResourcesResult, ListToolsResult,
@@ -25,18 +26,18 @@ const INSTRUCTIONS: &str = "Keep signs Nostr events and encrypts messages with a
 #[derive(Debug, Clone)]
 pub struct Server {
     access: Arc<Access>,
-    relays: Arc<Vec<String>>,
+    relays: Arc<RelayOffer>,
     opened: Arc<OnceCell<Agent>>,
 }
 
 impl Server {
-    /// A server for one client. `relays` are those to which notes are published if the model names none.
-    pub fn new(access: Arc<Access>, relays: Arc<Vec<String>>) -> Self {
+    /// A server for one client. Notes are published to `relays` only, and a session may allow fewer of them.
+    pub fn new(access: Arc<Access>, relays: Arc<RelayOffer>) -> Self {
         Self { access, relays, opened: Arc::default() }
     }
 
-    /// The relays to which notes are published.
-    pub(crate) fn relays(&self) -> &[String] {
+    /// The relays to which notes may be published.
+    pub(crate) fn relays(&self) -> &RelayOffer {
         &self.relays
     }
 

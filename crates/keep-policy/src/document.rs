@@ -188,6 +188,9 @@ pub struct TagsDocument {
     /// How many tags there may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<u32>,
+    /// The only people whom tags may name (npub or hexadecimal).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<String>>,
 }
 
 /// Rules about content as they are written.
@@ -366,7 +369,7 @@ impl RuleDocument {
             operations: operations(&self.methods)?,
             kinds: kinds(&self.kinds)?,
             own_relays_only: self.relays.iter().any(|word| own(&word)),
-            tags: self.tags.as_ref().map(TagsDocument::rules),
+            tags: self.tags.as_ref().map(TagsDocument::rules).transpose()?,
             content: self.content.as_ref().map(ContentDocument::rule),
             peers: peers(&self.peers)?,
             not_peers: peers(&self.not_peers)?,
@@ -508,19 +511,25 @@ fn plaintext(words: &[String]) -> Result<Option<PlaintextClasses>, String> {
 }
 
 impl TagsDocument {
-    fn rules(&self) -> TagRules {
+    fn rules(&self) -> Result<TagRules, String> {
+        let key = |word: &String| {
+            let key = PublicKey::parse(word).map(|key| key.to_hex());
+            key.map_err(|_| format!("\"{}\" is no public key", DisplayText::truncated(word, 80)))
+        };
+        let people = self.people.as_ref().map(|people| people.iter().map(key).collect()).transpose()?;
         let values = |written: &BTreeMap<String, Vec<String>>| {
             written
                 .iter()
                 .map(|(name, values)| TagValues { name: name.clone(), values: values.clone() })
                 .collect()
         };
-        TagRules {
+        Ok(TagRules {
             require: values(&self.require),
             forbid: values(&self.forbid),
             only: self.only.clone(),
             most: self.most,
-        }
+            people,
+        })
     }
 
     fn of(rules: &TagRules) -> Self {
@@ -531,6 +540,7 @@ impl TagsDocument {
             forbid: written(&rules.forbid),
             only: rules.only.clone(),
             most: rules.most,
+            people: rules.people.clone(),
         }
     }
 }

@@ -6,9 +6,10 @@
     reason = "a test stops where something is wrong"
 )]
 
-use keep_sdk::agent::{AccountInput, Asks, Exceeding, Preset, SessionScope};
+use keep_sdk::agent::{AccountInput, Asks, Exceeding, Preset, RelayOffer, SessionScope};
 use keep_sdk::{
-    Agent, ErrorCode, EventTemplate, Home, KdfCost, Keep, Name, Options, PublicKey, SecretText, Timestamp,
+    Agent, ErrorCode, EventTemplate, Home, KdfCost, Keep, Name, Options, PublicKey, RelayUrl, SecretText,
+    Timestamp,
 };
 use keep_testing::clock::FakeClock;
 
@@ -445,4 +446,101 @@ fn agents_without_a_session_share_a_limit() {
     one.end().unwrap();
     let log = world.keep.audit().list(5).unwrap();
     assert!(log.iter().any(|entry| entry.action == "agent_revoked" && entry.origin.as_str().starts_with("agent:agent/")), "{log:?}");
+}
+
+const FRIEND: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+const OTHER: &str = "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
+
+#[test]
+fn only_its_recipients_are_written_to_and_named() {
+    let world = world();
+    let kinds = Some(vec![1, 4, 6, 7, 1059, 1111, 9734]);
+    let scope = SessionScope { recipients: Some(vec![FRIEND.to_owned()]), kinds, ..nostr() };
+    let (agent, token) = world.session("bot", scope, Asks::Vault);
+    assert_eq!(agent.info().unwrap().recipients, Some(vec![FRIEND.to_owned()]));
+    let id = "ab".repeat(32);
+    let article = |of: &str| format!("30023:{of}:slug");
+    let event = |kind: u16, tags: &[&[&str]]| {
+        let tags = tags.iter().map(|tag| tag.iter().map(|part| (*part).to_owned()).collect()).collect();
+        EventTemplate::new(kind, "hello", tags, START)
+    };
+    let both = |kind: u16, tag: &dyn Fn(&str) -> Vec<String>| {
+        let of = |key: &str| {
+            let tag = tag(key);
+            event(kind, &[&tag.iter().map(String::as_str).collect::<Vec<_>>()])
+        };
+        assert!(agent.sign_event(of(FRIEND), None).is_ok(), "{kind} {:?}", tag(FRIEND));
+        let refused = code(agent.sign_event(of(OTHER), None));
+        assert_eq!(refused, ErrorCode::RefusedByPolicy, "{kind} {:?}", tag(OTHER));
+    };
+    let words = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    for kind in [1, 4, 6, 7, 1059, 9734] {
+        both(kind, &|key| words(&["p", key]));
+    }
+    both(1111, &|key| words(&["P", key]));
+    both(1, &|key| words(&["zap", key, "wss://x", "1"]));
+    both(7, &|key| words(&["a", &article(key)]));
+    both(1111, &|key| words(&["A", &article(key)]));
+    both(1, &|key| words(&["q", &id, "", key]));
+    both(1, &|key| words(&["e", &id, "", "reply", key]));
+    both(1111, &|key| words(&["E", &id, "", key]));
+    // One of them does not make up for another; naming nobody is fine.
+    let mixed = event(1, &[&["p", FRIEND], &["p", OTHER]]);
+    assert_eq!(code(agent.sign_event(mixed, None)), ErrorCode::RefusedByPolicy);
+    assert!(agent.sign_event(event(1, &[&["e", &id, "", "root"], &["t", "x"]]), None).is_ok());
+    let (friend, other) = (PublicKey::from_hex(FRIEND).unwrap(), PublicKey::from_hex(OTHER).unwrap());
+    let sealed = agent.encrypt(friend, "hi".to_owned().into(), None).unwrap().ciphertext.unwrap();
+    assert_eq!(code(agent.encrypt(other, "hi".to_owned().into(), None)), ErrorCode::RefusedByPolicy);
+    assert_eq!(code(agent.decrypt(other, sealed, None)), ErrorCode::RefusedByPolicy);
+
+    // Whoever narrows it has the recipients of both.
+    let narrower = SessionScope { recipients: Some(vec![OTHER.to_owned()]), ..nostr() };
+    let made = world.keep.for_session(&token).unwrap().agents().begin(None, narrower, Asks::Vault).unwrap();
+    let narrow = Agent::new(world.keep.for_session(&made.token).unwrap());
+    for person in [FRIEND, OTHER] {
+        assert_eq!(code(narrow.sign_event(event(1, &[&["p", person]]), None)), ErrorCode::RefusedByPolicy);
+    }
+    assert!(narrow.sign_event(event(1, &[]), None).is_ok());
+}
+
+#[test]
+fn notes_go_to_relays_that_the_owner_named() {
+    let world = world();
+    let urls = |names: &[&str]| -> Vec<RelayUrl> {
+        names.iter().map(|name| RelayUrl::parse(&format!("wss://{name}.example")).unwrap()).collect()
+    };
+    let scope = |relays: &[&str]| SessionScope {
+        relays: Some(relays.iter().map(|&r| r.to_owned()).collect()),
+        ..nostr()
+    };
+    let (agent, token) = world.session("bot", scope(&["wss://a.example/", "WSS://B.example"]), Asks::Vault);
+    let none = RelayOffer::default();
+    assert_eq!(agent.choose_relays(none.clone(), vec![]).unwrap(), urls(&["a", "b"]));
+    assert_eq!(agent.choose_relays(none.clone(), urls(&["b"])).unwrap(), urls(&["b"]));
+    let given = RelayOffer { given: urls(&["b", "c"]), settings: urls(&["d"]) };
+    assert_eq!(agent.choose_relays(given.clone(), vec![]).unwrap(), urls(&["b"]));
+    for other in ["a", "c", "d", "x"] {
+        assert_eq!(code(agent.choose_relays(given.clone(), urls(&[other]))), ErrorCode::RefusedByPolicy);
+    }
+    // A use it is none, and the refusals are in the log.
+    assert_eq!(agent.info().unwrap().requests, 0);
+    let refused = agent.audit(50).unwrap().into_iter().filter(|entry| entry.outcome == "refused").count();
+    assert_eq!(refused, 4);
+
+    // Narrowing takes some away, and brings none.
+    let make = || world.keep.for_session(&token).unwrap().agents();
+    let made = make().begin(None, scope(&["wss://b.example", "wss://x.example"]), Asks::Vault).unwrap();
+    assert_eq!(made.session.relays, Some(vec![urls(&["b"])[0].to_string()]));
+    let narrow = Agent::new(world.keep.for_session(&made.token).unwrap());
+    assert_eq!(narrow.choose_relays(none.clone(), vec![]).unwrap(), urls(&["b"]));
+    assert_eq!(code(narrow.choose_relays(none.clone(), urls(&["x"]))), ErrorCode::RefusedByPolicy);
+    let made = make().begin(None, nostr(), Asks::Vault).unwrap();
+    assert_eq!(made.session.relays.map(|relays| relays.len()), Some(2));
+
+    // Where the session names none, the server's do.
+    let (free, _) = world.session("free", nostr(), Asks::Vault);
+    assert_eq!(free.choose_relays(given.clone(), vec![]).unwrap(), urls(&["b", "c"]));
+    assert_eq!(code(free.choose_relays(none, vec![])), ErrorCode::Usage);
+    let wrong = scope(&["http://a.example"]);
+    assert!(world.keep.agents().create("wrong", None, wrong, Asks::Vault).is_err());
 }

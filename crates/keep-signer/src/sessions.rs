@@ -26,6 +26,8 @@ pub struct NewSession {
     pub policy: Policy,
     /// Within which bounds.
     pub limits: Limits,
+    /// Where its notes may be published.
+    pub relays: Option<Vec<String>>,
     /// Who decides what is asked about.
     pub asks: Asks,
 }
@@ -54,6 +56,8 @@ pub struct Standing {
     pub unnamed: bool,
     /// How many more uses are left, by its own limits and those of the session that it narrows.
     pub remaining: Option<u64>,
+    /// Where its notes may be published, by itself and the session that it narrows.
+    pub relays: Option<Vec<String>>,
 }
 
 /// What every token begins with, so that leaked ones are recognised.
@@ -226,12 +230,29 @@ impl Sessions {
     /// # Errors
     /// The refusal.
     pub fn expect(&self, id: SessionId, operation: Operation) -> Result<(), SignerError> {
+        self.expect_if(id, operation, move |case, now| case.refusal(operation, now))
+    }
+
+    /// Refuses what the session asked for, as `fault` says it, and records it.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn refuse(&self, id: SessionId, operation: Operation, fault: Fault) -> Result<(), SignerError> {
+        self.expect_if(id, operation, move |_, _| Some(fault.clone()))
+    }
+
+    fn expect_if(
+        &self,
+        id: SessionId,
+        operation: Operation,
+        refusal: impl Fn(&mut SessionCase, Timestamp) -> Option<Fault> + Send + 'static,
+    ) -> Result<(), SignerError> {
         let (expected, _) = self
             .vault
             .submit(move |tx| {
                 let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Err(no_session())) };
                 let now = tx.now();
-                let Some(fault) = case.refusal(operation, now) else { return Ok(Ok(())) };
+                let Some(fault) = refusal(&mut case, now) else { return Ok(Ok(())) };
                 if case.count_refusal(now) {
                     case.keep(tx)?;
                     let entry =
@@ -297,6 +318,7 @@ struct Bound {
     usage_at: RecordId,
     policy: Policy,
     limits: Limits,
+    relays: Option<Vec<String>>,
     usage: Usage,
     /// Whether it is what holds for agents that the owner granted nothing.
     unnamed: bool,
@@ -323,7 +345,8 @@ impl SessionCase {
             let usage_at = tx.locate::<Usage>(&Session::unnamed_usage_key(session.key));
             let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
             let limits = Session::unnamed_limits();
-            bounds.push(Bound { usage_at, policy: Session::unnamed(), limits, usage, unnamed: true });
+            let (policy, relays) = (Session::unnamed(), None);
+            bounds.push(Bound { usage_at, policy, limits, relays, usage, unnamed: true });
         }
         Ok(Some(Self { session, bounds }))
     }
@@ -367,6 +390,15 @@ impl SessionCase {
         Ok(())
     }
 
+    /// The relays that every bound names that names some.
+    fn relays(&self) -> Option<Vec<String>> {
+        let named = self.bounds.iter().filter_map(|bound| bound.relays.clone());
+        named.reduce(|mut all, of_one| {
+            all.retain(|relay| of_one.contains(relay));
+            all
+        })
+    }
+
     /// Whether no session that the owner made stands behind it.
     fn is_unnamed(&self) -> bool {
         self.bounds.last().is_some_and(|first| first.unnamed)
@@ -376,8 +408,8 @@ impl SessionCase {
 fn bound(tx: &mut Tx<'_, '_>, session: &Session) -> Result<Bound, VaultError> {
     let usage_at = tx.locate::<Usage>(&Session::usage_key(session.id));
     let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
-    let (policy, limits) = (session.policy.clone(), session.limits);
-    Ok(Bound { usage_at, policy, limits, usage, unnamed: false })
+    let (policy, limits, relays) = (session.policy.clone(), session.limits, session.relays.clone());
+    Ok(Bound { usage_at, policy, limits, relays, usage, unnamed: false })
 }
 
 fn create_in(
@@ -419,6 +451,7 @@ fn create_in(
         self_made: maker == Maker::Agent,
         asks,
         suspended: false,
+        relays: new.relays,
     };
     tx.put(place(id), &session)?;
     if maker == Maker::Agent {
@@ -455,7 +488,8 @@ fn standing_in(tx: &mut Tx<'_, '_>, id: SessionId) -> Result<Option<Standing>, V
     let bounds = case.iter().flat_map(|case| &case.bounds);
     let remaining = bounds.filter_map(|bound| keep_policy::remaining(&bound.limits, &bound.usage, now)).min();
     let remaining = if orphaned || session.suspended { Some(0) } else { remaining };
-    Ok(Some(Standing { session, usage, orphaned, unnamed, remaining }))
+    let relays = case.as_ref().map_or_else(|| Some(Vec::new()), SessionCase::relays);
+    Ok(Some(Standing { session, usage, orphaned, unnamed, remaining, relays }))
 }
 
 fn remove(tx: &mut Tx<'_, '_>, id: SessionId, origin: &Origin, why: &str) -> Result<(), VaultError> {

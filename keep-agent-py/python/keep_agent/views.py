@@ -86,6 +86,7 @@ class SessionInfo:
     operations: list[str]
     kinds: list[int] | None
     recipients: list[str] | None
+    relays: list[str] | None
     otherwise: str
     asks: str
     spend: dict[str, Any]
@@ -101,5 +102,8 @@ T = TypeVar("T", Identity, Check, SessionInfo)
 
 def read(cls: type[T], value: dict[str, Any]) -> T:
     """The fields that this version knows."""
-    known: dict[str, Any] = {field.name: value.get(field.name) for field in fields(cls)}
-    return cls(**known)
+    known = _KNOWN.get(cls) or _KNOWN.setdefault(cls, tuple(field.name for field in fields(cls)))
+    return cls(*map(value.get, known))
+
+
+_KNOWN: dict[type, tuple[str, ...]] = {}

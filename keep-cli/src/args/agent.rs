@@ -40,7 +40,7 @@ pub struct Scope {
     /// The kinds of events that may be signed, with commas between; without them, common kinds
     #[arg(long, value_name = "KINDS")]
     pub kinds: Option<String>,
-    /// Exchange messages with this person only, and name nobody else in p tags (npub or hex); may be given several times
+    /// Exchange messages with this person only, and name nobody else in events (npub or hex); may be given several times
     #[arg(long = "to", value_name = "NPUB")]
     pub recipients: Vec<String>,
     /// How often it may be used: 10/m, 30/h, 100/d; without a unit, in all; may be given several times
@@ -73,6 +73,9 @@ pub struct Create {
     pub name: String,
     #[command(flatten)]
     pub scope: Scope,
+    /// A relay to which notes may be published, and no others; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub relay: Vec<String>,
     /// Who is asked: you at the vault, or the person at the agent's program (then its token is enough to say yes)
     #[arg(long, value_enum, default_value_t)]
     pub asks: AsksName,
@@ -91,7 +94,7 @@ pub struct Mcp {
     pub bunker_file: Option<PathBuf>,
     #[command(flatten)]
     pub scope: Scope,
-    /// A relay to publish notes to if the agent names none; may be given several times
+    /// A relay to publish notes to, and no others; may be given several times; without it, those of the session or settings
     #[arg(long, value_name = "URL")]
     pub relay: Vec<String>,
     /// Listen here instead, for streamable HTTP: 127.0.0.1:0 for a free port

@@ -1,6 +1,6 @@
 //! Signing.
 
-use keep_sdk::{ErrorCode, Event, EventTemplate, Fault, PoolOptions, PublishView, RelayUrl, SignedEvent};
+use keep_sdk::{Event, EventTemplate, Fault, PoolOptions, PublishView, RelayUrl, SignedEvent};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub fn tools() -> Vec<Tool> {
         tool::<NoteInput, Published>(
             "publish_note",
             "Publish a note",
-            "Signs a short text note (kind 1) in the user's name and sends it to relays. Everybody can read it, and it \
-             cannot be taken back.",
+            "Signs a short text note (kind 1) in the user's name and sends it to relays that the user chose. Everybody can \
+             read it, and it cannot be taken back.",
             Effect::Publishes,
         ),
     ]
@@ -44,7 +44,7 @@ struct NoteInput {
     /// The tags: each a list of strings, the first of which is its name.
     #[serde(default)]
     tags: Vec<Vec<String>>,
-    /// The relays to send it to, wss://…; those that the owner chose, if none are given.
+    /// Which of the relays that the owner chose to send it to, wss://…; all of them, if none are given.
     #[serde(default)]
     relays: Vec<String>,
 }
@@ -65,13 +65,10 @@ pub async fn event(using: Using<'_>, arguments: JsonObject) -> Result<CallToolRe
 
 pub async fn publish_note(using: Using<'_>, arguments: JsonObject) -> Result<CallToolResult, Fault> {
     let note: NoteInput = read(arguments)?;
-    // Before anything is signed and counted.
-    let named = if note.relays.is_empty() { using.server.relays() } else { &note.relays };
-    let relays = named.iter().map(|url| relay(url)).collect::<Result<Vec<_>, _>>()?;
-    if relays.is_empty() {
-        return Err(Fault::new(ErrorCode::Usage, "there is no relay to publish to")
-            .with_hint("name relays, or start the server with --relay"));
-    }
+    // Before anything is signed and counted. No model decides which addresses this machine connects to.
+    let named = note.relays.iter().map(|url| relay(url)).collect::<Result<Vec<_>, _>>()?;
+    let offer = using.server.relays().clone();
+    let relays = using.ask(move |agent| agent.choose_relays(offer, named)).await?;
     let event = sign(using, EventTemplate::new(1, note.content, note.tags, now())).await?;
     let relays = keep_sdk::publish(&event, &relays, PoolOptions::default()).await?;
     structured(&Published { event: SignedEvent(event), relays })

@@ -3,6 +3,7 @@
 mod content;
 mod host;
 mod peers;
+mod people;
 mod plaintext;
 mod relay;
 mod tags;

@@ -3,6 +3,8 @@
 use keep_types::UnsignedEvent;
 use minicbor::{Decode, Encode};
 
+use super::people::names_only;
+
 /// A tag's name and the values of it that count.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -31,6 +33,9 @@ pub struct TagRules {
     /// The event has at most this many tags.
     #[n(3)]
     pub most: Option<u32>,
+    /// The event names no people but these, by their public keys in hexadecimal, in whatever tag.
+    #[n(4)]
+    pub people: Option<Vec<String>>,
 }
 
 impl TagValues {
@@ -60,6 +65,9 @@ impl TagRules {
             if named(&forbidden.name).any(|tag| forbidden.counts(tag)) {
                 return Some(format!("it has a tag \"{}\"", forbidden.name));
             }
+        }
+        if self.people.as_ref().is_some_and(|people| !names_only(event, people)) {
+            return Some("it names somebody else".to_owned());
         }
         let is_other =
             |tag: &&[String], only: &[String]| !tag.first().is_some_and(|name| only.contains(name));

@@ -65,6 +65,9 @@ pub struct Session {
     /// Whether nothing is allowed until the owner says so.
     #[n(10)]
     pub suspended: bool,
+    /// Where its notes may be published; `None` for wherever the agent's server may.
+    #[n(11)]
+    pub relays: Option<Vec<String>>,
 }
 
 impl Record for Session {

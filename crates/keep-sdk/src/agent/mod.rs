@@ -8,6 +8,7 @@ mod bitcoin;
 mod failure;
 mod link;
 mod owner;
+mod relays;
 mod scope;
 mod spoken;
 mod token;
@@ -16,7 +17,7 @@ mod views;
 
 use std::sync::Arc;
 
-use keep_types::{EventTemplate, Fault, PublicKey, SecretText};
+use keep_types::{EventTemplate, Fault, PublicKey, RelayUrl, SecretText};
 
 use crate::call::Call;
 use crate::{AuditEntryView, Keep, PendingView};
@@ -25,6 +26,7 @@ pub use bitcoin::{AccountInput, AgentAddress, AgentAnalysis, AgentMessage, Agent
 pub use failure::{CodeView, Failure, error_codes, error_codes_json, failure_json};
 pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
 pub use link::{Link, LinkOptions, Start, bunker_url};
+pub use relays::{ChosenRelays, RelayOffer};
 pub use scope::{Exceeding, Preset, Rates, SessionScope};
 pub use spoken::{parse_budget, parse_duration, parse_kinds, parse_rate, parse_sats};
 pub use token::session_token;
@@ -32,6 +34,7 @@ pub use views::{ApprovalView, CheckView, Encrypted, MadeSession, SessionInfo, Si
 
 pub(crate) use bitcoin::{AnalyzePsbt, BitcoinAddress, SignMessage, SignPsbt};
 pub(crate) use owner::{Begin, Create, List, Revoke, Show};
+pub(crate) use relays::ChooseRelays;
 pub use uses::Identity;
 pub(crate) use uses::{
     AuditTail, CheckOperation, Decrypt, Encrypt, End, GetPublicKey, ListPending, RecordRequest,
@@ -247,6 +250,18 @@ impl Agent {
         approved: Option<bool>,
     ) -> Result<AgentMessage, Fault> {
         self.call(SignMessage { account, address, message, approved })
+    }
+
+    /// Where a note is published: at `named`, if the owner lets the session use them; without any, wherever it may. `offer`
+    /// is what the owner lets the agent's server use.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RefusedByPolicy`](keep_types::ErrorCode::RefusedByPolicy) when the session may not use one of them;
+    /// [`ErrorCode::Usage`](keep_types::ErrorCode::Usage) when there is no relay.
+    pub fn choose_relays(&self, offer: RelayOffer, named: Vec<RelayUrl>) -> Result<Vec<RelayUrl>, Fault> {
+        let chosen = self.call(ChooseRelays { offer, named })?.relays;
+        let parse = |text: &String| Ok(RelayUrl::parse(text)?);
+        chosen.iter().map(parse).collect()
     }
 
     /// What the session has asked and a person has not decided yet.

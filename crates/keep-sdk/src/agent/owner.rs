@@ -55,8 +55,8 @@ impl Call for Create {
                 .map_err(|error| Fault::new(keep_types::ErrorCode::InvalidInput, error.to_string()))?,
         );
         let scope = self.scope.asking_about_amounts();
-        let (policy, limits) = (scope.policy()?, scope.limits(host.now()));
-        make(host, NewSession { name, key, policy, limits, asks: self.asks }, Maker::Owner)
+        let (policy, limits, relays) = (scope.policy()?, scope.limits(host.now()), scope.relays()?);
+        make(host, NewSession { name, key, policy, limits, relays, asks: self.asks }, Maker::Owner)
     }
 }
 
@@ -89,8 +89,9 @@ impl Call for Begin {
         if let Maker::Session(id) = maker {
             sessions(host).count(id)?;
         }
-        let (policy, limits) = (self.scope.policy()?, self.scope.limits(host.now()));
-        make(host, NewSession { name: None, key, policy, limits, asks: self.asks }, maker)
+        let (policy, limits, relays) =
+            (self.scope.policy()?, self.scope.limits(host.now()), self.scope.relays()?);
+        make(host, NewSession { name: None, key, policy, limits, relays, asks: self.asks }, maker)
     }
 }
 

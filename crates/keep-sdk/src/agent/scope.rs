@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use keep_policy::{Effect, Limits, Peers, Policy, Rule, SpendLimits, TagRules, TagValues};
-use keep_types::{ErrorCode, Fault, Operation, PublicKey, Timestamp};
+use keep_policy::{Effect, Limits, Peers, Policy, Rule, SpendLimits, TagRules};
+use keep_types::{ErrorCode, Fault, Operation, PublicKey, RelayUrl, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,9 +116,11 @@ pub struct SessionScope {
     pub operations: Option<Vec<String>>,
     /// The kinds of events that may be signed.
     pub kinds: Option<Vec<u16>>,
-    /// With whom: only these people (npub or hexadecimal) may be written to and read from, and signed events may name no
-    /// others in their `p` tags.
+    /// With whom: only these people (npub or hexadecimal) may be written to and read from, and the tags of signed events may
+    /// name no others.
     pub recipients: Option<Vec<String>>,
+    /// Where notes may be published, among the relays that the agent's server offers; every one of those, if none are named.
+    pub relays: Option<Vec<String>>,
     /// What happens to the rest.
     pub exceeding: Exceeding,
     /// How often.
@@ -188,13 +190,24 @@ impl SessionScope {
                     Rule::sign(Effect::Allow, &COMMON_KINDS)
                 }
             };
-            rules.extend(naming(rule, recipients.as_deref()));
+            let named = recipients.as_deref().map(|keys| keys.iter().map(PublicKey::to_hex).collect());
+            let tags = named.map(|people| TagRules { people: Some(people), ..TagRules::default() });
+            rules.push(Rule { tags, ..rule });
         }
         if self.exceeding == Exceeding::Refuse {
             rules.push(Rule::new(Effect::Deny, Operation::ALL.as_slice()));
         }
         let name = if self.operations.is_some() { "custom" } else { self.preset.as_str() };
         Ok(Policy { name: name.to_owned(), rules, spend: self.spend.clone(), ..Policy::default() })
+    }
+
+    /// The relays, in the one form in which they are compared.
+    ///
+    /// # Errors
+    /// When one of them is no address of a relay.
+    pub(crate) fn relays(&self) -> Result<Option<Vec<String>>, Fault> {
+        let parse = |text: &String| Ok(RelayUrl::parse(text)?.to_string());
+        self.relays.as_ref().map(|all| all.iter().map(parse).collect()).transpose()
     }
 
     /// A scope is kept, and read with every use of its session: it must not be as long as somebody likes.
@@ -225,19 +238,6 @@ impl SessionScope {
             ..Limits::default()
         }
     }
-}
-
-/// A rule about events, for those that name nobody and for those that name none but `recipients`.
-fn naming(rule: Rule, recipients: Option<&[PublicKey]>) -> Vec<Rule> {
-    let Some(recipients) = recipients else { return vec![rule] };
-    let named = |values| vec![TagValues { name: "p".to_owned(), values }];
-    let nobody = TagRules { forbid: named(Vec::new()), ..TagRules::default() };
-    let mut rules = vec![Rule { tags: Some(nobody), ..rule.clone() }];
-    if !recipients.is_empty() {
-        let known = named(recipients.iter().map(PublicKey::to_hex).collect());
-        rules.push(Rule { tags: Some(TagRules { require: known, ..TagRules::default() }), ..rule });
-    }
-    rules
 }
 
 /// An operation by its word: that of NIP-46, or one of the longer words that agent frameworks use.

@@ -52,7 +52,9 @@ fn answer(
     let content_chars = written(&intent).map(|text| text.chars().count() as u64);
     match (host.answer(key.id, intent), host.take_question()) {
         (Ok(answer), _) => Ok(Outcome::Answer(answer)),
-        (Err(_), Some(question)) => Ok(Outcome::Question(Box::new(ApprovalView { content_chars, ..question }))),
+        (Err(_), Some(question)) => {
+            Ok(Outcome::Question(Box::new(ApprovalView { content_chars, ..question })))
+        }
         (Err(fault), None) => Err(fault),
     }
 }

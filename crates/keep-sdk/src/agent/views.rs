@@ -30,6 +30,9 @@ pub struct SessionInfo {
     /// With whom messages may be exchanged and whom events may name, in hexadecimal; `None` for everybody.
     #[serde(default)]
     pub recipients: Option<Vec<String>>,
+    /// Where notes may be published; `None` for every relay that the agent's server offers.
+    #[serde(default)]
+    pub relays: Option<Vec<String>>,
     /// What happens to the rest: `ask` or `deny`.
     pub otherwise: String,
     /// Who is asked: `vault` or `client`.
@@ -77,6 +80,7 @@ impl SessionInfo {
                 }
             }),
             recipients: recipients(session),
+            relays: standing.relays.clone(),
             otherwise: otherwise(session).to_owned(),
             asks: match session.asks {
                 Asks::Vault => "vault",
@@ -108,11 +112,7 @@ fn recipients(session: &Session) -> Option<Vec<String>> {
         let peers = allowed().find_map(|rule| rule.peers.as_ref())?;
         Some(peers.public_keys().map(|key| key.to_hex()).collect())
     };
-    let of_events = || {
-        let named = allowed().filter_map(|rule| rule.tags.as_ref()).flat_map(|tags| &tags.require);
-        let has_rules = allowed().any(|rule| rule.tags.is_some());
-        has_rules.then(|| named.flat_map(|named| named.values.clone()).collect())
-    };
+    let of_events = || allowed().find_map(|rule| rule.tags.as_ref()?.people.clone());
     of_messages().or_else(of_events)
 }
 

@@ -163,6 +163,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<agent::Encrypt>(),
             CallEntry::of::<agent::Decrypt>(),
             CallEntry::of::<agent::ListPending>(),
+            CallEntry::of::<agent::ChooseRelays>(),
             CallEntry::of::<agent::AuditTail>(),
             CallEntry::of::<agent::End>(),
             CallEntry::of::<agent::BitcoinAddress>(),

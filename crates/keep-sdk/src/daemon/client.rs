@@ -200,7 +200,7 @@ impl Connection {
         let answer = {
             let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
             frame::write(&mut *stream, &protocol::request(name, &parameters)).map_err(|e| gone(&e))?;
-            frame::read(&mut *stream, frame::MAX_REPLY)
+            frame::read_answer(&mut *stream, frame::MAX_REPLY)
         };
         let answer = answer
             .map_err(|error| gone(&error))?

@@ -32,6 +32,8 @@ fn refuse_idle(scope: &SessionScope) -> Result<(), Fault> {
         Some("--kinds")
     } else if scope.recipients.is_some() {
         Some("--to")
+    } else if scope.relays.is_some() {
+        Some("--relay")
     } else if !scope.spend.is_empty() {
         Some("limits on spending")
     } else {
@@ -76,7 +78,8 @@ impl View for Created<'_> {
 
 pub fn run(session: &Session, arguments: &Create) -> Result<(), Ending> {
     let scope = super::scope(&arguments.scope, Preset::Public)?;
-    let scope = scope.unwrap_or_else(|| SessionScope::of(Preset::Public));
+    let mut scope = scope.unwrap_or_else(|| SessionScope::of(Preset::Public));
+    scope.relays = (!arguments.relay.is_empty()).then(|| arguments.relay.clone());
     refuse_idle(&scope)?;
     let asks = match arguments.asks {
         AsksName::Vault => Asks::Vault,

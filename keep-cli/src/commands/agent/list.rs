@@ -66,6 +66,9 @@ pub fn describe(session: &SessionInfo, style: Style) -> String {
     if let Some(people) = &session.recipients {
         facts.push(("with", if people.is_empty() { "nobody".to_owned() } else { people.join(", ") }));
     }
+    if let Some(relays) = &session.relays {
+        facts.push(("publishes", if relays.is_empty() { "nowhere".to_owned() } else { relays.join(", ") }));
+    }
     facts.push(("the rest", format!("is {rest}")));
     if session.otherwise == "ask" || session.self_made {
         facts.push(("asked", asked.to_owned()));

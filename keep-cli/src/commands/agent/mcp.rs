@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keep_mcp::{Access, HttpOptions, Server, serve_http, serve_stdio};
-use keep_sdk::agent::{Preset, bunker_url, session_token};
+use keep_sdk::agent::{Preset, RelayOffer, bunker_url, session_token};
 use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::agent::Mcp;
+use crate::commands::relays;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::secrets::unreadable;
@@ -31,14 +32,17 @@ impl View for Listening<'_> {
 
 pub fn run(session: &Session, arguments: &Mcp) -> Result<(), Ending> {
     let access = access(session, arguments)?;
-    let (access, relays) = (Arc::new(access), Arc::new(arguments.relay.clone()));
+    let settings = &session.config()?.relays.value;
+    let offer = RelayOffer { given: relays(&arguments.relay)?, settings: relays(settings)? };
+    let (access, relays) = (Arc::new(access), Arc::new(offer));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fault::new(ErrorCode::Bug, error.to_string()))?;
     let served = match arguments.http {
         None => runtime.block_on(serve_stdio(Server::new(access, relays))).map_err(Ending::from),
         Some(address) => {
             let origins = arguments.origin.clone();
-            let options = HttpOptions { address, bearer: bearer()?, origins, patience: HttpOptions::PATIENCE };
+            let options =
+                HttpOptions { address, bearer: bearer()?, origins, patience: HttpOptions::PATIENCE };
             runtime.block_on(listen(session, access, relays, options))
         }
     };
@@ -85,7 +89,7 @@ fn bunker_in(path: &Path) -> Result<SecretText, Fault> {
 async fn listen(
     session: &Session,
     access: Arc<Access>,
-    relays: Arc<Vec<String>>,
+    relays: Arc<RelayOffer>,
     options: HttpOptions,
 ) -> Result<(), Ending> {
     let bearer = Zeroizing::new(options.bearer.expose().to_owned());

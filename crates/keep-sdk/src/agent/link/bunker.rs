@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::client_key::client_key;
 use crate::RemoteSigner;
 use crate::agent::uses::{Decrypt, Encrypt, public_key};
-use crate::agent::{Encrypted, Identity, SignedView, Text};
+use crate::agent::{ChooseRelays, Encrypted, Identity, SignedView, Text};
 use crate::call::{Wiped, to_wiped_json};
 use crate::views::{SignedEvent, npub};
 
@@ -101,6 +101,8 @@ async fn answer(signer: &RemoteSigner, name: &str, parameters: &str) -> Result<W
             let plaintext = signer.decrypt(Scheme::Nip44, public_key(&peer)?, ciphertext).await?;
             to_wiped_json(&Text { plaintext: Some(plaintext), question: None })
         }
+        // A bunker has no word for it: the relays are those of the program that asks.
+        "agent.choose_relays" => to_wiped_json(&read::<ChooseRelays>(name, parameters)?.choose(None)?),
         _ => Err(Fault::new(ErrorCode::UnsupportedMethod, format!("a bunker has nothing like {name}"))
             .with_hint("its owner sees and sets the limits there (`keep nip46 apps`)")),
     }

@@ -1,0 +1,128 @@
+//! Where a session may publish: at relays that the owner named, and never where a model likes to.
+
+use keep_types::{ErrorCode, Fault, Operation, RelayUrl};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::owner::sessions;
+use super::uses::asker;
+use crate::call::{Call, Class, Host};
+
+/// The relays that the owner lets an agent's server use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayOffer {
+    /// Those that the server was started with. They narrow the session's own, if it has some.
+    pub given: Vec<RelayUrl>,
+    /// Those of the owner's settings: for where neither the server nor the session has some.
+    pub settings: Vec<RelayUrl>,
+}
+
+/// The relays of a note that is to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChosenRelays {
+    /// Their addresses.
+    pub relays: Vec<String>,
+}
+
+/// Chooses where a note is published. The agent names some of the relays that it may use, or leaves it to the owner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChooseRelays {
+    pub offer: RelayOffer,
+    pub named: Vec<RelayUrl>,
+}
+
+impl Call for ChooseRelays {
+    const NAME: &'static str = "agent.choose_relays";
+    const CLASS: Class = Class::Use;
+    const OPEN_TO_SESSIONS: bool = true;
+    type Reply = ChosenRelays;
+
+    fn run(self, host: &Host) -> Result<ChosenRelays, Fault> {
+        let id = asker(host)?;
+        let own = sessions(host).standing(id)?.relays;
+        let chosen = self.choose(own.as_deref());
+        if let Err(fault) = &chosen
+            && fault.code() == ErrorCode::RefusedByPolicy
+        {
+            sessions(host).refuse(id, Operation::SignEvent, fault.clone())?;
+        }
+        chosen
+    }
+}
+
+impl ChooseRelays {
+    /// What the agent named, or all that it may use; `own` are those of its session.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RefusedByPolicy`] when it named one that it may not use; [`ErrorCode::Usage`] when there is none at all.
+    pub(crate) fn choose(&self, own: Option<&[String]>) -> Result<ChosenRelays, Fault> {
+        let texts = |all: &[RelayUrl]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let given = texts(&self.offer.given);
+        let allowed = match own {
+            Some(own) if given.is_empty() => own.to_vec(),
+            Some(own) => given.into_iter().filter(|relay| own.contains(relay)).collect(),
+            None if given.is_empty() => texts(&self.offer.settings),
+            None => given,
+        };
+        if let Some(other) = self.named.iter().map(ToString::to_string).find(|one| !allowed.contains(one)) {
+            let message = format!("the owner does not let this session publish to {other}");
+            let hint = if allowed.is_empty() {
+                "the owner names relays: `keep agent create --relay`, `keep agent mcp --relay`".to_owned()
+            } else {
+                format!("name none, or some of {}", allowed.join(", "))
+            };
+            return Err(Fault::new(ErrorCode::RefusedByPolicy, message).with_hint(hint));
+        }
+        let relays = if self.named.is_empty() { allowed } else { texts(&self.named) };
+        if relays.is_empty() {
+            let hint = "the owner names relays: `keep agent create --relay`, `keep agent mcp --relay`, or the settings";
+            return Err(Fault::new(ErrorCode::Usage, "there is no relay to publish to").with_hint(hint));
+        }
+        Ok(ChosenRelays { relays })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(names: &[&str]) -> Vec<RelayUrl> {
+        names.iter().map(|name| RelayUrl::parse(&format!("wss://{name}.example")).unwrap()).collect()
+    }
+
+    fn chosen(
+        own: Option<&[&str]>,
+        given: &[&str],
+        settings: &[&str],
+        named: &[&str],
+    ) -> Result<Vec<String>, ErrorCode> {
+        let offer = RelayOffer { given: urls(given), settings: urls(settings) };
+        let own = own.map(|own| urls(own).iter().map(ToString::to_string).collect::<Vec<_>>());
+        let chosen = ChooseRelays { offer, named: urls(named) }.choose(own.as_deref());
+        let name = |url: String| url.trim_start_matches("wss://").split('.').next().unwrap().to_owned();
+        chosen.map(|chosen| chosen.relays.into_iter().map(name).collect()).map_err(|fault| fault.code())
+    }
+
+    #[test]
+    fn only_the_owner_names_relays() {
+        let refused = Err(ErrorCode::RefusedByPolicy);
+        let of = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        // Nobody named any.
+        assert_eq!(chosen(None, &[], &[], &[]), Err(ErrorCode::Usage));
+        assert_eq!(chosen(None, &[], &[], &["x"]), refused);
+        // The settings, then what the server was started with.
+        assert_eq!(chosen(None, &[], &["s"], &[]), of(&["s"]));
+        assert_eq!(chosen(None, &[], &["s", "t"], &["t"]), of(&["t"]));
+        assert_eq!(chosen(None, &[], &["s"], &["x"]), refused);
+        assert_eq!(chosen(None, &["g"], &["s"], &[]), of(&["g"]));
+        assert_eq!(chosen(None, &["g"], &["s"], &["s"]), refused);
+        // What a session names, the server narrows, and the settings do not widen.
+        assert_eq!(chosen(Some(&["a", "b"]), &[], &["s"], &[]), of(&["a", "b"]));
+        assert_eq!(chosen(Some(&["a", "b"]), &["b", "c"], &["s"], &[]), of(&["b"]));
+        assert_eq!(chosen(Some(&["a", "b"]), &["b", "c"], &[], &["c"]), refused);
+        assert_eq!(chosen(Some(&["a", "b"]), &["b", "c"], &[], &["a"]), refused);
+        assert_eq!(chosen(Some(&["a"]), &["c"], &["s"], &[]), Err(ErrorCode::Usage));
+        assert_eq!(chosen(Some(&[]), &[], &["s"], &[]), Err(ErrorCode::Usage));
+        assert_eq!(chosen(Some(&["a"]), &[], &[], &["a", "x"]), refused);
+    }
+}
