@@ -111,6 +111,12 @@ impl Artifacts {
         self.programs.iter().filter(move |program| program.test && program.group() == group)
     }
 
+    /// The test program of this name.
+    pub fn test(&self, name: &str) -> Option<&Path> {
+        let found = self.programs.iter().find(|program| program.test && program.name() == name);
+        found.map(|program| program.path.as_path())
+    }
+
     /// The program that people run, as its package's integration tests see it.
     pub fn binary(&self, name: &str) -> Option<&Path> {
         let found = self

@@ -1,5 +1,9 @@
 //! Counting tests in what test runners print.
 
+/// How the reason of an ignored test begins that another test runs, as another user or with a server of its own: it is
+/// not skipped.
+const ELSEWHERE: &str = "run by ";
+
 /// What came of some tests.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
@@ -46,7 +50,7 @@ impl Tally {
     /// Reads the output of Rust's test harness; `whose` stands before every name.
     pub fn from_libtest(whose: &str, output: &str) -> Self {
         let mut tally = Self::default();
-        let (mut failures, mut ignored) = (0, 0);
+        let (mut failures, mut ignored, mut elsewhere) = (0, 0, 0);
         for line in output.lines() {
             if let Some(counts) = line.strip_prefix("test result: ") {
                 tally.passed += count(counts, "passed");
@@ -57,6 +61,7 @@ impl Tally {
             {
                 match result.split_once(", ").unwrap_or((result, "")) {
                     ("FAILED", _) => tally.failed.push(format!("{whose}: {name}")),
+                    ("ignored", reason) if reason.starts_with(ELSEWHERE) => elsewhere += 1,
                     ("ignored", reason) => tally.skipped.push(Skip {
                         name: format!("{whose}: {name}"),
                         reason: if reason.is_empty() { "ignored".to_owned() } else { reason.to_owned() },
@@ -69,7 +74,7 @@ impl Tally {
         for missing in tally.failed.len() as u64..failures {
             tally.failed.push(format!("{whose}: failure {}, unnamed", missing + 1));
         }
-        for missing in tally.skipped.len() as u64..ignored {
+        for missing in tally.skipped.len() as u64 + elsewhere..ignored {
             let name = format!("{whose}: ignored test {}, unnamed", missing + 1);
             tally.skipped.push(Skip { name, reason: "ignored".to_owned() });
         }
@@ -156,6 +161,14 @@ mod tests {
             tally.skipped,
             [Skip { name: "keep-x: d".to_owned(), reason: "needs a token".to_owned() }]
         );
+    }
+
+    #[test]
+    fn what_another_test_runs_is_not_skipped() {
+        let output = "test a ... ignored, run by the test above\ntest b ... ignored\n\
+            test result: ok. 0 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        let skipped = Tally::from_libtest("x", output).skipped;
+        assert_eq!(skipped.iter().map(|skip| skip.name.as_str()).collect::<Vec<_>>(), ["x: b"]);
     }
 
     #[test]

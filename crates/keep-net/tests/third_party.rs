@@ -11,7 +11,7 @@ use keep_types::{Clock, Kind, SystemClock};
 use nostr::Keys;
 
 #[tokio::test]
-#[ignore = "needs KEEP_TEST_RELAY, the address of a running relay"]
+#[ignore = "run by the interop suite, which starts the relay"]
 async fn another_relay_serves_the_pool() {
     let url: RelayUrl = std::env::var("KEEP_TEST_RELAY").expect("KEEP_TEST_RELAY").parse().unwrap();
     let (alice, bob) = (Keys::generate(), Keys::generate());

@@ -167,7 +167,7 @@ fn another_user_is_turned_away() {
 }
 
 #[test]
-#[ignore = "run as another user by the test above"]
+#[ignore = "run by the test above, as another user"]
 fn is_turned_away() {
     let Some(socket) = std::env::var_os(SOCKET) else { return };
     let mut stream = UnixStream::connect(socket).unwrap();

@@ -12,6 +12,9 @@ use crate::install::{self, Installed};
 use crate::tally::Tally;
 use crate::workspace::cargo;
 
+/// What a scenario's need begins with that runs a test program of the workspace.
+const TEST: &str = "test ";
+
 /// Everything that a scenario needs from outside.
 struct Tools {
     relay: PathBuf,
@@ -49,6 +52,13 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
                     command.env("NOSTR_SDK_CLIENT", clients.join("nostr_sdk_client.py"));
                 })
             }
+            Some(need) if need.starts_with(TEST) => match test(job, &need[TEST.len()..])? {
+                Some(path) => {
+                    command.env("TEST_BIN", path);
+                    Ok(())
+                }
+                None => Err(format!("the workspace has no {need}")),
+            },
             Some(other) => Err(format!("nobody knows how to install {other}")),
         };
         if let Err(reason) = provided {
@@ -79,6 +89,11 @@ pub fn keep(job: &Job<'_>) -> Result<PathBuf> {
         job.run(cargo().args(["build", "--package", "keep-cli", "--bin", "keep"]).current_dir(job.root()))?;
     ensure!(build.end.success(), "keep does not build: {}", build.end);
     Ok(job.context.workspace.target().join("debug").join("keep"))
+}
+
+/// A test program of the workspace, by its [`name`](crate::artifacts::Program::name).
+fn test(job: &Job<'_>, name: &str) -> Result<Option<PathBuf>> {
+    Ok(job.artifacts()?.test(name).map(Path::to_owned))
 }
 
 /// What else a scenario needs, as its first line says.
