@@ -16,7 +16,7 @@ class Keep:
     """A vault with one key, `main`."""
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="keep-agents-")
+        self._directory = tempfile.TemporaryDirectory(prefix="keep-agents-", ignore_cleanup_errors=True)
         self.root = Path(self._directory.name)
         (self.root / "run").mkdir(mode=0o700)
         self.environment = {

@@ -12,8 +12,19 @@ const directories = [];
 
 process.on('exit', () => {
   for (const id of groups) kill(id, 'SIGKILL');
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+  for (const directory of directories) remove(directory);
 });
+
+/** Removes a directory, in which what was killed a moment ago may still write. */
+function remove(directory) {
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    try {
+      return rmSync(directory, { recursive: true, force: true });
+    } catch {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    }
+  }
+}
 
 /** Starts a program without input. Ends with the scenario at the latest. */
 export function start(program, args, options = {}) {

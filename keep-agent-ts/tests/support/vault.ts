@@ -72,7 +72,15 @@ export class Vault {
 
   remove(): void {
     spawnSync(this.keep, ['lock'], { stdio: 'ignore' });
-    rmSync(this.root, { recursive: true, force: true });
+    // A daemon that was told to end still writes for a moment, also where everything was removed already.
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return rmSync(this.root, { recursive: true, force: true });
+      } catch (error) {
+        if (attempt === 50) throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      }
+    }
   }
 }
 

@@ -33,8 +33,9 @@ pub fn run(job: &Job<'_>) -> Result<Tally> {
         tally.add(Tally::passed());
     }
     let mut vitest = Command::new("node");
-    vitest.args(["node_modules/vitest/vitest.mjs", "run", "--reporter=tap-flat"]);
-    let finished = job.run(vitest.current_dir(&package).env("KEEP_BIN", &keep))?;
+    vitest.args(["node_modules/vitest/vitest.mjs", "run", "--reporter=tap-flat", "--reporter=default"]);
+    // The second reporter tells of errors outside of tests.
+    let finished = job.run(vitest.current_dir(&package).env("KEEP_BIN", &keep).env("NO_COLOR", "1"))?;
     let mut tested = Tally::from_tap("typescript", &finished.output);
     if !finished.end.success() && tested.failed.is_empty() {
         tested.failed.push(format!("typescript: {}", finished.end));
