@@ -20,8 +20,12 @@ test('it signs and encrypts, and what is not granted is refused with the code of
   expect(await session.encrypt(npub, 'hi')).not.toBe('');
   expect(await code(session.signEvent({ kind: 5 }))).toMatch(/^(refused_by_policy|approval_unavailable)$/);
   expect(await code(session.signEvent({ kind: '1' as never }))).toBe('invalid_input');
-  for (const call of [session.getSessionInfo(), session.recordRequest(), session.signPsbt('cHNidP8=')]) {
-    expect(await code(call)).toBe('unsupported_method');
+  for (const call of [
+    () => session.getSessionInfo(),
+    () => session.recordRequest(),
+    () => session.signPsbt('cHNidP8='),
+  ]) {
+    expect(await code(call())).toBe('unsupported_method');
   }
 });
 
