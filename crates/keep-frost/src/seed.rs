@@ -8,7 +8,7 @@ use rand_core::{CryptoRng, RngCore};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{FrostError, SessionId};
+use crate::{FrostError, SecretShare, SessionId};
 
 /// A fresh seed.
 pub(crate) fn seed(rng: &mut (impl RngCore + CryptoRng)) -> Result<SecretKey32, FrostError> {
@@ -22,11 +22,22 @@ pub(crate) struct SeedRng(ChaCha20);
 
 impl SeedRng {
     pub(crate) fn new(seed: &SecretKey32, session: SessionId, purpose: &str) -> Result<Self, FrostError> {
+        Self::derive(seed.expose(), session, purpose)
+    }
+
+    /// The same from a share: for what only its holder may know, and always says in the same way.
+    pub(crate) fn of_share(
+        share: &SecretShare,
+        session: SessionId,
+        purpose: &str,
+    ) -> Result<Self, FrostError> {
+        Self::derive(share.secret(), session, purpose)
+    }
+
+    fn derive(seed: &[u8; 32], session: SessionId, purpose: &str) -> Result<Self, FrostError> {
         let mut key = Zeroizing::new([0; 32]);
         let info = [session.as_bytes().as_slice(), purpose.as_bytes()].concat();
-        Hkdf::<Sha256>::new(None, seed.expose())
-            .expand(&info, &mut *key)
-            .map_err(|_| FrostError::Internal("seed"))?;
+        Hkdf::<Sha256>::new(None, seed).expand(&info, &mut *key).map_err(|_| FrostError::Internal("seed"))?;
         Ok(Self(ChaCha20::new((&*key).into(), &[0; 12].into())))
     }
 }

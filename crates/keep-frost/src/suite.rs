@@ -247,9 +247,16 @@ mod tests {
     /// The invalid elements of the FROST crates' own vectors.
     #[test]
     fn what_is_no_point_is_refused() {
-        let off_curve =
-            hex::decode("123456afdf4a7f88885ab26b20d18edb7d4d9589812a6cf1a5a1a09d3808dae5d8").unwrap();
+        let invalid = |suite: &str| {
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+            let file = std::fs::read_to_string(root.join(suite).join("elements.json")).unwrap();
+            let file: serde_json::Value = serde_json::from_str(&file).unwrap();
+            hex::decode(file["elements"]["invalid_element"].as_str().unwrap()).unwrap()
+        };
+        let off_curve = invalid("frost-secp256k1-tr");
         assert_eq!(element::<Secp256K1Sha256TR>(&off_curve), Err(FrostError::BadPoint(Suite::Secp256k1Tr)));
+        let off_curve = invalid("frost-ed25519");
+        assert_eq!(element::<Ed25519Sha512>(&off_curve), Err(FrostError::BadPoint(Suite::Ed25519)));
         let beyond = hex::decode(format!("02{}", "ff".repeat(32))).unwrap();
         assert_eq!(element::<Secp256K1Sha256TR>(&beyond), Err(FrostError::BadPoint(Suite::Secp256k1Tr)));
         // The identity, a point of order 8, and one that is no point.

@@ -284,6 +284,12 @@ fn a_refresh_among_devices_keeps_the_key_and_drops_members() {
         assert_eq!(group.chain_code(), dealt.group.chain_code());
         assert_eq!(group.indices().collect::<Vec<_>>(), [index(1), index(3), index(4)]);
         signs(group, &[&outcomes[0].share, &outcomes[2].share]);
+        // The same word of the members everywhere, for this sharing and no other.
+        let word = outcomes[0].endorsement.clone().unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.endorsement.as_ref() == Some(&word)));
+        word.check(group).unwrap();
+        assert_eq!(word.check(&dealt.group), Err(FrostError::NotEndorsed));
+        assert_eq!(Endorsement::from_bytes(&word.to_bytes()), Ok(word));
         // Old and new shares do not mix, by name and by arithmetic.
         let proposal = Proposal::new(group, KeySpec::plain(), Message::Raw(vec![1]), &mut OsRng).unwrap();
         let mixed = sign_local(group, &[&outcomes[0].share, &dealt.shares[3]], &proposal, &mut OsRng);
@@ -366,6 +372,15 @@ fn exchange(helpers: &mut [Helper]) {
     }
 }
 
+/// The member that lost its share sees what the helpers show of their pieces.
+fn show(helpers: &[Helper], target: &mut Repair) {
+    for envelope in helpers.iter().flat_map(|helper| helper.start().unwrap()) {
+        if envelope.kind() == Kind::RepairCommit {
+            target.receive(&envelope).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_lost_share_is_repaired() {
     for suite in [Suite::Secp256k1Tr, Suite::Ed25519] {
@@ -374,6 +389,7 @@ fn a_lost_share_is_repaired() {
             let (mut machines, mut target) = repair(&dealt, &helpers, 3);
             assert!(machines[0].sum().unwrap().is_none());
             exchange(&mut machines);
+            show(&machines, &mut target);
             for helper in &machines {
                 target.receive(&helper.sum().unwrap().unwrap()).unwrap();
             }
@@ -399,10 +415,11 @@ fn a_wrong_contribution_makes_the_repair_fail() {
     let at = seed_position(&bytes);
     bytes[at] ^= 1;
     let cheat = Helper::restore(&bytes, dealt.group.clone(), share, device).unwrap();
+    show(&machines, &mut target);
     target.receive(&machines[0].sum().unwrap().unwrap()).unwrap();
     assert!(matches!(target.finish(), Err(FrostError::OutOfOrder(_))));
     target.receive(&cheat.sum().unwrap().unwrap()).unwrap();
-    assert_eq!(target.finish().unwrap_err(), FrostError::RepairFailed);
+    assert_eq!(target.finish().unwrap_err(), FrostError::Disagreement(index(2)));
 }
 
 /// Where the seed lies in a repair snapshot: after `[1, plan`, as a CBOR byte string of 32.
@@ -419,6 +436,7 @@ fn a_restored_helper_goes_on() {
     let dealt = dealer::generate(Suite::Ed25519, 2, 3, &mut OsRng).unwrap();
     let (mut machines, mut target) = repair(&dealt, &[1, 3], 2);
     exchange(&mut machines);
+    show(&machines, &mut target);
     for (helper, at) in machines.iter().zip([0, 2]) {
         let snapshot = helper.snapshot().unwrap();
         let (share, device) = (share_copy(&dealt.shares[at]), copy(&dealt.devices[at]));

@@ -22,10 +22,19 @@ fn signs(group: &Group, shares: &[SecretShare]) {
 
 #[test]
 fn bip445_groups_load_and_sign() {
-    let file: Value = serde_json::from_str(&full("bip445-frost-signing/sign_verify_vectors.json")).unwrap();
-    let groups = file["test_groups"].as_array().unwrap();
+    let read = |name: &str| -> Vec<Value> {
+        let file: Value = serde_json::from_str(&full(&format!("bip445-frost-signing/{name}"))).unwrap();
+        file["test_groups"].as_array().unwrap().clone()
+    };
+    let mut groups = read("sign_verify_vectors.json");
     assert!(groups.len() >= 4);
-    for vector in groups {
+    // The other files have key material of their own.
+    for name in ["tweak_vectors.json", "det_sign_vectors.json", "sig_agg_vectors.json"] {
+        if is_there(&format!("bip445-frost-signing/{name}")) {
+            groups.extend(read(name));
+        }
+    }
+    for vector in &groups {
         let n = vector["n"].as_u64().unwrap() as usize;
         let bytes = |v: &Value| hex::decode(v.as_str().unwrap()).unwrap();
         let material = Bip445Group {
@@ -129,13 +138,15 @@ fn zf_packages_of_both_suites() {
 
 #[test]
 fn zf_binary_forms_of_the_crates_snapshots() {
-    let dir = vectors().join("frost-secp256k1-tr/snapshots");
-    let read = |name: &str| {
-        let path = dir.join(format!("serialization_tests__check_{name}_postcard_serialization.snap"));
-        std::fs::read_to_string(path).unwrap().lines().last().unwrap().to_owned()
-    };
-    ZfKeyPackage::parse(&read("key_package")).unwrap();
-    // The one without a threshold is of version 2.
-    ZfPublicKeyPackage::parse(&read("public_key_package")).unwrap();
-    ZfPublicKeyPackage::parse(&read("public_key_package_new")).unwrap();
+    for suite in ["frost-secp256k1-tr", "frost-ed25519"] {
+        let dir = vectors().join(suite).join("snapshots");
+        let read = |name: &str| {
+            let path = dir.join(format!("serialization_tests__check_{name}_postcard_serialization.snap"));
+            std::fs::read_to_string(path).unwrap().lines().last().unwrap().to_owned()
+        };
+        ZfKeyPackage::parse(&read("key_package")).unwrap();
+        // The one without a threshold is of version 2.
+        ZfPublicKeyPackage::parse(&read("public_key_package")).unwrap();
+        ZfPublicKeyPackage::parse(&read("public_key_package_new")).unwrap();
+    }
 }

@@ -161,7 +161,7 @@ fn a_renewed_group_speaks_for_its_shares() {
         assert_eq!(burns.len(), 2);
         let seal = |word| ShareExport::seal(&next, new[0], None, Some(word), &pass("p"), cheap(), &mut OsRng);
         let opened = seal(&word).unwrap().open(&pass("p")).unwrap();
-        assert_eq!((opened.endorsement, opened.group.epoch()), (Some(word), 1));
+        assert_eq!((opened.endorsement, opened.group.epoch()), (Some(word.clone()), 1));
         // It is about this very sharing, and of this very key.
         assert_eq!(word.check(&dealt.group), Err(FrostError::NotEndorsed));
         let (other, _) = dealer::refresh(&dealt.group, &all, &keep, &mut OsRng).unwrap();

@@ -57,7 +57,13 @@ pub struct Talking {
 
 impl Talking {
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+        command.stderr(Stdio::inherit());
+        Self::listening(command)
+    }
+
+    /// As [`start`](Self::start), for one whose last words are of interest.
+    pub fn listening(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
     }
@@ -76,6 +82,14 @@ impl Talking {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits for the end: how it ended, and what was said on stderr.
+    pub fn last_words(mut self) -> (Option<i32>, String) {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        std::io::Read::read_to_string(self.child.stderr.as_mut().unwrap(), &mut said).unwrap();
+        (self.child.wait().unwrap().code(), said)
     }
 
     pub fn end(mut self) -> Option<i32> {

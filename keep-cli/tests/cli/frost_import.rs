@@ -298,7 +298,7 @@ fn shares_are_given_up_for_a_proof_or_for_your_word() {
         run(&world, &third, &all, share)
     };
     assert_eq!(import(&["--name", "pair"], &export(&world, &two, "pair", "2", "bech32")).code, Some(0));
-    // A renewal among vaults leaves no word of the group for it.
+    // In a renewal among vaults the members give their word for the new shares, and exports carry it.
     let stick = world.path().join("stick");
     let refresh = ["--json", "frost", "refresh", "--exchange", stick.to_str().unwrap(), "--yes"];
     for _ in 0..6 {
@@ -310,15 +310,35 @@ fn shares_are_given_up_for_a_proof_or_for_your_word() {
     let refused = import(&[], &share);
     assert_eq!(refused.code, Some(5), "{refused:?}");
     assert!(refused.error()["error"]["hint"].as_str().unwrap().contains("--replace"), "{refused:?}");
-    let refused = import(&["--replace"], &share);
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.error()["error"]["message"].as_str().unwrap().contains("made them up"), "{refused:?}");
-    let unasked = import(&["--replace", "--unproved"], &share);
-    assert_eq!(unasked.code, Some(1), "{unasked:?}");
     let group = |vault: &Path| done(&world, vault, &["--json", "frost", "show"]).json();
     assert_eq!((&group(&third)["epoch"], &group(&third)["shares"]), (&json!(0), &json!([2])));
-    let taken = import(&["--replace", "--unproved", "--yes"], &share).json();
-    assert_eq!((&taken["proof"], &taken["group"]["epoch"]), (&json!("owner"), &json!(1)));
+    let taken = import(&["--replace"], &share).json();
+    assert_eq!((&taken["proof"], &taken["group"]["epoch"]), (&json!("endorsed"), &json!(1)));
+    // Without that word, or with a bent one, nothing is taken but on the owner's own.
+    done(&world, &third, &["frost", "delete-share", "--share", "2", "--yes"]);
+    let other = world.path().join("again");
+    let refresh = ["--json", "frost", "refresh", "--exchange", other.to_str().unwrap(), "--yes"];
+    for _ in 0..6 {
+        for vault in [&one, &two] {
+            done(&world, vault, &refresh);
+        }
+    }
+    let mut public = done(&world, &one, &["frost", "export", "--public"]).json();
+    let word = public["endorsement"].as_str().unwrap().to_owned();
+    let bent = if word.ends_with('0') { "1" } else { "0" };
+    public["endorsement"] = json!(format!("{}{bent}", &word[..word.len() - 1]));
+    let refused = import(&["--replace"], &public.to_string());
+    assert_eq!(refused.code, Some(7), "{refused:?}");
+    assert!(refused.error()["error"]["message"].as_str().unwrap().contains("is not valid"), "{refused:?}");
+    public.as_object_mut().unwrap().remove("endorsement");
+    let public = public.to_string();
+    let refused = import(&["--replace"], &public);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.error()["error"]["message"].as_str().unwrap().contains("made them up"), "{refused:?}");
+    let unasked = import(&["--replace", "--unproved"], &public);
+    assert_eq!(unasked.code, Some(1), "{unasked:?}");
+    let taken = import(&["--replace", "--unproved", "--yes"], &public).json();
+    assert_eq!((&taken["proof"], &taken["group"]["epoch"]), (&json!("owner"), &json!(2)));
     // A renewal in one vault leaves it: its exports need nobody's word.
     let (all, other) = (vault(&world, "all"), vault(&world, "other"));
     done(&world, &all, &["frost", "generate", "-t", "2", "-s", "3", "--name", "g"]);

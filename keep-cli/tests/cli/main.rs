@@ -17,6 +17,7 @@ mod daemon_socket;
 mod damage;
 mod fixtures;
 mod frost;
+mod frost_cheats;
 mod frost_crash;
 mod frost_import;
 mod frost_together;

@@ -8,17 +8,18 @@ use minicbor::{Decoder, Encoder};
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
-use super::plan::{Certificate, Endorsement, Plan};
+use super::plan::{Certificate, Endorsement, Plan, word};
 use super::rounds::{self, Contribution};
 use crate::bytes::Transcript;
 use crate::dealer::next_epoch;
+use crate::endorsement::vouch;
 use crate::group::Provenance;
 use crate::mailbox::Mailbox;
 use crate::seed::{SeedRng, seed};
 use crate::share::check_binding;
 use crate::suite::{Curve, with_curve};
 use crate::wire::{Envelope, Kind};
-use crate::{DeviceKey, FrostError, Group, Index, SecretShare, SessionId, Suite};
+use crate::{DeviceKey, FrostError, Group, Index, SecretShare, SessionId, Signature, Suite};
 
 /// One member's side of a key generation or refresh.
 ///
@@ -42,6 +43,8 @@ struct Prepared {
     group: Group,
     share: SecretShare,
     digest: [u8; 32],
+    /// What this member's new share says for the new sharing, in a renewal.
+    word: Option<Signature>,
 }
 
 /// The end of a ceremony.
@@ -53,6 +56,9 @@ pub struct Outcome {
     pub share: SecretShare,
     /// The proof for those who missed the end; keep it with the group.
     pub certificate: Certificate,
+    /// After a renewal, the members' word for the new sharing: it shows those who hold older shares that this is the next
+    /// one.
+    pub endorsement: Option<crate::Endorsement>,
 }
 
 impl fmt::Debug for Ceremony {
@@ -170,10 +176,10 @@ impl Ceremony {
             }
             self.prepared = Some(self.prepare::<C>(&part2, &others, &mine)?);
         }
-        let digest = self.prepared.as_ref().ok_or(FrostError::Internal("ceremony"))?.digest;
-        let endorsement = Endorsement::new(self.session, digest, &self.device)?;
+        let prepared = self.prepared.as_ref().ok_or(FrostError::Internal("ceremony"))?;
+        let endorsement = Endorsement::new(self.session, prepared.digest, &self.device, prepared.word)?;
         self.send(Kind::Certificate, &endorsement, &mut out)?;
-        self.certify(digest, endorsement)?;
+        self.certify(endorsement)?;
         Ok(out)
     }
 
@@ -286,7 +292,8 @@ impl Ceremony {
         group.check()?;
         let share = SecretShare::from_scalar::<C>(&group, self.me, &key.signing_share().to_scalar())?;
         let bytes = minicbor::to_vec(&group).map_err(|_| FrostError::Internal("ceremony"))?;
-        Ok(Prepared { group, share, digest: hash.with(&bytes).finish() })
+        let word = self.old.is_some().then(|| vouch(&group, &share)).transpose()?;
+        Ok(Prepared { group, share, digest: hash.with(&bytes).finish(), word })
     }
 
     fn new_group<C: Curve>(
@@ -306,7 +313,9 @@ impl Ceremony {
     }
 
     /// Collects the endorsements, once all are there.
-    fn certify(&mut self, digest: [u8; 32], own: Endorsement) -> Result<(), FrostError> {
+    fn certify(&mut self, own: Endorsement) -> Result<(), FrostError> {
+        let prepared = self.prepared.as_ref().ok_or(FrostError::Internal("ceremony"))?;
+        let digest = prepared.digest;
         let mut signatures = BTreeMap::from([(self.me, own)]);
         for envelope in self.mailbox.all(Kind::Certificate) {
             let endorsement: Endorsement = self.mailbox.read(envelope)?;
@@ -319,6 +328,9 @@ impl Ceremony {
             }
             signatures.insert(envelope.from(), endorsement);
         }
+        if self.plan.is_refresh() {
+            word(&prepared.group, &signatures)?;
+        }
         if self.mailbox.complete(Kind::Certificate) {
             self.certificate = Some(Certificate { session: self.session, digest, signatures });
         }
@@ -329,13 +341,17 @@ impl Ceremony {
     ///
     /// # Errors
     /// Those of [`Certificate::verify`]; [`FrostError::OutOfOrder`] before this member's own result is there;
-    /// [`FrostError::Disagreement`] when it is about another result.
+    /// [`FrostError::Disagreement`] when it is about another result; [`FrostError::BadContribution`] with those whose new
+    /// share has not signed for it.
     pub fn accept(&mut self, certificate: &Certificate) -> Result<(), FrostError> {
         certificate.verify(&self.plan)?;
         let prepared =
             self.prepared.as_ref().ok_or(FrostError::OutOfOrder("contributions are still missing"))?;
         if prepared.digest != certificate.digest {
             return Err(FrostError::Disagreement(self.me));
+        }
+        if self.plan.is_refresh() {
+            word(&prepared.group, &certificate.signatures)?;
         }
         self.certificate = Some(certificate.clone());
         Ok(())
@@ -371,7 +387,13 @@ impl Ceremony {
     pub fn finish(self) -> Result<Outcome, FrostError> {
         match (self.prepared, self.certificate) {
             (Some(Prepared { group, share, .. }), Some(certificate)) => {
-                Ok(Outcome { group, share, certificate })
+                let endorsement = if self.plan.is_refresh() {
+                    let said = word(&group, &certificate.signatures)?;
+                    Some(crate::Endorsement::of_members(&group, &said))
+                } else {
+                    None
+                };
+                Ok(Outcome { group, share, certificate, endorsement })
             }
             _ => Err(FrostError::OutOfOrder("not all members have certified the result yet")),
         }

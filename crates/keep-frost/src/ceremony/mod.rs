@@ -17,6 +17,8 @@ mod plan;
 mod rounds;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use engine::{Ceremony, Outcome};
 pub use plan::{Certificate, Plan};

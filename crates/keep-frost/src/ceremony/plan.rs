@@ -6,7 +6,10 @@ use minicbor::{Decode, Encode};
 use rand_core::{CryptoRng, RngCore};
 
 use crate::bytes::Transcript;
-use crate::{DeviceKey, DevicePublic, FrostError, Group, GroupId, Index, SessionId, SharingId, Suite};
+use crate::endorsement::vouches;
+use crate::{
+    DeviceKey, DevicePublic, FrostError, Group, GroupId, Index, SessionId, SharingId, Signature, Suite,
+};
 
 /// Who does what: suite, threshold, roster and purpose of a ceremony. All members must have the same plan.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -160,16 +163,42 @@ pub struct Endorsement {
     pub(super) digest: [u8; 32],
     #[cbor(n(1), with = "minicbor::bytes")]
     signature: [u8; 64],
+    /// In a renewal, the signature of its new share: see [`crate::Endorsement::Members`].
+    #[n(2)]
+    share: Option<Signature>,
 }
 
 impl Endorsement {
-    pub(super) fn new(session: SessionId, digest: [u8; 32], device: &DeviceKey) -> Result<Self, FrostError> {
-        Ok(Self { digest, signature: device.sign(&signed(session, &digest))? })
+    pub(super) fn new(
+        session: SessionId,
+        digest: [u8; 32],
+        device: &DeviceKey,
+        share: Option<Signature>,
+    ) -> Result<Self, FrostError> {
+        Ok(Self { digest, signature: device.sign(&signed(session, &digest))?, share })
     }
 
     pub(super) fn verifies(&self, session: SessionId, device: &DevicePublic) -> bool {
         device.verifies(&signed(session, &self.digest), &self.signature)
     }
+}
+
+/// The word of the members for the sharing that a renewal has made.
+///
+/// # Errors
+/// [`FrostError::BadContribution`] with all whose new share has not signed for it.
+pub(super) fn word(
+    group: &Group,
+    said: &BTreeMap<Index, Endorsement>,
+) -> Result<BTreeMap<Index, Signature>, FrostError> {
+    let (mut word, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (index, endorsement) in said {
+        match endorsement.share {
+            Some(signature) if vouches(group, *index, &signature) => drop(word.insert(*index, signature)),
+            _ => wrong.push(*index),
+        }
+    }
+    if wrong.is_empty() { Ok(word) } else { Err(FrostError::BadContribution(wrong)) }
 }
 
 fn signed(session: SessionId, digest: &[u8; 32]) -> [u8; 32] {
@@ -196,5 +225,16 @@ impl Certificate {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Endorsement {
+    pub(super) const fn with_share(self, share: Option<Signature>) -> Self {
+        Self { share, ..self }
+    }
+
+    pub(super) const fn share(&self) -> Option<Signature> {
+        self.share
     }
 }

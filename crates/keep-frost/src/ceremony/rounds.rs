@@ -63,23 +63,18 @@ pub(super) fn part1<C: Curve>(plan: &Plan, me: Index, mut rng: SeedRng) -> Resul
     Ok(Part1 { secret, contribution: Contribution { nonce, coefficients, proof: proof.into() } })
 }
 
-fn package<C: Curve>(
-    plan: &Plan,
-    from: Index,
-    contribution: &Contribution,
-) -> Result<round1::Package<C>, FrostError> {
-    let bad = || FrostError::BadContribution(vec![from]);
+fn package<C: Curve>(plan: &Plan, contribution: &Contribution) -> Option<round1::Package<C>> {
     // In a refresh the first coefficient is zero and not sent, so nobody can add to the key.
     let expected = usize::from(plan.threshold()) - usize::from(plan.is_refresh());
     if contribution.coefficients.len() != expected {
-        return Err(bad());
+        return None;
     }
     let mut coefficients = Vec::with_capacity(expected);
     for bytes in &contribution.coefficients {
-        coefficients.push(CoefficientCommitment::new(element::<C>(bytes).map_err(|_| bad())?));
+        coefficients.push(CoefficientCommitment::new(element::<C>(bytes).ok()?));
     }
-    let proof = frost_core::Signature::deserialize(&contribution.proof).map_err(|_| bad())?;
-    Ok(round1::Package::new(VerifiableSecretSharingCommitment::new(coefficients), proof))
+    let proof = frost_core::Signature::deserialize(&contribution.proof).ok()?;
+    Some(round1::Package::new(VerifiableSecretSharingCommitment::new(coefficients), proof))
 }
 
 pub(super) fn part2<C: Curve>(
@@ -87,9 +82,15 @@ pub(super) fn part2<C: Curve>(
     secret: round1::SecretPackage<C>,
     contributions: &BTreeMap<Index, Contribution>,
 ) -> Result<Part2<C>, FrostError> {
-    let mut packages = BTreeMap::new();
+    let (mut packages, mut wrong) = (BTreeMap::new(), Vec::new());
     for (from, contribution) in contributions {
-        packages.insert(identifier::<C>(*from)?, package::<C>(plan, *from, contribution)?);
+        match package::<C>(plan, contribution) {
+            Some(package) => drop(packages.insert(identifier::<C>(*from)?, package)),
+            None => wrong.push(*from),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(FrostError::BadContribution(wrong));
     }
     let result = if plan.is_refresh() {
         refresh::refresh_dkg_part2(secret, &packages)
@@ -113,8 +114,13 @@ pub(super) fn part3<C: Curve>(
     old: Option<Keys<C>>,
 ) -> Result<Keys<C>, FrostError> {
     let mut subshares = BTreeMap::new();
+    let no_scalar = received.iter().filter(|(_, bytes)| scalar::<C>(&***bytes).is_err());
+    let no_scalar: Vec<Index> = no_scalar.map(|(from, _)| *from).collect();
+    if !no_scalar.is_empty() {
+        return Err(FrostError::BadContribution(no_scalar));
+    }
     for (from, bytes) in received {
-        let share = scalar::<C>(&**bytes).map_err(|_| FrostError::BadContribution(vec![*from]))?;
+        let share = scalar::<C>(&**bytes)?;
         subshares.insert(identifier::<C>(*from)?, round2::Package::new(SigningShare::new(share)));
     }
     let result = match old {
@@ -152,6 +158,11 @@ fn culprits<C: Curve>(error: &frost_core::Error<C>) -> FrostError {
 
 #[cfg(test)]
 impl Contribution {
+    pub(super) fn known(coefficients: Vec<Vec<u8>>, proof: Vec<u8>) -> Self {
+        let coefficients = coefficients.into_iter().map(ByteVec::from).collect();
+        Self { nonce: [0; 32], coefficients, proof: proof.into() }
+    }
+
     pub(super) fn with_coefficients_of(self, other: &Self) -> Self {
         Self { coefficients: other.coefficients.clone(), ..self }
     }

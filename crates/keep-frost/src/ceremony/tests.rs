@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rand_core::OsRng;
 
+use super::plan::Endorsement;
 use super::rounds::{Contribution, part1};
 use super::{Ceremony, Plan};
 use crate::seed::{SeedRng, seed};
@@ -111,4 +112,22 @@ fn the_same_seed_gives_other_numbers_in_another_session() {
         seen.push(part1::<Secp>(&plan, index(1), rng).unwrap().contribution);
     }
     assert_ne!(seen[0], seen[1]);
+}
+
+/// Nobody takes new shares on for which not every member's own new share has spoken.
+#[test]
+fn a_wrong_word_for_the_new_shares_is_blamed() {
+    for silent in [true, false] {
+        let error = refresh_with(|ceremony, device, envelope| {
+            if envelope.kind() != Kind::Certificate {
+                return envelope;
+            }
+            let said: Endorsement = minicbor::decode(envelope.body()).unwrap();
+            let mut bytes = *said.share().unwrap().as_bytes();
+            bytes[40] ^= 1;
+            let said = said.with_share((!silent).then(|| crate::Signature::from_bytes(bytes)));
+            Envelope::sign(Kind::Certificate, ceremony.session(), index(1), device, &said).unwrap()
+        });
+        assert_eq!(error, FrostError::BadContribution(vec![index(1)]));
+    }
 }

@@ -63,6 +63,9 @@ pub enum Kind {
     /// A member's new device key, signed with its old one.
     #[n(13)]
     Device,
+    /// Repair: what a helper shows of its pieces.
+    #[n(14)]
+    RepairCommit,
 }
 
 impl Kind {
@@ -82,6 +85,7 @@ impl Kind {
             Self::Plan => "plan",
             Self::RepairPlan => "repair_plan",
             Self::Device => "device",
+            Self::RepairCommit => "repair_commit",
         }
     }
 }
@@ -100,7 +104,8 @@ impl Kind {
             | Self::Certificate
             | Self::Plan
             | Self::RepairPlan
-            | Self::Device => false,
+            | Self::Device
+            | Self::RepairCommit => false,
         }
     }
 }

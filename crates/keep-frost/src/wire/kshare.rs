@@ -174,8 +174,8 @@ impl ShareExport {
         if device.as_ref().is_some_and(|d| group.device(label.index) != Ok(d.public())) {
             return Err(FrostError::NotAuthentic(label.index));
         }
-        let endorsement = body.endorsement.map(Endorsement::from_bytes);
-        endorsement.map_or(Ok(()), |word| word.check(&group))?;
+        let endorsement = body.endorsement;
+        endorsement.as_ref().map_or(Ok(()), |word| word.check(&group))?;
         Ok(Enrolment { group, share, device, endorsement })
     }
 
@@ -359,7 +359,7 @@ struct Body {
     indices: Vec<Index>,
     shares: Vec<Point>,
     devices: Vec<Option<DevicePublic>>,
-    endorsement: Option<[u8; 64]>,
+    endorsement: Option<Endorsement>,
 }
 
 fn encode_body(
@@ -368,7 +368,7 @@ fn encode_body(
     device: Option<&DeviceKey>,
     endorsement: Option<&Endorsement>,
 ) -> Result<Zeroizing<Vec<u8>>, FrostError> {
-    let mut out = Zeroizing::new(Vec::with_capacity(336 + 80 * group.members().len()));
+    let mut out = Zeroizing::new(Vec::with_capacity(336 + 145 * group.members().len()));
     let mut e = Encoder::new(&mut *out);
     let mut write = || -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
         e.array(if endorsement.is_some() { 9 } else { 8 })?.bytes(share.secret())?;
@@ -387,7 +387,7 @@ fn encode_body(
         let devices: Vec<Option<DevicePublic>> = group.members().iter().map(|m| m.device).collect();
         e.encode(indices)?.encode(shares)?.encode(devices)?;
         if let Some(endorsement) = endorsement {
-            e.bytes(endorsement.as_bytes())?;
+            e.encode(endorsement)?;
         }
         Ok(())
     };
@@ -415,7 +415,7 @@ impl Body {
         let chain_code = optional(d)?.map(|code| *code);
         let (status, provenance) = (d.decode()?, d.decode()?);
         let (indices, shares, devices) = (d.decode()?, d.decode()?, d.decode()?);
-        let endorsement = if endorsed { Some(d.bytes()?.try_into().map_err(|_| bad())?) } else { None };
+        let endorsement = if endorsed { Some(d.decode()?) } else { None };
         Ok(Self { secret, device, chain_code, status, provenance, indices, shares, devices, endorsement })
     }
 }

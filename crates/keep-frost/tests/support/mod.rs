@@ -50,3 +50,9 @@ pub fn full(name: &str) -> String {
     let path = if beside.exists() { beside } else { vectors().join(name) };
     std::fs::read_to_string(path).unwrap()
 }
+
+/// Whether such a file is in either place.
+pub fn is_there(name: &str) -> bool {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
+    beside.exists() || vectors().join(name).exists()
+}

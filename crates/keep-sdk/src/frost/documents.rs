@@ -175,7 +175,7 @@ fn opened(exports: &[ShareExport], passphrase: Option<&SecretText>) -> Result<In
             }
             Some(known) => {
                 holding.share.belongs_to(&known.group)?;
-                known.endorsement = known.endorsement.or(enrolment.endorsement);
+                known.endorsement = known.endorsement.take().or(enrolment.endorsement);
                 known.holdings.push(holding);
             }
         }
@@ -230,7 +230,7 @@ struct PublicGroupJson {
 
 pub(super) fn public_to_json(record: &GroupRecord) -> Result<String, Fault> {
     let bytes = minicbor::to_vec(&record.group).map_err(|_| FrostError::Internal("group"))?;
-    let endorsement = record.endorsement.map(|endorsement| hex::encode(endorsement.as_bytes()));
+    let endorsement = record.endorsement.as_ref().map(ToString::to_string);
     serde_json::to_string(&PublicGroupJson { keep_group: 1, group: hex::encode(bytes), endorsement })
         .map_err(|_| FrostError::Internal("group").into())
 }
@@ -246,9 +246,8 @@ impl PublicGroup {
         let group = minicbor::decode(&bytes).map_err(|_| bad())?;
         let mut endorsement = None;
         if let Some(digits) = &read.endorsement {
-            let mut bytes = [0; 64];
-            hex::decode_to_slice(digits, &mut bytes).map_err(|_| bad())?;
-            endorsement = Some(Endorsement::from_bytes(bytes));
+            let bytes = hex::decode(digits).map_err(|_| bad())?;
+            endorsement = Some(Endorsement::from_bytes(&bytes).map_err(|_| bad())?);
         }
         Ok(Self { group, endorsement })
     }

@@ -135,17 +135,19 @@ impl Vault {
     }
 
     fn finish_refresh(&self, record: &GroupRecord, run: Run, last: Messages) -> Result<(), VaultError> {
-        let (mut next, mut holdings) = (None, Vec::with_capacity(run.ceremonies.len()));
+        let (mut next, mut endorsement) = (None, None);
+        let mut holdings = Vec::with_capacity(run.ceremonies.len());
         for (index, ceremony) in run.ceremonies {
             let outcome = ceremony.finish()?;
             let device = self.device_key(record.id, index)?;
             holdings.push(Holding { share: outcome.share, device: Some(device) });
             next = Some(outcome.group);
+            endorsement = outcome.endorsement;
         }
         let group = next.ok_or(FrostError::Internal("refresh"))?;
         self.replace_sharing(
             record,
-            NextSharing { group, holdings, last_refresh: Some(last), endorsed: None },
+            NextSharing { group, holdings, last_refresh: Some(last), endorsement, burns: Vec::new() },
         )
     }
 

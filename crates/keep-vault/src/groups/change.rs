@@ -105,7 +105,7 @@ impl Vault {
     ) -> Result<GroupRecord, VaultError> {
         let IncomingShares { group, endorsement, holdings } = incoming;
         group.check()?;
-        endorsement.map_or(Ok(()), |word| word.check(&group))?;
+        endorsement.as_ref().map_or(Ok(()), |word| word.check(&group))?;
         if let Some(known) = self.groups()?.into_iter().find(|known| known.group.id() == group.id()) {
             return Err(exists(&known));
         }

@@ -76,7 +76,7 @@ impl Vault {
         let mut incoming = incoming;
         incoming.group.check()?;
         checked(&incoming.group, &incoming.holdings)?;
-        incoming.endorsement.map_or(Ok(()), |word| word.check(&incoming.group))?;
+        incoming.endorsement.as_ref().map_or(Ok(()), |word| word.check(&incoming.group))?;
         let proof = judge(&before.group, &incoming, accept)?;
         if proof.is_some() && incoming.holdings.is_empty() && !before.shares.is_empty() {
             return Err(no_share_for_a_share());
@@ -94,7 +94,7 @@ impl Vault {
         }
         let group = merged(&before.group, &incoming, accept)?;
         let (indices, secrets) = checked(&group, &incoming.holdings)?;
-        let (vault, endorsement) = (self.id(), incoming.endorsement);
+        let (vault, endorsement) = (self.id(), incoming.endorsement.take());
         drop(incoming);
         let (record, _) = self
             .submit(move |tx| {
@@ -104,7 +104,7 @@ impl Vault {
                     return Err(changed_meanwhile());
                 }
                 record.group = group;
-                if record.endorsement.is_none() {
+                if proof.is_some() || record.endorsement.is_none() {
                     record.endorsement = endorsement;
                 }
                 if proof.is_some() {
@@ -112,7 +112,6 @@ impl Vault {
                         forget_member(tx, id, index)?;
                     }
                     record.last_refresh = None;
-                    record.endorsement = endorsement;
                     record.confirmed_in = vault;
                 }
                 for (index, secret) in indices.iter().zip(secrets) {

@@ -47,8 +47,10 @@ pub(super) struct NextSharing {
     pub holdings: Vec<Holding>,
     /// What this vault sent in the renewal, if it was one among vaults.
     pub last_refresh: Option<super::record::Messages>,
-    /// The group's own word for it, and the nonces that this took.
-    pub endorsed: Option<(Endorsement, Vec<NonceId>)>,
+    /// The group's own word for it.
+    pub endorsement: Option<Endorsement>,
+    /// The nonces that this took.
+    pub burns: Vec<NonceId>,
 }
 
 impl Vault {
@@ -119,15 +121,15 @@ impl Vault {
             let device = self.device_key(id, share.index()).ok();
             new.push(Holding { share, device });
         }
-        let next =
-            NextSharing { group, holdings: new, last_refresh: None, endorsed: Some((endorsement, burns)) };
+        let endorsement = Some(endorsement);
+        let next = NextSharing { group, holdings: new, last_refresh: None, endorsement, burns };
         self.replace_sharing(&record, next)?;
         Ok(Answer::Done)
     }
 
     /// Puts the next epoch in the place of the present one: record and all shares that are here, in one commit.
     pub(super) fn replace_sharing(&self, old: &GroupRecord, next: NextSharing) -> Result<(), VaultError> {
-        let NextSharing { group, holdings, last_refresh, endorsed } = next;
+        let NextSharing { group, holdings, last_refresh, endorsement, burns } = next;
         let (id, before) = (old.id, old.group.sharing());
         let mut secrets = Vec::with_capacity(holdings.len());
         for holding in &holdings {
@@ -150,11 +152,8 @@ impl Vault {
             }
             record.group = group;
             record.last_refresh = last_refresh;
-            record.endorsement = None;
-            if let Some((endorsement, burns)) = endorsed {
-                record.endorsement = Some(endorsement);
-                burns.iter().try_for_each(|nonce| super::burn(tx, id, nonce.as_bytes()))?;
-            }
+            record.endorsement = endorsement;
+            burns.iter().try_for_each(|nonce| super::burn(tx, id, nonce.as_bytes()))?;
             tx.put(place, &record)?;
             let reason = format!(
                 "{}: epoch {}, shares of members {} here",

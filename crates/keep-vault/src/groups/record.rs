@@ -30,7 +30,7 @@ pub struct GroupRecord {
     /// The last renewal among vaults: for members that have not seen its end.
     #[n(6)]
     pub last_refresh: Option<Messages>,
-    /// The group's own word for this sharing, if it was renewed in one vault: for vaults that have older shares.
+    /// The group's own word for this sharing, if it was renewed: for vaults that have older shares.
     #[n(7)]
     pub endorsement: Option<Endorsement>,
 }

@@ -55,12 +55,13 @@ impl Vault {
             sent.extend(helper.start()?);
         }
         let session = plan.session();
-        let came = envelopes.iter().filter(|e| e.session() == session && e.kind() == Kind::Delta);
+        let rounds = [Kind::RepairCommit, Kind::Delta];
+        let came = envelopes.iter().filter(|e| e.session() == session && rounds.contains(&e.kind()));
         for envelope in came.chain(&sent) {
-            if let Some(helper) = envelope.to().and_then(|to| helpers.get_mut(&to))
-                && envelope.from() != envelope.to().unwrap_or(envelope.from())
-            {
-                helper.receive(envelope)?;
+            for (index, helper) in &mut helpers {
+                if envelope.from() != *index && envelope.to().is_none_or(|to| to == *index) {
+                    helper.receive(envelope)?;
+                }
             }
         }
         let mut missing = BTreeSet::new();
@@ -68,12 +69,7 @@ impl Vault {
         for helper in helpers.values() {
             match helper.sum()? {
                 Some(sum) => sums.push(sum),
-                None => missing.extend(plan.helpers().keys().filter(|index| {
-                    !ours.contains(index)
-                        && !envelopes
-                            .iter()
-                            .any(|e| e.kind() == Kind::Delta && e.session() == session && e.from() == **index)
-                })),
+                None => missing.extend(helper.waiting_for()),
             }
         }
         let device = missing.is_empty().then(|| (lost, plan.device()));
@@ -152,10 +148,11 @@ impl Vault {
         let announcement = Envelope::sign(Kind::RepairPlan, plan.session(), lost, &device, &plan)?;
         let session = plan.session();
         let mut repair = Repair::new(plan, record.group.clone(), device)?;
-        for envelope in envelopes.iter().filter(|e| e.session() == session && e.kind() == Kind::Sigma) {
+        let rounds = [Kind::RepairCommit, Kind::Sigma];
+        for envelope in envelopes.iter().filter(|e| e.session() == session && rounds.contains(&e.kind())) {
             repair.receive(envelope)?;
         }
-        let waiting: BTreeSet<Index> = repair.waiting_for().into_iter().collect();
+        let waiting = repair.waiting_for();
         if waiting.is_empty() {
             let share = repair.finish()?;
             let device = self.own_device(id, lost)?;

@@ -1,28 +1,31 @@
 //! A lost share is made again by a threshold of helpers, none of whom learns it.
 //!
 //! Each helper splits its part of the lost share into random pieces for all helpers; each sums up what it got and sends
-//! the sum to the member that lost its share. A wrong piece gives a wrong share without any other sign, so the result
-//! is always checked against the group's public share. (Helpers can make *any* member's share this way: ask the owner
-//! of the group first, and log it.)
+//! the sum to the member that lost its share. A wrong piece alone would give a wrong share without any other sign. So each
+//! helper shows everybody its pieces times the generator: they add up to its part of the public share, and every piece and
+//! every sum is checked against them. Whoever sends a wrong one is named. (Helpers can make *any* member's share this way:
+//! ask the owner of the group first, and log it.)
+
+mod pieces;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use frost_core::Identifier;
-use frost_core::keys::repairable::{
-    Delta, Sigma, repair_share_part1, repair_share_part2, repair_share_part3,
-};
 use keep_types::{SecretBytes, SecretKey32};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
+use self::pieces::{Piece, Shown, check_pieces, check_shown, check_sums, deltas, finish, shown, sum};
 use crate::bytes::Transcript;
 use crate::dealer::check_shares;
 use crate::mailbox::Mailbox;
 use crate::seed::{SeedRng, seed};
 use crate::share::check_binding;
-use crate::suite::{Curve, identifier, index_of, with_curve};
+use crate::suite::{Curve, identifier, with_curve};
 use crate::wire::{Envelope, Kind};
 use crate::{
     DeviceKey, DevicePublic, FrostError, Group, GroupId, Index, SecretShare, SessionId, SharingId, Suite,
@@ -191,7 +194,7 @@ impl Helper {
             return Err(FrostError::NotAuthentic(me));
         }
         let session = plan.session();
-        let mailbox = Mailbox::new(session, me, &[Kind::Delta], &plan.helpers);
+        let mailbox = Mailbox::new(session, me, &[Kind::RepairCommit, Kind::Delta], &plan.helpers);
         Ok(Self { plan, session, group, share, device, seed, mailbox })
     }
 
@@ -207,28 +210,33 @@ impl Helper {
         })
     }
 
-    /// The pieces for the other helpers, sealed; the same bytes at every call.
+    fn shown(&self) -> Result<Shown, FrostError> {
+        with_curve!(self.group.suite(), C => shown::<C>(&self.deltas()?))
+    }
+
+    /// What everybody may see of the pieces, and the pieces for the other helpers, sealed; the same bytes at every call.
     ///
     /// # Errors
     /// [`FrostError::Internal`].
     pub fn start(&self) -> Result<Vec<Envelope>, FrostError> {
-        let mut out = Vec::new();
+        let (me, shown) = (self.share.index(), self.shown()?);
+        let mut out = vec![Envelope::sign(Kind::RepairCommit, self.session, me, &self.device, &shown)?];
         for (to, delta) in self.deltas()? {
             if to == self.share.index() {
                 continue;
             }
             let device = *self.plan.helpers.get(&to).ok_or(FrostError::UnknownMember(to))?;
-            out.push(self.seal(Kind::Delta, (to, device), &delta)?);
+            out.push(self.seal(Kind::Delta, (to, device), &*delta)?);
         }
         Ok(out)
     }
 
-    fn seal(&self, kind: Kind, to: (Index, DevicePublic), secret: &[u8; 32]) -> Result<Envelope, FrostError> {
+    fn seal(&self, kind: Kind, to: (Index, DevicePublic), secret: &[u8]) -> Result<Envelope, FrostError> {
         let rng = &mut SeedRng::new(&self.seed, self.session, &format!("{} {}", kind.as_str(), to.0))?;
         Envelope::seal(kind, self.session, self.share.index(), &self.device, to, secret, rng)
     }
 
-    /// Takes another helper's piece.
+    /// Takes another helper's piece, or what it shows of its pieces.
     ///
     /// # Errors
     /// [`FrostError::WrongSession`], [`FrostError::UnknownMember`], [`FrostError::NotAuthentic`],
@@ -237,21 +245,38 @@ impl Helper {
         self.mailbox.receive(envelope)
     }
 
+    /// The other helpers whose messages are missing.
+    pub fn waiting_for(&self) -> BTreeSet<Index> {
+        let missing = [Kind::RepairCommit, Kind::Delta].map(|kind| self.mailbox.missing(kind));
+        missing.into_iter().flatten().collect()
+    }
+
     /// The sum for the member that lost its share, once all pieces are there. None before.
     ///
     /// # Errors
-    /// [`FrostError::Unreadable`], [`FrostError::BadContribution`] for a piece that is no scalar.
+    /// [`FrostError::Unreadable`]; [`FrostError::BadContribution`] with all whose pieces do not fit what they show of
+    /// them, or whose part of the lost share that is not.
     pub fn sum(&self) -> Result<Option<Envelope>, FrostError> {
-        if !self.mailbox.complete(Kind::Delta) {
+        if !self.waiting_for().is_empty() {
             return Ok(None);
         }
-        let own = self.deltas()?.remove(&self.share.index()).ok_or(FrostError::Internal("repair"))?;
-        let mut pieces = vec![(self.share.index(), own)];
+        let me = self.share.index();
+        let mut all = shown_by(&self.mailbox)?;
+        let own = self.deltas()?.remove(&me).ok_or(FrostError::Internal("repair"))?;
+        let mut pieces: Vec<Piece> = Vec::new();
         for envelope in self.mailbox.all(Kind::Delta) {
-            pieces.push((envelope.from(), secret_of(envelope, self.share.index(), &self.device)?));
+            pieces.push((envelope.from(), secret_of::<32>(envelope, me, &self.device)?));
         }
-        let sum = with_curve!(self.group.suite(), C => sum::<C>(&pieces))?;
-        self.seal(Kind::Sigma, (self.plan.lost, self.plan.device), &sum).map(Some)
+        let sum = with_curve!(self.group.suite(), C => {
+            let helpers = self.plan.helper_ids::<C>()?;
+            check_shown::<C>(&self.group, &helpers, self.plan.lost, &all)?;
+            check_pieces::<C>(&all, me, &pieces)?;
+            pieces.push((me, own));
+            sum::<C>(&pieces)
+        })?;
+        all.insert(me, self.shown()?);
+        let said = Zeroizing::new([sum.as_slice(), &digest(self.session, &all)?].concat());
+        self.seal(Kind::Sigma, (self.plan.lost, self.plan.device), &said).map(Some)
     }
 
     /// Everything needed to go on in another process, but for share and device key. Secret.
@@ -325,11 +350,12 @@ impl Repair {
         if plan.device != device.public() {
             return Err(FrostError::NotAuthentic(plan.lost));
         }
-        let mailbox = Mailbox::new(plan.session(), plan.lost, &[Kind::Sigma], &plan.helpers);
+        let kinds = &[Kind::RepairCommit, Kind::Sigma];
+        let mailbox = Mailbox::new(plan.session(), plan.lost, kinds, &plan.helpers);
         Ok(Self { plan, group, device, mailbox })
     }
 
-    /// Takes a helper's sum.
+    /// Takes a helper's sum, or what it shows of its pieces.
     ///
     /// # Errors
     /// As [`Helper::receive`].
@@ -337,26 +363,70 @@ impl Repair {
         self.mailbox.receive(envelope)
     }
 
-    /// Whose sum is missing.
-    pub fn waiting_for(&self) -> Vec<Index> {
-        self.mailbox.missing(Kind::Sigma)
+    /// Whose messages are missing.
+    pub fn waiting_for(&self) -> BTreeSet<Index> {
+        let missing = [Kind::RepairCommit, Kind::Sigma].map(|kind| self.mailbox.missing(kind));
+        missing.into_iter().flatten().collect()
     }
 
     /// Puts the share together and checks that it is the lost one.
     ///
     /// # Errors
-    /// [`FrostError::OutOfOrder`] while sums are missing; [`FrostError::RepairFailed`] when the result does not fit the
-    /// group's public share.
+    /// [`FrostError::OutOfOrder`] while messages are missing; [`FrostError::BadContribution`] with all whose sum or pieces
+    /// are wrong; [`FrostError::Disagreement`] with a helper that was shown other pieces; [`FrostError::RepairFailed`]
+    /// when the result does not fit the group's public share all the same.
     pub fn finish(&self) -> Result<SecretShare, FrostError> {
-        if !self.mailbox.complete(Kind::Sigma) {
+        if !self.waiting_for().is_empty() {
             return Err(FrostError::OutOfOrder("sums of helpers are still missing"));
         }
-        let mut sums = Vec::new();
+        let all = shown_by(&self.mailbox)?;
+        let digest = digest(self.plan.session(), &all)?;
+        let mut sums: Vec<Piece> = Vec::new();
+        let mut others_shown = None;
         for envelope in self.mailbox.all(Kind::Sigma) {
-            sums.push((envelope.from(), secret_of(envelope, self.plan.lost, &self.device)?));
+            let said = secret_of::<64>(envelope, self.plan.lost, &self.device)?;
+            let (sum, saw) = said.split_at(32);
+            if saw != digest {
+                others_shown = others_shown.or(Some(envelope.from()));
+            }
+            let mut kept = Zeroizing::new([0; 32]);
+            kept.copy_from_slice(sum);
+            sums.push((envelope.from(), kept));
         }
-        with_curve!(self.group.suite(), C => finish::<C>(&self.group, self.plan.lost, &sums))
+        with_curve!(self.group.suite(), C => {
+            check_shown::<C>(&self.group, &self.plan.helper_ids::<C>()?, self.plan.lost, &all)?;
+            // Who was shown other pieces may have summed up rightly: somebody lied to one of us.
+            if let Some(helper) = others_shown {
+                return Err(FrostError::Disagreement(helper));
+            }
+            check_sums::<C>(&all, &sums)?;
+            finish::<C>(&self.group, self.plan.lost, &sums)
+        })
     }
+}
+
+/// What the others show of their pieces.
+fn shown_by(mailbox: &Mailbox) -> Result<BTreeMap<Index, Shown>, FrostError> {
+    let all = mailbox.all(Kind::RepairCommit);
+    all.map(|envelope| Ok((envelope.from(), mailbox.read::<Shown>(envelope)?))).collect()
+}
+
+/// What a helper saw, so that nobody is blamed for what another has shown to one and not to the other.
+fn digest(session: SessionId, all: &BTreeMap<Index, Shown>) -> Result<[u8; 32], FrostError> {
+    let bytes = minicbor::to_vec(all).map_err(|_| FrostError::Internal("repair"))?;
+    Ok(Transcript::new("keep/frost/repair pieces").with(session.as_bytes()).with(&bytes).finish())
+}
+
+/// The secret of a fixed length in a sealed message.
+fn secret_of<const N: usize>(
+    envelope: &Envelope,
+    me: Index,
+    device: &DeviceKey,
+) -> Result<Zeroizing<[u8; N]>, FrostError> {
+    let secret = envelope.open(me, device)?;
+    let bytes =
+        secret.as_slice().try_into().map_err(|_| FrostError::BadContribution(vec![envelope.from()]))?;
+    Ok(Zeroizing::new(bytes))
 }
 
 /// Repairs a share on a device that holds a threshold of others.
@@ -386,52 +456,4 @@ pub fn repair_local(
         let sums = pieces.iter().map(|(i, p)| Ok((*i, sum::<C>(p)?))).collect::<Result<Vec<_>, FrostError>>()?;
         finish::<C>(group, lost, &sums)
     })
-}
-
-/// A secret number and who it came from.
-type Piece = (Index, Zeroizing<[u8; 32]>);
-
-fn secret_of(envelope: &Envelope, me: Index, device: &DeviceKey) -> Result<Zeroizing<[u8; 32]>, FrostError> {
-    let secret = envelope.open(me, device)?;
-    let bytes =
-        secret.as_slice().try_into().map_err(|_| FrostError::BadContribution(vec![envelope.from()]))?;
-    Ok(Zeroizing::new(bytes))
-}
-
-fn deltas<C: Curve>(
-    helpers: &[Identifier<C>],
-    group: &Group,
-    share: &SecretShare,
-    lost: Index,
-    rng: &mut (impl RngCore + CryptoRng),
-) -> Result<BTreeMap<Index, Zeroizing<[u8; 32]>>, FrostError> {
-    let package = share.key_package::<C>(group)?;
-    let out = repair_share_part1(helpers, &package, rng, identifier::<C>(lost)?)
-        .map_err(|_| FrostError::Internal("repair"))?;
-    let mut deltas = BTreeMap::new();
-    for (id, delta) in &out {
-        let bytes: [u8; 32] = delta.serialize().try_into().map_err(|_| FrostError::Internal("repair"))?;
-        deltas.insert(index_of::<C>(id)?, Zeroizing::new(bytes));
-    }
-    Ok(deltas)
-}
-
-fn sum<C: Curve>(pieces: &[Piece]) -> Result<Zeroizing<[u8; 32]>, FrostError> {
-    let mut deltas = Vec::with_capacity(pieces.len());
-    for (from, bytes) in pieces {
-        deltas.push(Delta::<C>::deserialize(&**bytes).map_err(|_| FrostError::BadContribution(vec![*from]))?);
-    }
-    let sum = repair_share_part2(&deltas).serialize();
-    Ok(Zeroizing::new(sum.try_into().map_err(|_| FrostError::Internal("repair"))?))
-}
-
-fn finish<C: Curve>(group: &Group, lost: Index, sums: &[Piece]) -> Result<SecretShare, FrostError> {
-    let mut sigmas = Vec::with_capacity(sums.len());
-    for (from, bytes) in sums {
-        sigmas.push(Sigma::<C>::deserialize(&**bytes).map_err(|_| FrostError::BadContribution(vec![*from]))?);
-    }
-    let package = repair_share_part3(&sigmas, identifier::<C>(lost)?, &group.bare_keys::<C>()?)
-        .map_err(|_| FrostError::Internal("repair"))?;
-    SecretShare::from_scalar::<C>(group, lost, &package.signing_share().to_scalar())
-        .map_err(|_| FrostError::RepairFailed)
 }
