@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn refresh_drop_and_repair_keep_the_key(suite in suite(), (t, n) in size(12)) {
+    fn refresh_drop_and_repair_keep_the_key(suite in suite(), (t, n) in size(20)) {
         let dealt = dealer::generate(suite, t, n, &mut OsRng).unwrap();
         let all: Vec<&SecretShare> = dealt.shares.iter().collect();
         let kept = t + (OsRng.next_u32() as u16) % (n - t + 1);
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn a_split_key_keeps_its_npub_whatever_its_parity(bytes in any::<[u8; 32]>(), (t, n) in size(7)) {
+    fn a_split_key_keeps_its_npub_whatever_its_parity(bytes in any::<[u8; 32]>(), (t, n) in size(20)) {
         let Ok(secret) = SecretKey::from_slice(&bytes) else { return Ok(()) };
         let expected = Keypair::from_secret_key(SECP256K1, &secret);
         let mut raw = bytes;

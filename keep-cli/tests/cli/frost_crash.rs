@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::frost::{EXPORT_COST, JOIN, PROPOSE, Talking, command, copy, done, run, two_vaults};
+use crate::frost::{Commitments, EXPORT_COST, JOIN, PROPOSE, Talking, command, copy, done, run, two_vaults};
 use crate::frost_import::bip445;
 use crate::world::{Ran, World};
 
@@ -27,7 +27,7 @@ fn through_kills(world: &World, vault: &Path, arguments: &[&str], stdin: &str) -
 }
 
 /// Both sides sign; what they commit to is kept.
-fn sign_together(world: &World, one: &Path, two: &Path, npub: &str, seen: &mut Vec<String>) {
+fn sign_together(world: &World, one: &Path, two: &Path, npub: &str, seen: &mut Commitments) {
     let mut coordinator = Talking::start(command(world, one, &PROPOSE));
     let mut signer = Talking::start(command(world, two, &JOIN));
     signer.say(&coordinator.line());
@@ -38,21 +38,17 @@ fn sign_together(world: &World, one: &Path, two: &Path, npub: &str, seen: &mut V
     coordinator.say(&signer.line());
     let signature = coordinator.line();
     assert_eq!((signer.end(), coordinator.end()), (Some(0), Some(0)));
-    seen.extend([commitment, package]);
+    seen.of_signer(&commitment);
+    seen.of_package(&package, &commitment);
     let verify = ["frost", "verify", "--group", npub, "--message", "over the gap", "--signature", &signature];
     done(world, one, &verify);
-}
-
-fn none_twice(seen: &[String]) {
-    let different: BTreeSet<&String> = seen.iter().collect();
-    assert_eq!(different.len(), seen.len(), "a commitment came twice");
 }
 
 #[test]
 fn renewal_repair_and_import_survive_kills_between_their_steps() {
     let world = World::new();
     let (one, two, npub) = two_vaults(&world, &[]);
-    let mut seen = Vec::new();
+    let mut seen = Commitments::default();
     sign_together(&world, &one, &two, &npub, &mut seen);
     // A renewal among vaults: every step is killed several times and said again.
     let stick = world.path().join("stick");
@@ -125,7 +121,41 @@ fn renewal_repair_and_import_survive_kills_between_their_steps() {
     let share = run(&world, &lost, &["frost", "import", "--name", "pair"], &first);
     assert!(share.code == Some(0) || share.stderr.contains("device keys"), "{share:?}");
     sign_together(&world, &lost, &all, &npub, &mut seen);
-    none_twice(&seen);
+}
+
+/// A split that dies at any point leaves the key, or a group that signs under it, or both: never neither.
+#[test]
+fn a_killed_split_loses_no_key() {
+    let world = World::new();
+    for round in 0..8_u64 {
+        let vault = world.path().join(format!("v{round}"));
+        done(&world, &vault, &["init"]);
+        done(&world, &vault, &["generate", "--name", "main"]);
+        let keys = done(&world, &vault, &["--json", "list"]).json();
+        let pubkey = keys["keys"][0]["pubkey"].as_str().unwrap().to_owned();
+        let split = ["frost", "split", "--key", "main", "-t", "2", "-s", "3", "--name", "g", "--yes"];
+        let mut child = command(&world, &vault, &split).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(round * round * 5));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let keys = done(&world, &vault, &["--json", "list"]).json();
+        let groups = done(&world, &vault, &["--json", "frost", "list"]).json();
+        let whole = keys["keys"].as_array().unwrap().iter().any(|key| key["pubkey"] == pubkey.as_str());
+        match groups["groups"].as_array().unwrap().as_slice() {
+            [] => {
+                // It had not begun: it is done again.
+                assert!(whole, "the key is lost");
+                done(&world, &vault, &split);
+            }
+            [group] => assert_eq!(group["pubkey"], pubkey.as_str()),
+            more => panic!("{more:?}"),
+        }
+        let signature = done(&world, &vault, &["frost", "sign", "--message", "m"]).stdout;
+        let verify =
+            ["frost", "verify", "--group", &pubkey, "--message", "m", "--signature", signature.trim()];
+        done(&world, &vault, &verify);
+        done(&world, &vault, &["audit", "verify"]);
+    }
 }
 
 /// A backup does not say whether its shares are the present ones: the group waits for the owner's word. And whatever was
@@ -134,7 +164,7 @@ fn renewal_repair_and_import_survive_kills_between_their_steps() {
 fn a_restored_vault_signs_once_it_was_confirmed() {
     let world = World::new();
     let (one, two, npub) = two_vaults(&world, &[]);
-    let mut seen = Vec::new();
+    let mut seen = Commitments::default();
     sign_together(&world, &one, &two, &npub, &mut seen);
     let backup = world.path().join("two.age");
     done(&world, &two, &["backup", "--output", backup.to_str().unwrap()]);
@@ -167,7 +197,6 @@ fn a_restored_vault_signs_once_it_was_confirmed() {
     for vault in [&two, &clone, &restored] {
         sign_together(&world, &one, vault, &npub, &mut seen);
     }
-    none_twice(&seen);
 }
 
 /// The forms in which a secret could show.

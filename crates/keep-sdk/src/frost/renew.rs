@@ -73,11 +73,27 @@ impl Call for RefreshStep {
     fn run(self, host: &Host) -> Result<StepView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        let keep = if self.begin { Some(kept(&record, &self.drop)?) } else { None };
         let messages = bytes(&self.messages)?;
+        let keep = if self.begin && !is_over(&record, &self.messages)? {
+            Some(kept(&record, &self.drop)?)
+        } else {
+            None
+        };
         let step = GroupUse::RefreshStep { keep, messages };
         ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?)
     }
+}
+
+/// Whether the renewal that the messages are about has come to its end here: then those whom it dropped are no members.
+fn is_over(record: &GroupRecord, messages: &[String]) -> Result<bool, FrostError> {
+    let Some(last) = &record.last_refresh else { return Ok(false) };
+    for text in messages {
+        let envelope = Envelope::parse(text)?;
+        if envelope.kind() == Kind::Plan && *envelope.session().as_bytes() == last.session {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What a plan among the messages asks for, before anybody takes part in it.
