@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use frost_secp256k1_tr as crate_frost;
-use keep_frost::sign::{Proposal, sign_local};
-use keep_frost::{KeySpec, Message, SecretShare, Suite, dealer};
+use keep_frost::sign::{LocalSession, Proposal};
+use keep_frost::{FrostError, KeySpec, Message, SecretShare, Suite, dealer};
 use keep_sdk::Name;
 use keep_sdk::frost::{GroupKey, ToSign, hash_file};
 use keep_store::{Row as StoreRow, SqliteStore, Store as _};
@@ -57,14 +57,17 @@ fn recorded() -> Result<Vec<Row>> {
     Ok(vec![Row::new("FROST 2-of-3 in a vault, recorded", ours, "the crate and one bare commit", theirs)])
 }
 
-/// Proposal, checks and signature, without a vault.
+/// Proposal, checks, nonces that wait between the rounds, and signature, without a vault.
 fn ours(threshold: u16, members: u16) -> Result<impl FnMut() -> Result<()>> {
     let dealt = dealer::generate(Suite::Secp256k1Tr, threshold, members, &mut OsRng)?;
     Ok(move || {
         let shares: Vec<&SecretShare> = dealt.shares.iter().take(threshold.into()).collect();
         let message = Message::Raw(vec![7; 32]);
         let proposal = Proposal::new(&dealt.group, KeySpec::plain(), message, &mut OsRng)?;
-        black_box(sign_local(&dealt.group, &shares, &proposal, &mut OsRng)?);
+        let session = LocalSession::new(&dealt.group, &shares, proposal, &mut OsRng)?;
+        let waiting = session.park(|secret| Ok::<_, FrostError>(*secret))?;
+        let session = waiting.unpark(|secret| Ok::<_, FrostError>((*secret).into()))?;
+        black_box(session.finish(&dealt.group, &shares)?);
         Ok(())
     })
 }

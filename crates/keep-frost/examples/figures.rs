@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use frost_secp256k1_tr as frost;
 use keep_frost::minisign::FileHasher;
-use keep_frost::sign::{Proposal, sign_local};
-use keep_frost::{KeySpec, Message, SecretShare, Suite, dealer};
+use keep_frost::sign::{LocalSession, Proposal};
+use keep_frost::{FrostError, KeySpec, Message, SecretShare, Suite, dealer};
 use rand_core::OsRng;
+use zeroize::Zeroizing;
 
 fn main() {
     println!("{:>10} {:>12} {:>12} {:>7}", "group", "bare crate", "keep-frost", "ratio");
@@ -71,14 +72,17 @@ fn bare(t: u16, n: u16) -> impl FnMut() {
     }
 }
 
-/// Proposal, checks and signature, as the vault will call them.
+/// Proposal, checks, nonces that wait sealed, and signature, as the vault calls them.
 fn ours(t: u16, n: u16) -> impl FnMut() {
     let dealt = dealer::generate(Suite::Secp256k1Tr, t, n, &mut OsRng).unwrap();
     move || {
         let shares: Vec<&SecretShare> = dealt.shares.iter().take(t.into()).collect();
         let message = Message::Raw(vec![7; 32]);
         let proposal = Proposal::new(&dealt.group, KeySpec::plain(), message, &mut OsRng).unwrap();
-        black_box(sign_local(&dealt.group, &shares, &proposal, &mut OsRng).unwrap());
+        let session = LocalSession::new(&dealt.group, &shares, proposal, &mut OsRng).unwrap();
+        let waiting = session.park(|secret| Ok::<_, FrostError>(Zeroizing::new(*secret))).unwrap();
+        let session = waiting.unpark(|secret| Ok::<_, FrostError>(secret.clone())).unwrap();
+        black_box(session.finish(&dealt.group, &shares).unwrap());
     }
 }
 

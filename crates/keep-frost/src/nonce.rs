@@ -98,7 +98,8 @@ impl Nonces {
         }
     }
 
-    /// The pair again. It must be the one that `commitment` is of.
+    /// The pair again, as whoever kept it has authenticated it. If it is not the one that `commitment` is of, signing
+    /// refuses it.
     pub(crate) fn from_secret(
         suite: Suite,
         secret: &[u8; 64],
@@ -108,9 +109,6 @@ impl Nonces {
             let (hiding, binding) = secret.split_at(32);
             let half = |bytes| Nonce::<C>::deserialize(bytes).map_err(|_| DAMAGED);
             let nonces = SigningNonces::from_nonces(half(hiding)?, half(binding)?);
-            if SigningCommitments::from(&nonces) != commitment.to_frost::<C>()? {
-                return Err(DAMAGED);
-            }
             Ok(Self { sealed: C::seal(nonces), commitment })
         })
     }
