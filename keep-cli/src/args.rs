@@ -808,6 +808,8 @@ mod tests {
             "keep frost list",
             "keep frost show --group G",
             "keep frost delete-share --group G --share 3",
+            "keep frost grant --group G --to 2 --allow event:1,7 --allow transactions --duration 30d --uses 100",
+            "keep frost revoke --group G --to 2",
             "keep frost export --share 1 --group npub1xyz",
             "keep frost export --share 1 --group npub1xyz --format json --qr",
             "keep frost import",

@@ -7,6 +7,8 @@ use keep_sdk::bitcoin::Network;
 use keep_sdk::frost::ProposalView;
 use keep_sdk::{ErrorCode, Fault};
 
+use crate::lifetime::Lifetime;
+
 /// Threshold keys: any t of n shares sign, t−1 cannot.
 #[derive(Debug, Subcommand)]
 pub enum Frost {
@@ -28,6 +30,13 @@ pub enum Frost {
     DeleteShare(DeleteShare),
     /// Say that shares which came from a backup are the group's present ones
     Confirm(Confirm),
+    /// Let a member in another vault have things signed here although nobody is asked
+    ///
+    /// Within the grant, `keep frost sign --interactive` and `sign-psbt --join` answer that member's proposals without a
+    /// question. It is for the member's present device, and takes the place of an earlier grant. See `keep frost show`.
+    Grant(GrantCosigner),
+    /// Take such a grant away
+    Revoke(RevokeCosigner),
     /// Hand out a share, sealed under a passphrase of its own
     Export(Export),
     /// Take in shares: kshare1…, its JSON or QR frames, bfgroup1… with bfshare1…, FROST key packages, BIP-445
@@ -202,6 +211,56 @@ pub struct Message {
     /// The content of a file (up to 1 MiB)
     #[arg(long, value_name = "FILE")]
     pub message_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct GrantCosigner {
+    #[command(flatten)]
+    pub group: Group,
+    /// The member
+    #[arg(long, value_name = "INDEX")]
+    pub to: u16,
+    /// What may be signed: event, event:1,7, raw, or transactions (within the limits on the group); may be given several times
+    #[arg(long, value_name = "WHAT", required = true)]
+    pub allow: Vec<Grantable>,
+    /// How long: 8h, 30d, seconds, or forever
+    #[arg(long, value_name = "DURATION", default_value = "forever")]
+    pub duration: Lifetime,
+    /// How many times; without it, any number
+    #[arg(long, value_name = "N")]
+    pub uses: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeCosigner {
+    #[command(flatten)]
+    pub group: Group,
+    /// The member
+    #[arg(long, value_name = "INDEX")]
+    pub to: u16,
+}
+
+/// What a member may be granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grantable {
+    /// As agreed to for one command.
+    Allowed(Allowed),
+    /// Bitcoin transactions within the limits on the group.
+    Transactions,
+}
+
+impl std::str::FromStr for Grantable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "transactions" => Ok(Self::Transactions),
+            _ => text
+                .parse()
+                .map(Self::Allowed)
+                .map_err(|_: String| "give event, event:1,7, raw or transactions".to_owned()),
+        }
+    }
 }
 
 /// How co-signers in other vaults take part.

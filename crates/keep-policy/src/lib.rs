@@ -15,6 +15,7 @@
 
 mod builtin;
 mod condition;
+mod cosigner;
 mod document;
 mod duration;
 mod explain;
@@ -38,6 +39,7 @@ mod usage;
 
 pub use builtin::{Builtin, PolicyError};
 pub use condition::{ContentRule, Peers, PlaintextClass, PlaintextClasses, TagRules, TagValues};
+pub use cosigner::{CosignerGrant, Proposed, Ungranted};
 pub use document::{DocumentError, LimitsDocument, PolicyDocument, RuleDocument};
 pub use duration::{DurationError, parse_duration, write_duration};
 pub use explain::{Explanation, RuleFit, explain, unreachable_rules};

@@ -152,6 +152,11 @@ impl SpendLimits {
         Ok(())
     }
 
+    /// Whether it is limited how much may leave: with each transaction, or in a window of time.
+    pub const fn caps_amounts(&self) -> bool {
+        self.per_transaction_sats.is_some() || !self.budgets.is_empty()
+    }
+
     /// Whether a person must be asked because of the amount.
     pub fn asks(&self, facts: &SpendFacts) -> bool {
         self.ask_above_sats.is_some_and(|limit| facts.leaving_sats.is_none_or(|leaving| leaving > limit))
@@ -305,7 +310,7 @@ mod tests {
 
     #[test]
     fn no_limits_allow_everything() {
-        assert!(SpendLimits::default().is_empty());
+        assert!(SpendLimits::default().is_empty() && !SpendLimits::default().caps_amounts());
         assert_eq!(check(&SpendLimits::default(), &SpendFacts::default()), Ok(()));
     }
 

@@ -43,7 +43,8 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
     match usage {
         GroupUse::Sign(sign) => {
             let part = if sign.package.is_some() { ", signature shares for others" } else { "" };
-            let entry = entry.reason(format!("{}{part}", sign.message.summary()));
+            let by = granted(usage);
+            let entry = entry.reason(format!("{}{part}{by}", sign.message.summary()));
             match usage.event() {
                 Some(event) => {
                     let id = event_id(event);
@@ -55,7 +56,8 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
         GroupUse::Spend(spend) => {
             let shared = spend.parts.iter().any(|part| part.package.is_some());
             let part = if shared { ", signature shares for others" } else { "" };
-            entry.subject(spend.spend.txid()).reason(format!("{}{part}", of_spend(spend.spend.facts())))
+            let by = granted(usage);
+            entry.subject(spend.spend.txid()).reason(format!("{}{part}{by}", of_spend(spend.spend.facts())))
         }
         GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
             entry.reason(format!("member {index}"))
@@ -67,6 +69,11 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
         }
         GroupUse::Recover => entry,
     }
+}
+
+/// Who proposed what nobody was asked about.
+fn granted(usage: &GroupUse) -> String {
+    usage.proposed_by().map_or_else(String::new, |member| format!(", by the grant of member {member}"))
 }
 
 /// What a transaction does, in one line.

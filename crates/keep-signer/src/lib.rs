@@ -11,6 +11,7 @@
 
 mod approver;
 mod connections;
+mod cosigner;
 mod endpoint;
 mod entry;
 mod error;

@@ -36,6 +36,11 @@ impl Purse {
             .map(|(_, spending)| keep_policy::Purse { limits: &spending.limits, spent: &mut spending.spent })
     }
 
+    /// The owner's limits as they are, if there are any.
+    pub(crate) fn limits(&self) -> Option<&keep_policy::SpendLimits> {
+        self.limits.as_ref().map(|(_, spending)| &spending.limits)
+    }
+
     /// Writes down what was counted, and what the transaction uses.
     pub(crate) fn keep(self, tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
         if let Some((place, spending)) = self.limits {

@@ -12,6 +12,7 @@ use keep_types::{
 };
 use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
+use crate::cosigner::Cosigner;
 use crate::entry::draft;
 use crate::policies::{PolicyRow, followed};
 use crate::purse::Purse;
@@ -177,10 +178,18 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<R
     let nonces = Nonces::of(&request);
     let (now, job) = (tx.now(), tx.job());
     let mut purse = Purse::open(tx, &request)?;
+    let cosigner = match Cosigner::open(tx, &request, purse.as_ref().and_then(Purse::limits))? {
+        Ok(cosigner) => cosigner,
+        Err(fault) => {
+            tx.audit(draft(&request, Outcome::Refused).reason(fault.message()));
+            return Ok(Ruling::Refused(fault));
+        }
+    };
     let within = purse.as_mut().and_then(Purse::for_judging);
     match judge_within(request, job, Standing::Owner, within, basis, now) {
         Verdict::Allow(permit) => {
             nonces.burn(tx)?;
+            cosigner.map_or(Ok(()), |cosigner| cosigner.count(tx))?;
             note_use(tx, &permit)?;
             purse.map_or(Ok(()), |purse| purse.keep(tx))?;
             tx.audit(entry);

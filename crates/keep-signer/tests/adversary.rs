@@ -550,7 +550,8 @@ async fn nobody_but_the_owner_reaches_a_group() {
     let uses = || {
         let message = GroupMessage::Raw(b"anything".to_vec());
         let (session, nonces) = ([1; 32], vec![[2; 32]]);
-        let sign = GroupSign { session, message, key: GroupKeyPath::default(), nonces, package: None };
+        let (key, package, proposed_by) = (GroupKeyPath::default(), None, None);
+        let sign = GroupSign { session, message, key, nonces, package, proposed_by };
         [
             GroupUse::Sign(sign),
             GroupUse::ExportShare { index: 1 },

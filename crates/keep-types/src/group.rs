@@ -73,6 +73,8 @@ pub struct GroupSign {
     /// The signers and commitments of all vaults (the coordinator's package), when signature shares leave this vault;
     /// nothing when all signers are here and only the finished signature leaves.
     pub package: Option<Vec<u8>>,
+    /// The member in another vault who proposed it, if nobody here was asked: then it needs that member's grant.
+    pub proposed_by: Option<u16>,
 }
 
 /// A Bitcoin transaction that a group signs, or this vault's part of it. It is judged once, as a whole.
@@ -82,6 +84,8 @@ pub struct GroupSpend {
     pub spend: Box<dyn InspectedSpend>,
     /// One session for each signature that it needs, in their order.
     pub parts: Vec<SpendPart>,
+    /// As in [`GroupSign::proposed_by`].
+    pub proposed_by: Option<u16>,
 }
 
 /// One of the signatures of a transaction.
@@ -145,6 +149,21 @@ pub enum GroupUse {
 }
 
 impl GroupUse {
+    /// Who proposed a signature that nobody here was asked about.
+    pub const fn proposed_by(&self) -> Option<u16> {
+        match self {
+            Self::Sign(sign) => sign.proposed_by,
+            Self::Spend(spend) => spend.proposed_by,
+            Self::ExportShare { .. }
+            | Self::Recover
+            | Self::Refresh { .. }
+            | Self::RefreshStep { .. }
+            | Self::Repair { .. }
+            | Self::RepairStep { .. }
+            | Self::Split { .. } => None,
+        }
+    }
+
     /// What is done, for the person who is asked whether it may be. Empty where an event or a transaction says it better.
     pub fn describe(&self) -> String {
         match self {

@@ -102,6 +102,46 @@ fn two_vaults_pay_with_a_psbt_each() {
     assert_eq!(std::fs::read_dir(&stick).unwrap().count(), 0);
 }
 
+/// A member with a grant for transactions spends within the limits here, and not beyond.
+#[test]
+fn a_granted_member_pays_within_limits() {
+    let world = World::new();
+    psbts(&world);
+    let (one, two) = (vault(&world, "one", &["1.kshare"]), vault(&world, "two", &["2.kshare"]));
+    let limit = |sats: &str| {
+        done(&world, &two, &["bitcoin", "limits", "--group", "family", "--per-transaction", sats]);
+    };
+    let pay = || {
+        let stick = world.path().join("stick");
+        let _ = std::fs::remove_dir_all(&stick);
+        let words = ["frost", "sign-psbt", "--psbt", "pay.psbt", "--interactive", "--exchange"];
+        let words = [&words[..], &[stick.to_str().unwrap()]].concat();
+        let propose = [&["--json"], &words[..], &["--finalize", "--yes"]].concat();
+        let mut coordinator = command(&world, &one, &propose).spawn().unwrap();
+        let joined = run(&world, &two, &[&words[..], &["--join"]].concat(), "");
+        if joined.code == Some(0) {
+            return (joined, finish(coordinator, "").json()["complete"].as_bool());
+        }
+        coordinator.kill().unwrap();
+        coordinator.wait().unwrap();
+        (joined, None)
+    };
+    limit("40000");
+    let (unasked, _) = pay();
+    assert_eq!(unasked.code, Some(1), "{unasked:?}");
+    done(&world, &two, &["frost", "grant", "--to", "1", "--allow", "transactions", "--uses", "3"]);
+    let (joined, complete) = pay();
+    assert_eq!((joined.code, complete), (Some(0), Some(true)), "{joined:?}");
+    limit("30000");
+    let (over, _) = pay();
+    assert_eq!(over.code, Some(1), "{over:?}");
+    done(&world, &two, &["bitcoin", "limits", "--group", "family", "--clear"]);
+    let (unlimited, _) = pay();
+    assert_eq!(unlimited.code, Some(1), "{unlimited:?}");
+    let left = done(&world, &two, &["--json", "frost", "show"]).json();
+    assert_eq!(left["grants"][0]["uses_left"], 2, "{left}");
+}
+
 #[test]
 fn the_person_who_confirms_sees_where_the_coins_go() {
     let vault = Unlocked::with(&["--confirm"]);

@@ -33,7 +33,8 @@ fn run<C: Curve>(file: &str) {
     for me in &indices {
         let mine = &inputs[me.to_string()];
         let others: Vec<Index> = indices.iter().copied().filter(|other| other != me).collect();
-        let coefficients = ["signing_key", "coefficient"].map(|name| scalar::<C>(&bytes(&mine[name])).unwrap());
+        let coefficients =
+            ["signing_key", "coefficient"].map(|name| scalar::<C>(&bytes(&mine[name])).unwrap());
         let committed = mine["vss_commitments"].as_array().unwrap().iter();
         let committed = committed.map(|c| CoefficientCommitment::new(element::<C>(&bytes(c)).unwrap()));
         let commitment = VerifiableSecretSharingCommitment::new(committed.collect());

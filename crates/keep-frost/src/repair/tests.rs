@@ -145,9 +145,8 @@ fn what_was_shown_differently_is_noticed() {
 fn run_vectors<C: Curve>(file: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
     let vectors: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let number = |value: &Value| -> [u8; 32] {
-        hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap()
-    };
+    let number =
+        |value: &Value| -> [u8; 32] { hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap() };
     let numbers = |part: &str, name: &str, count: u64| -> Vec<super::Piece> {
         let of = |n: u64| (index(n), Zeroizing::new(number(&vectors[part][format!("{name}_{n}")])));
         (1..=count).map(of).collect()

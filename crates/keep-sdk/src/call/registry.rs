@@ -109,6 +109,8 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<frost::Find>(),
             CallEntry::of::<frost::DeleteShare>(),
             CallEntry::of::<frost::Confirm>(),
+            CallEntry::of::<frost::GrantCosigner>(),
+            CallEntry::of::<frost::RevokeCosigner>(),
             CallEntry::of::<frost::ExportShare>(),
             CallEntry::of::<frost::ExportGroup>(),
             CallEntry::of::<frost::Import>(),

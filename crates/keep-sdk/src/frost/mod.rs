@@ -1,5 +1,6 @@
 //! Threshold keys: made, split, moved, renewed, repaired, and used to sign.
 
+mod cosigners;
 mod documents;
 mod groups;
 mod lookup;
@@ -22,6 +23,7 @@ use crate::bitcoin::{GetLimits, LimitedKey, LimitsView, SetLimits, SignedPsbtVie
 
 pub(crate) use lookup::group as find_group;
 
+pub(crate) use cosigners::{GrantCosigner, RevokeCosigner};
 pub(crate) use groups::{Confirm, DeleteShare, Find, Generate, List, Split};
 pub(crate) use psbt::{AnalyzePsbt, SignPsbt};
 pub(crate) use psbt_session::{ContributePsbt, FinishPsbt, JoinPsbt, MakePsbtPackage, ProposePsbt};
@@ -34,6 +36,7 @@ pub(crate) use session::{
 pub(crate) use shares::{ExportGroup, ExportShare, Import, Recover};
 pub(crate) use sign::{Sign, SignEvent, SignFile};
 
+pub use cosigners::{CosignerTerms, CosignerView};
 pub use keep_frost::Suite;
 pub use psbt::{GroupSpendView, PsbtToSign};
 pub use renew::PlanView;
@@ -118,6 +121,22 @@ impl Frost {
     /// When it is not here.
     pub fn delete_share(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
         self.keep.call(DeleteShare { group: owned(group), index })
+    }
+
+    /// Gives a member in another vault a standing grant: what it proposes within it is signed although nobody is asked.
+    ///
+    /// # Errors
+    /// When there is no such member, or it would allow nothing, or transactions without limits.
+    pub fn grant_cosigner(&self, group: Option<&str>, terms: CosignerTerms) -> Result<GroupView, Fault> {
+        self.keep.call(GrantCosigner { group: owned(group), terms })
+    }
+
+    /// Takes a member's grant away.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn revoke_cosigner(&self, group: Option<&str>, member: u16) -> Result<GroupView, Fault> {
+        self.keep.call(RevokeCosigner { group: owned(group), member })
     }
 
     /// Says that shares which came from a backup are the group's present ones.
@@ -287,7 +306,22 @@ impl Frost {
         own: &[String],
     ) -> Result<RoundView, Fault> {
         let (proposal, package, own) = (proposal.to_owned(), package.to_owned(), own.to_vec());
-        self.keep.call(ContributePsbt { psbt, proposal, package, own })
+        self.keep.call(ContributePsbt { psbt, proposal, package, own, granted: false })
+    }
+
+    /// As [`contribute_psbt`](Self::contribute_psbt) where nobody was asked, by the grant of the member who proposes it.
+    ///
+    /// # Errors
+    /// As [`contribute_psbt`](Self::contribute_psbt); when there is no grant that covers it.
+    pub fn contribute_psbt_granted(
+        &self,
+        psbt: PsbtToSign,
+        proposal: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<RoundView, Fault> {
+        let (proposal, package, own) = (proposal.to_owned(), package.to_owned(), own.to_vec());
+        self.keep.call(ContributePsbt { psbt, proposal, package, own, granted: true })
     }
 
     /// As [`finish`](Self::finish), for a transaction.
@@ -382,7 +416,22 @@ impl Frost {
         own: &[String],
     ) -> Result<RoundView, Fault> {
         let (proposal, package, own) = (proposal.to_owned(), package.to_owned(), own.to_vec());
-        self.keep.call(Contribute { group: owned(group), proposal, package, own })
+        self.keep.call(Contribute { group: owned(group), proposal, package, own, granted: false })
+    }
+
+    /// As [`contribute`](Self::contribute) where nobody was asked, by the grant of the member who proposes it.
+    ///
+    /// # Errors
+    /// As [`contribute`](Self::contribute); when there is no grant that covers it.
+    pub fn contribute_granted(
+        &self,
+        group: Option<&str>,
+        proposal: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<RoundView, Fault> {
+        let (proposal, package, own) = (proposal.to_owned(), package.to_owned(), own.to_vec());
+        self.keep.call(Contribute { group: owned(group), proposal, package, own, granted: true })
     }
 
     /// Makes the signature of all signature shares.

@@ -3,6 +3,7 @@
 use keep_bitcoin::{Encoding, InspectOptions, Inspection, Network, PsbtFile, TransactionView, Wallet};
 use keep_frost::sign::Proposal;
 use keep_frost::{FrostError, Index, KeySpec, Message, SessionId};
+use keep_policy::Proposed;
 use keep_types::{Answer, DisplayText, Fault, GroupSpend, GroupUse, Intent, SpendFacts, SpendPart};
 use keep_vault::{GroupRecord, group_account, group_spend_jobs};
 use rand_core::OsRng;
@@ -62,6 +63,9 @@ pub struct GroupSpendView {
     pub session: Option<String>,
     /// The limit of the owner that it would exceed now.
     pub limit: Option<DisplayText>,
+    /// Whether the member who proposes it has a grant for it here, so that nobody need be asked.
+    #[serde(default)]
+    pub granted: bool,
 }
 
 /// Says what a PSBT would do to a group. Nothing is signed.
@@ -81,7 +85,8 @@ impl Call for AnalyzePsbt {
         let prepared = self.psbt.prepare(host)?;
         let transaction = prepared.inspection.view().clone();
         let mut limit = None;
-        if let Some(spending) = crate::bitcoin::wallets(host).spending(prepared.record.id)? {
+        let spending = crate::bitcoin::wallets(host).spending(prepared.record.id)?;
+        if let Some(spending) = &spending {
             let checked = spending.limits.check(&transaction.facts, &spending.spent, host.now());
             limit = checked.err().map(|overspend| DisplayText::new(&overspend.to_string()));
         }
@@ -91,11 +96,16 @@ impl Call for AnalyzePsbt {
             from: None,
             session: None,
             limit,
+            granted: false,
         };
         if let Some(proposal) = &self.proposal {
             let proposed = super::psbt_session::Proposed::read(&prepared, proposal)?;
             view.from = Some(proposed.from.get());
             view.session = Some(proposed.session.to_string());
+            let limits = spending.as_ref().map(|spending| &spending.limits);
+            let what = Proposed::transaction(limits, &view.transaction.facts);
+            let from = proposed.from.get();
+            view.granted = prepared.record.judge_cosigner(from, what, host.now()).is_ok();
         }
         Ok(view)
     }
@@ -122,7 +132,7 @@ impl Call for SignPsbt {
         let facts = inspection.facts().clone();
         let parts = open(host, &record, &here, jobs)?;
         let opened: Vec<SessionId> = parts.iter().map(|part| SessionId::from_bytes(part.session)).collect();
-        let spend = GroupSpend { spend: Box::new(inspection), parts };
+        let spend = GroupSpend { spend: Box::new(inspection), parts, proposed_by: None };
         let spend = Intent::Group(Box::new(GroupUse::Spend(spend)));
         let answered = host.answer(record.id, spend);
         // Nonces of what was refused are of no use to anybody.

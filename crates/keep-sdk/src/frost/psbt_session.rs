@@ -245,6 +245,9 @@ pub(crate) struct ContributePsbt {
     pub package: String,
     /// This side's own commitments, which say what is burnt.
     pub own: Vec<String>,
+    /// Nobody was asked: it needs the grant of the member who proposes it.
+    #[serde(default)]
+    pub granted: bool,
 }
 
 impl Call for ContributePsbt {
@@ -257,7 +260,8 @@ impl Call for ContributePsbt {
         let proposed = Proposed::read(&prepared, &self.proposal)?;
         let Prepared { record, inspection, .. } = prepared;
         let parts = self.parts(&record, &proposed)?;
-        let spend = GroupSpend { spend: Box::new(inspection), parts };
+        let proposed_by = self.granted.then(|| proposed.from.get());
+        let spend = GroupSpend { spend: Box::new(inspection), parts, proposed_by };
         let spend = Intent::Group(Box::new(GroupUse::Spend(spend)));
         let answered = host.answer(record.id, spend);
         let opened: Vec<SessionId> = proposed.parts.iter().map(|(session, _)| *session).collect();

@@ -7,6 +7,7 @@ use keep_frost::minisign::{Release, ReleaseCheck};
 use keep_frost::sign::{Coordinator, Package, Partial, Proposal};
 use keep_frost::wire::{Envelope, Kind};
 use keep_frost::{Commitment, FrostError, KeySpec, Message, Signature, Tweak};
+use keep_policy::Proposed;
 use keep_types::{Answer, DisplayText, Fault, GroupSign, GroupUse, Intent, Timestamp};
 use keep_vault::{GroupRecord, group_key_path, group_message};
 use rand_core::OsRng;
@@ -46,8 +47,11 @@ impl Read {
         Ok(Self { record, envelope, proposal })
     }
 
-    fn view(&self) -> ProposalView {
+    fn view(&self, now: Timestamp) -> ProposalView {
         let message = self.proposal.message();
+        let from = self.envelope.from().get();
+        let proposed = group_message(message);
+        let granted = self.record.judge_cosigner(from, Proposed::Message(&proposed), now);
         let content = match message {
             Message::Event(event) => shown(&event.content).to_string(),
             Message::FileDigest(digest) => hex::encode(digest),
@@ -65,7 +69,8 @@ impl Read {
             tags: event.map(|event| event.tags.iter().map(tag).collect()).unwrap_or_default(),
             key: described(self.proposal.spec()),
             group: self.record.name.to_string(),
-            from: self.envelope.from().get(),
+            from,
+            granted: granted.is_ok(),
             session: self.envelope.session().to_string(),
             kind: message.kind().to_owned(),
             summary: message.summary().to_string(),
@@ -143,7 +148,7 @@ impl Call for Inspect {
     type Reply = ProposalView;
 
     fn run(self, host: &Host) -> Result<ProposalView, Fault> {
-        Ok(Read::parse(host, self.group.as_deref(), &self.proposal)?.view())
+        Ok(Read::parse(host, self.group.as_deref(), &self.proposal)?.view(host.now()))
     }
 }
 
@@ -271,6 +276,9 @@ pub(crate) struct Contribute {
     pub package: String,
     /// This side's own commitments, which say what is burnt.
     pub own: Vec<String>,
+    /// Nobody was asked: it needs the grant of the member who proposes it.
+    #[serde(default)]
+    pub granted: bool,
 }
 
 impl Call for Contribute {
@@ -300,6 +308,7 @@ impl Call for Contribute {
             key: group_key_path(read.proposal.spec()),
             nonces,
             package: Some(minicbor::to_vec(&package).map_err(|_| bug("the package has no binary form"))?),
+            proposed_by: self.granted.then(|| read.envelope.from().get()),
         };
         let answered = host.answer(record.id, Intent::Group(Box::new(GroupUse::Sign(sign))));
         host.vault().forget_sessions(&[session]);

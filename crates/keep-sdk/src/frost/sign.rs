@@ -131,6 +131,7 @@ pub(super) fn sign_here(
         key: group_key_path(spec),
         nonces: opened.burns.iter().map(|burn| *burn.as_bytes()).collect(),
         package: None,
+        proposed_by: None,
     };
     let answered = host.answer(record.id, Intent::Group(Box::new(GroupUse::Sign(sign))));
     // Nonces of what was refused are of no use to anybody.

@@ -7,6 +7,7 @@ use keep_vault::GroupRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cosigners::CosignerView;
 use crate::call::secret;
 use crate::views::npub;
 
@@ -41,6 +42,9 @@ pub struct GroupView {
     pub minisign: Option<String>,
     /// Since when it is in this vault, RFC 3339.
     pub created_at: String,
+    /// What members in other vaults may have signed here although nobody is asked.
+    #[serde(default)]
+    pub grants: Vec<CosignerView>,
 }
 
 /// A member of a group.
@@ -91,6 +95,7 @@ impl GroupView {
             xpub: group.xpub(Network::Mainnet).ok(),
             minisign: PublicKeyFile::of_group(group).ok().map(|key| key.to_base64()),
             created_at: record.created_at.to_string(),
+            grants: record.grants.iter().map(CosignerView::new).collect(),
         }
     }
 }
@@ -150,6 +155,9 @@ pub struct ProposalView {
     pub shares: Vec<u16>,
     /// How many members must sign.
     pub threshold: u16,
+    /// Whether the member who proposes it has a grant for it here, so that nobody need be asked.
+    #[serde(default)]
+    pub granted: bool,
 }
 
 /// Messages of a session, each as one line of text that can be pasted, and given to the others.

@@ -130,6 +130,7 @@ impl Vault {
                     confirmed_in: vault,
                     last_refresh: None,
                     endorsement,
+                    grants: Vec::new(),
                 };
                 tx.put(place, &record)?;
                 if let Some(key) = of {

@@ -6,6 +6,7 @@
 
 mod ceremony;
 mod change;
+mod cosigners;
 mod holding;
 mod incoming;
 mod keyring;

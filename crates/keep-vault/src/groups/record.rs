@@ -1,6 +1,7 @@
 //! What is public about a threshold key in this vault, and the nonces that it has used up.
 
 use keep_frost::{Endorsement, FrostError, Group, Index};
+use keep_policy::CosignerGrant;
 use keep_types::{Collection, KeyId, Name, Record, RecordId, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
 
@@ -33,6 +34,9 @@ pub struct GroupRecord {
     /// The group's own word for this sharing, if it was renewed: for vaults that have older shares.
     #[n(7)]
     pub endorsement: Option<Endorsement>,
+    /// What members in other vaults may have signed here although nobody is asked.
+    #[cbor(n(8), default)]
+    pub grants: Vec<CosignerGrant>,
 }
 
 /// The messages of a ceremony that this vault has sent.

@@ -93,7 +93,7 @@ pub fn attach_group_signatures(
 impl Vault {
     /// Signs, or makes this vault's signature shares.
     pub(super) fn spend_with_shares(&self, id: KeyId, usage: GroupSpend) -> Result<Answer, VaultError> {
-        let GroupSpend { spend, parts } = usage;
+        let GroupSpend { spend, parts, proposed_by: _ } = usage;
         // However this ends, none of these nonces is ever used again.
         let sessions: Vec<LocalSession> = parts
             .iter()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keep_sdk::ErrorCode;
 use keep_sdk::Fault;
-use keep_sdk::frost::{GroupView, Suite, minisign_key_file};
+use keep_sdk::frost::{CosignerTerms, GroupView, Suite, minisign_key_file};
 
 use super::files::{agree, refuse_existing, write};
 use super::view::{GroupList, OneGroup, Split, WholeGroup};
@@ -96,4 +96,40 @@ pub fn confirm(session: &Session, arguments: &args::Confirm) -> Result<(), Endin
     agree(arguments.yes, &question, "nothing was confirmed")?;
     let group = keep.frost().confirm(Some(&group.pubkey))?;
     session.output.show(&OneGroup(&group))
+}
+
+pub fn grant(session: &Session, arguments: &args::GrantCosigner) -> Result<(), Ending> {
+    let mut terms = CosignerTerms {
+        member: arguments.to,
+        lasts: arguments.duration.0,
+        uses: arguments.uses,
+        ..CosignerTerms::default()
+    };
+    for what in &arguments.allow {
+        match what {
+            args::Grantable::Transactions => terms.transactions = true,
+            args::Grantable::Allowed(args::Allowed::Raw) => terms.raw = true,
+            args::Grantable::Allowed(args::Allowed::Events(kinds)) => match &mut terms.events {
+                // Any kind is any kind.
+                Some(known) if known.is_empty() || kinds.is_empty() => known.clear(),
+                Some(known) => known.extend(kinds),
+                None => terms.events = Some(kinds.clone()),
+            },
+        }
+    }
+    let raw = terms.raw;
+    let group = session.open()?.frost().grant_cosigner(arguments.group.group.as_deref(), terms)?;
+    if raw {
+        session.output.warn(
+            ErrorCode::RefusedByPolicy,
+            &format!("member {} may have any bytes signed, the hash of anything too", arguments.to),
+            "grant events or transactions instead, if that is enough",
+        );
+    }
+    session.output.show(&WholeGroup(&group))
+}
+
+pub fn revoke(session: &Session, arguments: &args::RevokeCosigner) -> Result<(), Ending> {
+    let group = session.open()?.frost().revoke_cosigner(arguments.group.group.as_deref(), arguments.to)?;
+    session.output.show(&WholeGroup(&group))
 }

@@ -27,6 +27,8 @@ pub fn run(session: &Session, command: Frost) -> Result<(), Ending> {
         Frost::Show(arguments) => groups::show(session, &arguments),
         Frost::DeleteShare(arguments) => groups::delete_share(session, &arguments),
         Frost::Confirm(arguments) => groups::confirm(session, &arguments),
+        Frost::Grant(arguments) => groups::grant(session, &arguments),
+        Frost::Revoke(arguments) => groups::revoke(session, &arguments),
         Frost::Export(arguments) => shares::export(session, &arguments),
         Frost::Import(arguments) => shares::import(session, &arguments),
         Frost::Sign(arguments) => sign::sign(session, &arguments),

@@ -29,6 +29,15 @@ pub enum Subject {
     Psbt(PsbtToSign),
 }
 
+/// Who agreed to what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreed {
+    /// The owner, now or with this very command.
+    Here,
+    /// The owner, with a grant for the member who proposes it.
+    ByGrant,
+}
+
 impl Subject {
     fn propose(&self, frost: &Frost, group: &str, signers: Vec<u16>) -> Result<RoundView, Fault> {
         match self {
@@ -58,10 +67,20 @@ impl Subject {
         proposal: &str,
         package: &str,
         own: &[String],
+        agreed: Agreed,
     ) -> Result<RoundView, Fault> {
-        match self {
-            Self::Message(..) | Self::Proposed => frost.contribute(Some(group), proposal, package, own),
-            Self::Psbt(psbt) => frost.contribute_psbt(psbt.clone(), proposal, package, own),
+        let this = Some(group);
+        match (self, agreed) {
+            (Self::Message(..) | Self::Proposed, Agreed::Here) => {
+                frost.contribute(this, proposal, package, own)
+            }
+            (Self::Message(..) | Self::Proposed, Agreed::ByGrant) => {
+                frost.contribute_granted(this, proposal, package, own)
+            }
+            (Self::Psbt(psbt), Agreed::Here) => frost.contribute_psbt(psbt.clone(), proposal, package, own),
+            (Self::Psbt(psbt), Agreed::ByGrant) => {
+                frost.contribute_psbt_granted(psbt.clone(), proposal, package, own)
+            }
         }
     }
 }
@@ -102,7 +121,8 @@ pub fn coordinate(
         }
     };
     exchange.send("package", std::slice::from_ref(&package))?;
-    let mut shares = texts(&subject.contribute(frost, this, &proposal.text, &package.text, &own)?.messages);
+    let answer = subject.contribute(frost, this, &proposal.text, &package.text, &own, Agreed::Here)?;
+    let mut shares = texts(&answer.messages);
     while shares.len() < commitments.len() {
         let missing = commitments.len() - shares.len();
         let is = if missing == 1 { "share is" } else { "shares are" };
@@ -150,11 +170,17 @@ pub fn co_sign(
     let view = frost.inspect(Some(this), &proposal)?;
     show(session, &view);
     together.expect_from(view.from)?;
+    let mut agreed = Agreed::Here;
     if release.is_none() || !together.yes {
-        agree(together.yes || together.allows(&view), "Sign this?", "nothing was signed")?;
+        let here = together.yes || together.allows(&view);
+        if !here && view.granted {
+            agreed = by_grant(session, view.from);
+        } else {
+            agree(here, "Sign this?", "nothing was signed")?;
+        }
     }
     let joined = frost.join(Some(this), &proposal, release.cloned(), signers)?;
-    answer(frost, this, &Subject::Proposed, &proposal, &joined, exchange)?;
+    answer(frost, this, &Subject::Proposed, &proposal, &joined, agreed, exchange)?;
     Ok(view.session)
 }
 
@@ -172,9 +198,20 @@ pub fn co_sign_psbt(
     let view = frost.analyze_psbt(psbt.clone(), Some(&proposal))?;
     together.expect_from(view.from.unwrap_or_default())?;
     super::psbt::show(session, &view);
-    agree(together.yes, "Sign this?", "nothing was signed")?;
+    let mut agreed = Agreed::Here;
+    if !together.yes && view.granted {
+        agreed = by_grant(session, view.from.unwrap_or_default());
+    } else {
+        agree(together.yes, "Sign this?", "nothing was signed")?;
+    }
     let joined = frost.join_psbt(psbt.clone(), &proposal, signers)?;
-    answer(frost, &group.pubkey, &Subject::Psbt(psbt), &proposal, &joined, exchange)
+    answer(frost, &group.pubkey, &Subject::Psbt(psbt), &proposal, &joined, agreed, exchange)
+}
+
+/// Says why nobody is asked.
+fn by_grant(session: &Session, member: u16) -> Agreed {
+    session.output.talk(&format!("Member {member} has your grant for this."));
+    Agreed::ByGrant
 }
 
 /// Commits, waits for the package, and gives the signature shares.
@@ -184,13 +221,14 @@ fn answer(
     subject: &Subject,
     proposal: &str,
     joined: &RoundView,
+    agreed: Agreed,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Ending> {
     let own = texts(&joined.messages);
     exchange.send("commitment", &joined.messages)?;
     let packages = exchange.receive("package", Some(&joined.session))?;
     let package = packages.first().ok_or_else(|| Fault::new(ErrorCode::Bug, "no package"))?;
-    let answer = subject.contribute(frost, group, proposal, package, &own)?;
+    let answer = subject.contribute(frost, group, proposal, package, &own, agreed)?;
     exchange.send("partial", &answer.messages)
 }
 

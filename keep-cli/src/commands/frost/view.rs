@@ -1,6 +1,6 @@
 //! Groups as people see them.
 
-use keep_sdk::frost::{GroupView, ImportView, SignatureView, SplitView, VerifiedView};
+use keep_sdk::frost::{CosignerView, GroupView, ImportView, SignatureView, SplitView, VerifiedView};
 use serde::Serialize;
 
 use crate::output::View;
@@ -70,8 +70,31 @@ impl View for WholeGroup<'_> {
                 &format!("{here}{}  {}", member.verifying_share, style.dim(device)),
             );
         }
+        for grant in &group.grants {
+            let line = format!("member {} may have signed here: {}", grant.member, granted(grant));
+            lines.push(format!("  {} {line}", style.dim("grant     ")));
+        }
         lines.join("\n")
     }
+}
+
+/// What a grant allows, in words.
+fn granted(grant: &CosignerView) -> String {
+    let mut what = Vec::new();
+    if let Some(kinds) = &grant.events {
+        let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        let of = if kinds.is_empty() { String::new() } else { format!(" of kinds {}", kinds.join(", ")) };
+        what.push(format!("events{of}"));
+    }
+    if grant.raw {
+        what.push("raw bytes".to_owned());
+    }
+    if grant.transactions {
+        what.push("transactions within the limits".to_owned());
+    }
+    let until = grant.until.as_ref().map_or_else(String::new, |until| format!("; until {until}"));
+    let uses = grant.uses_left.map_or_else(String::new, |uses| format!("; {uses} more times"));
+    format!("{}{until}{uses}", what.join(", "))
 }
 
 /// All groups.
