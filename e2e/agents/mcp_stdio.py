@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,10 @@ from mcp.client.stdio import stdio_client
 
 from keep import KEEP, Keep
 from tap import run, step
+
+# A payment as a wallet would prepare it.
+sys.path.append(str(Path(__file__).parents[2] / "keep-agent-py" / "tests"))
+from payment import STRANGER, psbt
 
 Elicit = Callable[[Any, types.ElicitRequestParams], Awaitable[types.ElicitResult]]
 
@@ -222,6 +228,54 @@ async def _() -> None:
         async with client(keep, "--session-file", other) as session:
             assert await code(session, "bitcoin_address", network="regtest") == "refused_by_policy"
             assert await code(session, "analyze_psbt", psbt="cHNidP8=") == "refused_by_policy"
+
+
+@step("a transaction is analysed, and signed within the limits")
+async def _() -> None:
+    with Keep() as keep:
+        flags = ["--scope", "bitcoin", "--budget", "15000sat/day", "--max-amount", "10000sat"]
+        token = str(keep.session("till", *flags))
+        async with client(keep, "--session-file", token) as session:
+            coin = (await call(session, "bitcoin_address", network="regtest"))["address"]
+            change = keep.json("bitcoin", "address", "--network", "regtest", "--change")
+            back = (change["addresses"][0] if "addresses" in change else change)["address"]
+
+            def pay(sats: int, number: int, to: str = back) -> dict[str, str]:
+                outputs = [(sats, STRANGER), (100_000 - sats - 500, to)]
+                return {"psbt": psbt(coin, outputs, number=number), "network": "regtest"}
+
+            seen = await call(session, "analyze_psbt", **pay(5_000, 1))
+            assert seen["facts"]["leaving_sats"] == 5_500, seen
+            signed = await call(session, "sign_psbt", **pay(9_000, 1))
+            assert signed["leaving_sats"] == 9_500, signed
+            # More at once than it may, more in all, and a stranger's output that is said to be change.
+            assert await code(session, "sign_psbt", **pay(9_600, 2)) == "refused_by_policy"
+            assert await code(session, "sign_psbt", **pay(6_000, 3)) == "refused_by_policy"
+            assert await code(session, "sign_psbt", **pay(1_000, 4, STRANGER)) == "refused_by_policy"
+
+
+@step("a note is published to the relays that the owner named")
+async def _() -> None:
+    with Keep() as keep:
+        serving = subprocess.Popen(
+            [KEEP, "--json", "quickstart", "--ephemeral"],
+            env=keep.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        try:
+            assert serving.stdout
+            relay = next(told["relays"][0] for line in serving.stdout if "relays" in (told := json.loads(line)))
+            token = str(keep.session("bot", "--scope", "nostr", "--relay", relay))
+            async with client(keep, "--session-file", token) as session:
+                for named in ([], [relay]):
+                    published = await call(session, "publish_note", content="hello", relays=named)
+                    assert published["event"]["content"] == "hello", published
+                    assert [one["accepted"] for one in published["relays"]] == [True], published
+                note = {"content": "x", "relays": [relay, "ws://127.0.0.1:1"]}
+                assert await code(session, "publish_note", **note) == "refused_by_policy"
+                assert (await call(session, "session_info"))["requests"] == 2
+        finally:
+            serving.kill()
+            serving.wait()
 
 
 @step("limits hold for two servers of one session at once")

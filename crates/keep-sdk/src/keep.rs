@@ -263,6 +263,15 @@ impl Keep {
         }
     }
 
+    /// The socket of a connection, for ending a call that waits.
+    #[cfg(unix)]
+    pub(crate) fn socket(&self) -> Option<std::os::unix::net::UnixStream> {
+        match &self.reach {
+            Reach::Here(_) => None,
+            Reach::There(connection) => connection.try_clone_socket(),
+        }
+    }
+
     /// The same vault, for the agent that has this token: bound by its session, whatever it asks.
     ///
     /// # Errors

@@ -3,12 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::serving::Net;
 use crate::world::{PUBKEY, World};
 
+/// Much longer than anything here takes, and shorter than the owner is waited for.
+const FOREVER: Duration = Duration::from_secs(100);
 /// Texts that are nobody's business but the client's.
 const MARK: &str = "the-cat-is-under-the-third-roof";
 
@@ -53,13 +56,17 @@ impl Server {
         let id = self.next;
         self.say(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
         loop {
-            let mut line = String::new();
-            assert!(self.stdout.read_line(&mut line).unwrap() > 0, "the server has gone");
-            let answer: Value = serde_json::from_str(&line).unwrap();
+            let answer = self.read();
             if answer["id"] == json!(id) {
                 return answer;
             }
         }
+    }
+
+    fn read(&mut self) -> Value {
+        let mut line = String::new();
+        assert!(self.stdout.read_line(&mut line).unwrap() > 0, "the server has gone");
+        serde_json::from_str(&line).unwrap()
     }
 
     /// The structured result of a tool, or the code of its error.
@@ -159,5 +166,34 @@ fn notes_go_where_the_owner_says_and_nowhere_else() {
     );
     server.end();
     assert!(trap.accept().is_err(), "somebody connected");
+    world.run(&["lock"]);
+}
+
+#[test]
+fn who_waits_for_a_person_is_told_so_and_can_stop_waiting() {
+    let world = World::with_key();
+    let token = session(&world, &["--scope", "public", "--ask"]);
+    let mut server = Server::start(world.command(&["agent", "mcp", "--session-file", &token]));
+    let arguments = json!({"kind": 1, "content": "never mind"});
+    let params = json!({"name": "sign_event", "arguments": arguments, "_meta": {"progressToken": "p"}});
+    server.say(&json!({"jsonrpc": "2.0", "id": 900, "method": "tools/call", "params": params}).to_string());
+    let told = server.read();
+    assert_eq!(told["method"], "notifications/progress", "{told}");
+    assert_eq!(told["params"]["progressToken"], "p");
+    let cancelled = json!({"requestId": 900, "reason": "the user stopped it"});
+    server.say(
+        &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled}).to_string(),
+    );
+    // Others are answered, and nobody is asked any more for what nobody waits for.
+    server.tool("get_public_key", json!({})).unwrap();
+    let begin = Instant::now();
+    while server.tool("list_pending", json!({})).unwrap()["pending"] != json!([]) {
+        assert!(begin.elapsed() < FOREVER, "the question stays");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let info = server.tool("session_info", json!({})).unwrap();
+    // The public key; what was not approved is no use.
+    assert_eq!(info["requests"], 1, "{info}");
+    server.end();
     world.run(&["lock"]);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keep_sdk::agent::ApprovalView;
+use keep_sdk::agent::{ApprovalView, Interrupt};
 use keep_sdk::{Agent, ErrorCode, Fault};
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, ContentBlock, ProgressNotificationParam};
@@ -29,12 +29,18 @@ impl Using<'_> {
         call: impl FnOnce(&Agent) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let agent = self.server.session(&self.context.peer).await?;
-        let mut running = tokio::task::spawn_blocking(move || call(&agent));
+        let interrupt = Interrupt::default();
+        let during = interrupt.clone();
+        let mut running = tokio::task::spawn_blocking(move || during.during(|| call(&agent)));
         let mut ticks = 0_u32;
         loop {
             tokio::select! {
                 done = &mut running => return done.map_err(|_| fault::bug("the call failed"))?,
-                () = self.context.ct.cancelled() => return Err(fault::cancelled()),
+                () = self.context.ct.cancelled() => {
+                    // Nobody is to be asked any more for what nobody waits for.
+                    interrupt.give_up();
+                    return Err(fault::cancelled());
+                }
                 () = tokio::time::sleep(PROGRESS) => {
                     ticks += 1;
                     self.report(ticks).await;

@@ -6,6 +6,7 @@
 
 mod bitcoin;
 mod failure;
+mod interrupt;
 mod link;
 mod owner;
 mod relays;
@@ -24,6 +25,7 @@ use crate::{AuditEntryView, Keep, PendingView};
 
 pub use bitcoin::{AccountInput, AgentAddress, AgentAnalysis, AgentMessage, AgentPsbt};
 pub use failure::{CodeView, Failure, error_codes, error_codes_json, failure_json};
+pub use interrupt::Interrupt;
 pub use keep_policy::{Asks, Budget, Effect, SpendLimits};
 pub use link::{Link, LinkOptions, Start, bunker_url};
 pub use relays::{ChosenRelays, RelayOffer};

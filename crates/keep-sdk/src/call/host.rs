@@ -36,6 +36,9 @@ pub struct Host {
 /// How long an agent waits for the owner.
 const OWNER_TAKES: Duration = Duration::from_secs(120);
 
+/// How often the daemon looks whether an agent that waits is still there.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Who makes calls.
 #[derive(Clone)]
 pub(crate) enum Caller {
@@ -57,8 +60,20 @@ pub(crate) struct Asking {
     question: Arc<Mutex<Option<ApprovalView>>>,
     /// Whether the owner can be waited for: `keep approve` reaches this process.
     waits: bool,
+    /// Whether whoever asked has gone meanwhile.
+    hung_up: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// Whether a person at the vault confirms each use: then no session that nobody granted decides for itself.
     confirmed: bool,
+}
+
+impl Asking {
+    /// Returns when nobody waits for the answer any more.
+    async fn left_alone(&self) {
+        let Some(hung_up) = &self.hung_up else { return std::future::pending().await };
+        while !hung_up() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
 }
 
 struct Shared {
@@ -117,6 +132,7 @@ impl Host {
             approved: None,
             question: Arc::default(),
             waits: false,
+            hung_up: None,
             confirmed: false,
         };
         Ok(self.for_caller(Caller::Session(asking)))
@@ -331,7 +347,7 @@ impl Host {
                 *asking.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(question);
                 None
             }
-            (Asks::Vault, _) => Some(self.ask_owner(asking.waits, prompt)),
+            (Asks::Vault, _) => Some(self.ask_owner(asking, prompt)),
         }
     }
 
@@ -343,23 +359,29 @@ impl Host {
     }
 
     /// Waits for the owner, where there is somebody to wait for.
-    fn ask_owner(&self, waits: bool, prompt: &Prompt) -> Decision {
+    fn ask_owner(&self, asking: &Asking, prompt: &Prompt) -> Decision {
         let queue = self.state::<Approvals>();
-        if !waits && !queue.available() {
+        if !asking.waits && !queue.available() {
             return Decision::Unavailable;
         }
         let Ok(runtime) = self.runtime() else { return Decision::Unavailable };
         let (reply, decision) = Reply::pair();
         queue.ask(prompt.clone(), reply);
-        let decided = runtime.block_on(async { tokio::time::timeout(OWNER_TAKES, decision).await });
-        decided.ok().and_then(Result::ok).unwrap_or(Decision::Unavailable)
+        let decided = runtime.block_on(async {
+            // With the receiver the question goes, too.
+            tokio::select! {
+                decided = tokio::time::timeout(OWNER_TAKES, decision) => decided.ok().and_then(Result::ok),
+                () = asking.left_alone() => None,
+            }
+        });
+        decided.unwrap_or(Decision::Unavailable)
     }
 
-    /// The same, in a process that `keep approve` reaches.
+    /// The same, in a process that `keep approve` reaches, as long as the asker has not hung up.
     #[cfg(unix)]
-    pub(crate) fn waiting(mut self) -> Self {
+    pub(crate) fn waiting(mut self, hung_up: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         if let Caller::Session(asking) = &mut self.caller {
-            asking.waits = true;
+            (asking.waits, asking.hung_up) = (true, Some(Arc::new(hung_up)));
         }
         self
     }

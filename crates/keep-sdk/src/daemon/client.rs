@@ -108,6 +108,11 @@ impl Connection {
         looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
 
+    /// Another handle of the socket, for ending a call that waits.
+    pub(crate) fn try_clone_socket(&self) -> Option<UnixStream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).try_clone().ok()
+    }
+
     /// The socket, after the greeting, for programs that make the calls themselves (`docs/formats/daemon.md`).
     pub fn into_socket(self) -> UnixStream {
         self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)

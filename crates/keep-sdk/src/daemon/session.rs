@@ -90,11 +90,23 @@ fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<Option
         shared.connections().is_agent(number)?;
     }
     let host = shared.host();
-    let agent = hello.token.map(|token| host.for_session(&token).map(Host::waiting)).transpose()?;
+    let hung_up = hung_up(stream).map_err(|_| locked())?;
+    let agent = hello.token.map(|token| Ok(host.for_session(&token)?.waiting(hung_up)));
+    let agent = agent.transpose()?;
     let reserve = host.vault().which() == keep_vault::Which::Hidden;
     let welcome = to_wiped_json(&Welcome::new(&host.integrity(), reserve))?;
     frame::write(stream, &[&welcome]).map_err(|_| locked())?;
     Ok(agent)
+}
+
+/// Whether nobody is at the other end any more, who may wait for an answer.
+fn hung_up(stream: &UnixStream) -> std::io::Result<impl Fn() -> bool + Send + Sync + 'static> {
+    use rustix::net::{RecvFlags, recv};
+    let stream = stream.try_clone()?;
+    Ok(move || {
+        let mut byte = [0_u8; 1];
+        recv(&stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(length, _)| length == 0)
+    })
 }
 
 struct Session<'a> {
