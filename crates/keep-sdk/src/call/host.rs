@@ -381,7 +381,8 @@ impl Host {
     #[cfg(unix)]
     pub(crate) fn waiting(mut self, hung_up: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         if let Caller::Session(asking) = &mut self.caller {
-            (asking.waits, asking.hung_up) = (true, Some(Arc::new(hung_up)));
+            asking.waits = true;
+            asking.hung_up = Some(Arc::new(hung_up));
         }
         self
     }

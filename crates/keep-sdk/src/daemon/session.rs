@@ -91,8 +91,8 @@ fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<Option
     }
     let host = shared.host();
     let hung_up = hung_up(stream).map_err(|_| locked())?;
-    let agent = hello.token.map(|token| Ok(host.for_session(&token)?.waiting(hung_up)));
-    let agent = agent.transpose()?;
+    let agent = hello.token.map(|token| host.for_session(&token)).transpose()?;
+    let agent = agent.map(|host| host.waiting(hung_up));
     let reserve = host.vault().which() == keep_vault::Which::Hidden;
     let welcome = to_wiped_json(&Welcome::new(&host.integrity(), reserve))?;
     frame::write(stream, &[&welcome]).map_err(|_| locked())?;
