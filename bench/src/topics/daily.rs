@@ -131,7 +131,9 @@ fn fill(home: &Home) -> Result<()> {
     for _ in 0..ENTRIES / PER_COMMIT {
         let entry = Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli).key(key).event_kind(1);
         let all = move |tx: &mut keep_vault::Tx<'_, '_>| {
-            (0..PER_COMMIT).for_each(|_| drop(tx.audit(entry.clone().subject([9; 32]))));
+            for _ in 0..PER_COMMIT {
+                tx.audit(entry.clone().subject([9; 32]));
+            }
             Ok(())
         };
         vault.submit(all).wait()?;
