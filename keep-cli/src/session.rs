@@ -133,6 +133,24 @@ impl Session {
         Ok(keep)
     }
 
+    /// Opens the vault in this process even where another one holds it unlocked: for what wants the passphrase anyway, and
+    /// would be too large to come over the socket. A hidden vault is small, and open in one process at a time.
+    pub fn open_for_bulk(&self) -> Result<Keep, Ending> {
+        let home = Home::from_environment()?;
+        Keep::expect_vault(&home)?;
+        let beside = |connection: &Connection| !connection.is_hidden() && !self.is_hidden();
+        if self.connect(&home).filter(beside).is_none() {
+            return self.open();
+        }
+        if self.password().given()?.is_none() {
+            self.output.talk("The vault is unlocked; for this it wants its passphrase again.");
+        }
+        // The one that is unlocked, and no other.
+        let keep = self.unlock_with(&home, &self.options(None).outer())?;
+        self.report_damage(&keep);
+        Ok(keep)
+    }
+
     /// The vault of the process that holds it unlocked; one is started if there is none.
     pub fn open_held(&self) -> Result<Keep, Ending> {
         let home = Home::from_environment()?;
@@ -187,9 +205,13 @@ impl Session {
     }
 
     fn unlock(&self, home: &Home) -> Result<Keep, Ending> {
+        self.unlock_with(home, &self.options(None))
+    }
+
+    fn unlock_with(&self, home: &Home, options: &Options) -> Result<Keep, Ending> {
         let mut failed = 0;
         self.with_password(&mut |password| {
-            let opened = Keep::open(home.clone(), password, &self.options(None).failed_attempts(failed));
+            let opened = Keep::open(home.clone(), password, &options.clone().failed_attempts(failed));
             failed += 1;
             opened
         })

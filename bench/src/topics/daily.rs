@@ -19,7 +19,7 @@ use super::fixture::{Place, options, passphrase};
 use super::list::generate;
 use super::size::program;
 use crate::measure::Measure;
-use crate::table::Row;
+use crate::table::{Quantity, Row};
 
 /// Keys of the vault; each has signed once.
 const KEYS: usize = 1_000;
@@ -61,10 +61,15 @@ pub fn rows() -> Result<Vec<Row>> {
         Daily { keep, home: place.home("daily")?, runtime: tempfile::tempdir()?, count: Cell::new(0) };
     fill(&daily.home)?;
     daily.run("unlock --for 1h")?;
-    let rows = COMMANDS.iter().map(|command| daily.row(command)).collect();
+    let rows: Result<Vec<Row>> = COMMANDS.iter().map(|command| daily.row(command)).collect();
     daily.run("lock")?;
-    rows
+    let mut rows = rows?;
+    rows.extend(daily.backup()?);
+    Ok(rows)
 }
+
+/// Whom the backup is for. Nobody has the secret key.
+const RECIPIENT: &str = "age1n72txnccwnne8udnfl9mepwucxnm6zren6nwe45f8tqra6cmyqvsrwtdxk";
 
 struct Daily {
     keep: PathBuf,
@@ -81,14 +86,28 @@ impl Daily {
         Ok(Row::new(format!("keep {command}"), ours, "keep --version", version))
     }
 
+    /// Everything, read, checked, encrypted and written.
+    fn backup(&self) -> Result<Vec<Row>> {
+        let file = self.runtime.path().join("backup.age");
+        let command = format!("backup --force --output {} --recipient {RECIPIENT}", file.display());
+        self.run(&command)?;
+        let (ours, bare) = Measure::SLOW.both(|| drop(self.run(&command)), || drop(self.run("--version")));
+        let length = std::fs::metadata(&file)?.len();
+        let database = std::fs::metadata(self.home.path().join("keep.db"))?.len();
+        Ok(vec![
+            Row::new("keep backup, for a recipient", ours, "keep --version", bare),
+            Row::new("  its file", Quantity::Bytes(length), "keep.db", Quantity::Bytes(database)),
+        ])
+    }
+
     fn run(&self, command: &str) -> Result<()> {
         let number = self.count.get() + 1;
         self.count.set(number);
         let words = command.split(' ').map(|word| word.replace("{}", &number.to_string()));
         let mut program = Command::new(&self.keep);
         program.args(words).env_clear().envs(self.environment());
-        // A password only where there is no daemon yet: afterwards no command may need it.
-        if command.starts_with("unlock") {
+        // A password only where there is no daemon: while there is one, no command may need it.
+        if command.starts_with("unlock") || command.starts_with("backup") {
             program.env("KEEP_PASSWORD", passphrase().expose());
         }
         program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -17,9 +17,10 @@
 //! ```
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use ::age::secrecy::{ExposeSecret, SecretString};
+use ::age::stream::StreamWriter;
 use ::age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt, x25519};
 use keep_types::SecretText;
 use zeroize::Zeroizing;
@@ -143,17 +144,59 @@ pub fn needs(file: &[u8]) -> Result<Needs, CipherError> {
 /// # Errors
 /// Without a recipient, or with a cost that is not in `1..=MAX_LOG_N`.
 pub fn encrypt(lock: &Lock<'_>, plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
+    let file = Vec::with_capacity(plaintext.len() + plaintext.len() / 4096 + 1024);
+    let mut sealer = encrypt_to(lock, file)?;
+    sealer.write_all(plaintext).and_then(|()| sealer.finish()).map_err(|_| CANNOT_WRITE)
+}
+
+/// Begins an age file whose content comes piece by piece, and which is written to `file`.
+///
+/// # Errors
+/// As [`encrypt`]; when the header cannot be written.
+pub fn encrypt_to<W: Write>(lock: &Lock<'_>, file: W) -> Result<Sealer<W>, CipherError> {
     match lock {
         Lock::Passphrase(passphrase, log_n) => {
             check_cost(*log_n)?;
             let mut recipient = scrypt::Recipient::new(secret(passphrase));
             recipient.set_work_factor(*log_n);
-            seal(&[&recipient], plaintext)
+            seal(&[&recipient], file)
         }
         Lock::Recipients(recipients) => {
             let recipients: Vec<&dyn ::age::Recipient> = recipients.iter().map(|to| &to.0 as _).collect();
-            seal(&recipients, plaintext)
+            seal(&recipients, file)
         }
+    }
+}
+
+/// An age file that is being written. Without [`finish`](Self::finish) it stays cut off, and does not open.
+///
+/// Up to 64 KiB of what was written last are collected in a buffer that is not wiped when it is given back: let what is
+/// secret be followed by at least as much that is not.
+pub struct Sealer<W: Write>(StreamWriter<W>);
+
+impl<W: Write> fmt::Debug for Sealer<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(…)")
+    }
+}
+
+impl<W: Write> Write for Sealer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: Write> Sealer<W> {
+    /// Ends the file, and gives back where it was written.
+    ///
+    /// # Errors
+    /// When its end cannot be written.
+    pub fn finish(self) -> io::Result<W> {
+        self.0.finish()
     }
 }
 
@@ -176,19 +219,15 @@ pub fn decrypt(unlock: &Unlock<'_>, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, C
     }
 }
 
-fn seal(recipients: &[&dyn ::age::Recipient], plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
+fn seal<W: Write>(recipients: &[&dyn ::age::Recipient], file: W) -> Result<Sealer<W>, CipherError> {
     let encryptor = Encryptor::with_recipients(recipients.iter().copied()).map_err(|error| match error {
         EncryptError::MissingRecipients => CipherError::Age("it has no recipient"),
         _ => CipherError::Age("it cannot be locked so"),
     })?;
-    let mut file = Vec::with_capacity(plaintext.len() + plaintext.len() / 4096 + 1024);
-    let written = encryptor.wrap_output(&mut file).and_then(|mut writer| {
-        writer.write_all(plaintext)?;
-        writer.finish()
-    });
-    written.map_err(|_| CipherError::Age("it cannot be written"))?;
-    Ok(file)
+    encryptor.wrap_output(file).map(Sealer).map_err(|_| CANNOT_WRITE)
 }
+
+const CANNOT_WRITE: CipherError = CipherError::Age("it cannot be written");
 
 fn open(identities: &[&dyn ::age::Identity], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
     let decryptor = Decryptor::new_buffered(file).map_err(not_opened)?;

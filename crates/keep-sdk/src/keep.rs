@@ -70,6 +70,13 @@ impl Options {
         self
     }
 
+    /// Opens the vault that everybody sees, or none.
+    #[must_use]
+    pub const fn outer(mut self) -> Self {
+        self.only = Some(Which::Outer);
+        self
+    }
+
     /// Where this machine notes the highest revision of the vault, to tell one that was put back; `None` for nowhere.
     #[must_use]
     pub fn state_directory(mut self, directory: Option<PathBuf>) -> Self {
@@ -252,6 +259,11 @@ impl Keep {
             #[cfg(unix)]
             Reach::There(connection) => connection.call_by_name(entry, parameters),
         }
+    }
+
+    /// Whether the vault is unlocked in this process.
+    pub(crate) const fn is_here(&self) -> bool {
+        matches!(self.reach, Reach::Here(_))
     }
 
     /// Whether the way to the vault is still open. A daemon may have ended, or closed a connection that nobody used.

@@ -11,7 +11,7 @@ use keep_types::{
     Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request,
     RequestId, Timestamp, event_id,
 };
-use keep_vault::{Archive, Pending, Recording, Tx, Vault, VaultError};
+use keep_vault::{Pending, Recording, TakeArchive, Tx, Vault, VaultError};
 use tokio::sync::oneshot;
 
 use crate::approver::{Approver, Decision, Reply};
@@ -191,17 +191,17 @@ impl Signer {
         }
     }
 
-    /// Everything in the vault, for a backup: judged and recorded as any use of a secret, then taken.
+    /// Everything in the vault, for a backup: judged and recorded as any use of a secret, then given to `into`.
     ///
     /// # Errors
     /// As [`handle_blocking`](Self::handle_blocking); when the vault was tampered with.
-    pub fn archive(&self, request: Request) -> Result<Archive, SignerError> {
+    pub fn archive(&self, request: Request, into: &mut dyn TakeArchive) -> Result<(), SignerError> {
         self.check_intact(&request)?;
         let (ruling, recording) = self.judge(request, None, Coming::First).wait_decided()?;
         match ruling {
             Ruling::Allowed(permit) => {
                 let record = recording.wait()?;
-                Ok(self.vault.archive(permit, &record)?.release(&record)?)
+                Ok(self.vault.archive(permit, &record, into)?)
             }
             Ruling::Asks(..) | Ruling::InProgress => Err(SignerError::InProgress),
             Ruling::Refused(fault) => {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::Permit;
-use keep_store::{Row, Scan, Store, StoreError, WriteTx};
+use keep_store::{ReadTx, Row, Scan, Store, StoreError, WriteTx};
 use keep_types::{
-    Collection, DisplayText, Intent, Origin, Record, RecordId, Revision, SecretBytes, SecretKey32,
+    Collection, DisplayText, Fault, Intent, Origin, Record, RecordId, Revision, SecretBytes, SecretKey32,
     SecretText, Timestamp, VaultId,
 };
 use zeroize::Zeroizing;
@@ -26,9 +26,7 @@ use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::subkeys::{Nonces, Subkeys};
 use crate::vault::Identity;
 use crate::verify::{Depth, verify_view};
-use crate::{
-    Committed, Environment, Held, KdfCost, KeyRecord, MnemonicSecret, SecretItem, Vault, VaultError,
-};
+use crate::{Committed, Environment, KdfCost, KeyRecord, MnemonicSecret, SecretItem, Vault, VaultError};
 
 /// Everything in a vault as it was at one revision.
 pub struct Archive {
@@ -88,44 +86,92 @@ pub struct RestoreOptions<'a> {
     pub cost: KdfCost,
 }
 
+/// Takes an archive piece by piece, so that nobody needs to hold all of it.
+pub trait TakeArchive {
+    /// Everything but the records, before the first of them.
+    ///
+    /// # Errors
+    /// Whatever ends the archive.
+    fn begin(&mut self, archive: Archive) -> Result<(), Fault>;
+
+    /// The next record, in the order of collections and ids.
+    ///
+    /// # Errors
+    /// Whatever ends the archive.
+    fn record(&mut self, record: ArchivedRecord) -> Result<(), Fault>;
+}
+
+/// All of it at once.
+impl TakeArchive for Option<Archive> {
+    fn begin(&mut self, archive: Archive) -> Result<(), Fault> {
+        *self = Some(archive);
+        Ok(())
+    }
+
+    fn record(&mut self, record: ArchivedRecord) -> Result<(), Fault> {
+        if let Some(archive) = self {
+            archive.records.push(record);
+        }
+        Ok(())
+    }
+}
+
 /// Changes a record on its way from an archive into a new vault, at the time of the new vault. `None` leaves it as it is.
 pub type Revive<'a> =
     &'a dyn Fn(Collection, &[u8], Timestamp) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError>;
 
 impl Vault {
     /// Everything in the vault, as the permit for a backup says, once its record is durable. Checks every row first: a
-    /// backup of a vault that was tampered with would look like one of a whole vault.
+    /// backup of a vault that was tampered with would look like one of a whole vault. `into` gets it as it was at one
+    /// revision; until it has all of it, nothing of it is a backup.
     ///
     /// # Errors
-    /// [`VaultError::Unrecorded`], [`VaultError::Tampered`]; when the vault cannot be read.
-    pub fn archive(&self, permit: Permit, record: &Committed) -> Result<Held<Archive>, VaultError> {
-        let job = permit.job();
-        if !record.is_own_record_of(job) || !matches!(permit.intent(), Intent::Backup) {
+    /// [`VaultError::Unrecorded`], [`VaultError::Tampered`]; when the vault cannot be read; what `into` says.
+    pub fn archive(
+        &self,
+        permit: Permit,
+        record: &Committed,
+        into: &mut dyn TakeArchive,
+    ) -> Result<(), VaultError> {
+        if !record.is_own_record_of(permit.job()) || !matches!(permit.intent(), Intent::Backup) {
             return Err(VaultError::Unrecorded);
         }
         let keys = self.shared.keys()?;
         let seen = self.shared.seen();
-        let mut outcome = None;
+        let mut outcome = Err(VaultError::Closed);
         self.read(&mut |tx| {
-            let take = || -> Result<Archive, VaultError> {
-                let report = verify_view(tx, &self.shared, &keys, seen, Depth::Everything)?;
-                self.shared.keep_report(&report);
-                if !self.shared.report_is_intact() {
-                    return Err(VaultError::Tampered(report.problems.join("; ")));
-                }
-                let (header, sealed) = (tx.header()?.unwrap_or_default(), tx.head()?.unwrap_or_default());
-                let head = self.shared.open_head(&header, &sealed, seen)?;
-                let mut rows = Vec::new();
-                tx.scan(Scan::everything(), &mut |row| {
-                    rows.push(row);
-                    ControlFlow::Continue(())
-                })?;
-                take_rows(&keys, self.shared.identity, head, rows)
-            };
-            outcome = Some(take());
+            outcome = self.take(tx, &keys, seen, into);
             Ok(())
         })?;
-        Ok(Held::new(outcome.unwrap_or(Err(VaultError::Closed))?, job))
+        outcome
+    }
+
+    fn take(
+        &self,
+        tx: &dyn ReadTx,
+        keys: &Subkeys,
+        seen: u64,
+        into: &mut dyn TakeArchive,
+    ) -> Result<(), VaultError> {
+        let report = verify_view(tx, &self.shared, keys, seen, Depth::Everything)?;
+        self.shared.keep_report(&report);
+        if !self.shared.report_is_intact() {
+            return Err(VaultError::Tampered(report.problems.join("; ")));
+        }
+        let (header, sealed) = (tx.header()?.unwrap_or_default(), tx.head()?.unwrap_or_default());
+        let head = self.shared.open_head(&header, &sealed, seen)?;
+        let identity = self.shared.identity;
+        let mut archive = Archive::bare(keys, identity, head)?;
+        for collection in [Collection::Keys, Collection::Secrets, Collection::Items] {
+            each(tx, Scan::collection(collection), keys, identity, &mut |record| {
+                archive.records.push(record);
+                Ok(())
+            })?;
+        }
+        archive.read(keys)?;
+        archive.records = Vec::new();
+        into.begin(archive)?;
+        each(tx, Scan::everything(), keys, identity, &mut |record| into.record(record))
     }
 
     /// Makes a vault out of an archive in an empty store: with an identity and a data key of its own, everything that was
@@ -230,33 +276,45 @@ impl Into<'_> {
     }
 }
 
-fn take_rows(keys: &Subkeys, identity: Identity, head: Head, rows: Vec<Row>) -> Result<Archive, VaultError> {
-    let mut records = Vec::with_capacity(rows.len());
-    for row in rows {
-        let cbor = open_row(keys, identity.vault, identity.epoch, &row).map_err(|_| VaultError::Record {
+/// Opens the rows of a scan one by one.
+fn each(
+    tx: &dyn ReadTx,
+    scan: Scan,
+    keys: &Subkeys,
+    identity: Identity,
+    take: &mut dyn FnMut(ArchivedRecord) -> Result<(), Fault>,
+) -> Result<(), VaultError> {
+    let mut outcome = Ok(());
+    tx.scan(scan, &mut |row| {
+        let opened = open_row(keys, identity.vault, identity.epoch, &row).map_err(|_| VaultError::Record {
             collection: Collection::from_number(row.collection).map_or("records", |c| c.as_str()),
             reason: "it was changed or is damaged".into(),
-        })?;
-        records.push(ArchivedRecord { collection: row.collection, id: row.id, name: row.name, cbor });
-    }
-    let (revision, log_hash) = (head.revision, head.audit.hash);
-    let bare = Head { tallies: Vec::new(), carried: Some(keys.carried()), ..head };
-    let bare = minicbor::to_vec(&bare).map_err(|e| VaultError::Head(e.to_string()))?;
-    let mut archive = Archive {
-        vault: identity.vault,
-        epoch: identity.epoch,
-        revision,
-        log_hash,
-        head: SecretBytes::new(bare),
-        records,
-        keys: Vec::new(),
-        secrets: Vec::new(),
-    };
-    archive.read(keys)?;
-    Ok(archive)
+        });
+        let Row { collection, id, name, .. } = row;
+        outcome = opened.and_then(|cbor| Ok(take(ArchivedRecord { collection, id, name, cbor })?));
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    outcome
 }
 
 impl Archive {
+    /// What comes before the records.
+    fn bare(keys: &Subkeys, identity: Identity, head: Head) -> Result<Self, VaultError> {
+        let (revision, log_hash) = (head.revision, head.audit.hash);
+        let bare = Head { tallies: Vec::new(), carried: Some(keys.carried()), ..head };
+        let bare = minicbor::to_vec(&bare).map_err(|e| VaultError::Head(e.to_string()))?;
+        Ok(Self {
+            vault: identity.vault,
+            epoch: identity.epoch,
+            revision,
+            log_hash,
+            head: SecretBytes::new(bare),
+            records: Vec::new(),
+            keys: Vec::new(),
+            secrets: Vec::new(),
+        })
+    }
+
     /// An archive as it was written: its readable parts are made anew from the records.
     ///
     /// # Errors

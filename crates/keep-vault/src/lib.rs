@@ -64,7 +64,7 @@ mod vault;
 mod verify;
 mod wallets;
 
-pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive};
+pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive, TakeArchive};
 pub use error::VaultError;
 pub use groups::{
     Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof,

@@ -61,17 +61,10 @@ pub fn run(session: &Session, arguments: &Backup) -> Result<(), Ending> {
 fn make(session: &Session, arguments: &Backup) -> Result<(), Ending> {
     let path = arguments.output.clone().unwrap_or_else(default_name);
     refuse_taken(&path, arguments.force)?;
-    let keep = session.open()?;
+    let keep = session.open_for_bulk()?;
     let (lock, shown) = lock(session, arguments)?;
-    let made = keep.backups().make(lock)?;
-    let bytes = made.bytes()?;
-    write(&path, &bytes, arguments.force)?;
-    session.output.show(&Written {
-        file: path.display().to_string(),
-        bytes: bytes.len() as u64,
-        passphrase: shown,
-        summary: made.summary,
-    })?;
+    let (bytes, summary) = write(&path, arguments.force, |file| keep.backups().write(lock, file))?;
+    session.output.show(&Written { file: path.display().to_string(), bytes, passphrase: shown, summary })?;
     session.output.talk(
         "Whoever opens it has every key. Keep the passphrase elsewhere than the file, and shares of threshold keys elsewhere than\n\
          a backup with another share of the same group. Check it now and then: keep backup verify",
@@ -152,35 +145,47 @@ fn taken(path: &Path) -> Fault {
         .with_hint("choose another --output, or pass --force")
 }
 
-/// Writes the file as a whole or not at all.
-fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), Fault> {
-    let failed = |error: io::Error| {
-        let code = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
-            _ => ErrorCode::Storage,
-        };
-        Fault::new(code, format!("cannot write {}: {error}", path.display()))
+/// Writes the file with what `content` writes, as a whole or not at all; its length, and what `content` gives.
+fn write<T>(
+    path: &Path,
+    force: bool,
+    content: impl FnOnce(&mut dyn Write) -> Result<T, Fault>,
+) -> Result<(u64, T), Fault> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => taken(path),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            cannot_write(ErrorCode::StorageFull, path, &error)
+        }
+        _ => cannot_write(ErrorCode::Storage, path, &error),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = write_part(&part, bytes).and_then(|()| put_in_place(&part, path, force));
-    if let Err(error) = written {
+    let whole = || -> Result<(u64, T), Fault> {
+        let mut file = new_part(&part).map_err(failed)?;
+        let made = content(&mut file)?;
+        let length = file.sync_all().and_then(|()| file.metadata()).map_err(failed)?.len();
+        put_in_place(&part, path, force).map_err(failed)?;
+        Ok((length, made))
+    };
+    let written = whole().inspect_err(|_| {
         // A part that cannot be removed says by its name what it is.
         let _ = std::fs::remove_file(&part);
-        return Err(if error.kind() == io::ErrorKind::AlreadyExists { taken(path) } else { failed(error) });
-    }
+    })?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    Ok(written)
 }
 
-fn write_part(part: &Path, bytes: &[u8]) -> io::Result<()> {
+fn cannot_write(code: ErrorCode, path: &Path, error: &io::Error) -> Fault {
+    Fault::new(code, format!("cannot write {}: {error}", path.display()))
+}
+
+fn new_part(part: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(part)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    options.open(part)
 }
 
 /// Without `force` by a link, which fails where there is something; file systems without links get a look first.

@@ -1,13 +1,16 @@
 //! Making a backup, where the vault is.
 
+use std::io::Write;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keep_types::{ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText};
-use keep_vault::{Archive, VaultError};
+use keep_types::{Collection, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText};
+use keep_vault::{Archive, ArchivedRecord, VaultError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{document, seal};
+use super::document::{Document, cannot_write};
+use super::seal;
 use crate::call::{Call, Class, Host, secret};
 
 /// Makes a backup.
@@ -48,16 +51,23 @@ pub struct BackupSummary {
 
 impl BackupSummary {
     pub(super) fn new(archive: &Archive, created_at: String) -> Self {
-        let of = |number: u8| archive.records.iter().filter(|record| record.collection == number).count();
-        Self {
+        let mut summary = Self {
             vault: archive.vault.to_string(),
             revision: archive.revision.get(),
             created_at,
             keys: archive.keys.len() as u64,
-            groups: of(keep_types::Collection::Groups.number()) as u64,
+            groups: 0,
             secrets: archive.secrets.len() as u64,
-            records: archive.records.len() as u64,
-        }
+            records: 0,
+        };
+        archive.records.iter().for_each(|record| summary.count(record));
+        summary
+    }
+
+    /// Counts a record that did not come with the rest.
+    pub(super) fn count(&mut self, record: &ArchivedRecord) {
+        self.records += 1;
+        self.groups += u64::from(record.collection == Collection::Groups.number());
     }
 }
 
@@ -78,18 +88,35 @@ impl Call for Make {
     type Reply = BackupFile;
 
     fn run(self, host: &Host) -> Result<BackupFile, Fault> {
-        host.check_intact()?;
-        let archive = take(host)?;
-        let created_at = host.now().to_string();
-        let plain = document::write(&archive, &created_at)?;
-        let file = seal(self.passphrase.as_ref(), &self.recipients, &plain)?;
-        Ok(BackupFile { data: STANDARD.encode(file), summary: BackupSummary::new(&archive, created_at) })
+        let mut file = Vec::new();
+        let summary = write(host, self.passphrase.as_ref(), &self.recipients, &mut file)?;
+        if file.len() > MAX_FILE {
+            let message = "the backup is too large to come from the process that holds the vault unlocked";
+            return Err(Fault::new(ErrorCode::StorageBusy, message)
+                .with_hint("`keep lock` first, then `keep backup`"));
+        }
+        Ok(BackupFile { data: STANDARD.encode(file), summary })
     }
 }
 
-fn take(host: &Host) -> Result<Archive, Fault> {
+/// The longest file that fits into a reply, in bytes.
+const MAX_FILE: usize = 380 << 20;
+
+/// Writes a backup to `file` piece by piece. What is there when this fails is cut off and does not open.
+pub(super) fn write(
+    host: &Host,
+    passphrase: Option<&SecretText>,
+    recipients: &[String],
+    file: &mut dyn Write,
+) -> Result<BackupSummary, Fault> {
+    host.check_intact()?;
+    let sealer = seal(passphrase, recipients, file)?;
+    let mut document = Document::new(sealer, host.now().to_string());
     let id = RequestId::random().map_err(VaultError::from)?;
     let key = KeyId::from_bytes([0; 16]);
     let request = Request { id, origin: Origin::Cli, key, intent: Intent::Backup, asked_at: host.now() };
-    Ok(host.owner().archive(request)?)
+    host.owner().archive(request, &mut document)?;
+    let (sealer, summary) = document.end()?;
+    sealer.finish().map_err(|error| cannot_write(&error))?;
+    Ok(summary)
 }

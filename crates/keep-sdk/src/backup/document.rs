@@ -1,15 +1,18 @@
 //! What is inside a backup: JSON, as `docs/formats/backup.md` describes it.
 
+use std::io::{self, Write};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keep_types::{Collection, ErrorCode, Fault, RecordId, Revision, SecretBytes, SecretText, VaultId};
-use keep_vault::{Archive, ArchivedKey, ArchivedRecord};
+use keep_vault::{Archive, ArchivedKey, ArchivedRecord, TakeArchive};
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::calls::BackupSummary;
 use crate::KeyView;
 use crate::call::{Wiped, to_wiped_json};
-use crate::keys::to_nsec;
+use crate::keys::{bug, to_nsec};
 
 const FORMAT: &str = "keep-backup";
 const VERSION: u64 = 1;
@@ -28,7 +31,7 @@ struct Written<'a> {
     keys: Vec<Key<'a>>,
     secrets: Vec<Secret<'a>>,
     head: Base64<'a>,
-    records: Vec<WrittenRecord<'a>>,
+    // Behind it, before the end of the object: the records.
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,22 +84,85 @@ fn clear<S: Serializer>(secret: &SecretText, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(secret.expose())
 }
 
-/// The document of an archive.
-pub fn write(archive: &Archive, created_at: &str) -> Result<Wiped, Fault> {
+/// Writes the document of an archive while the archive comes.
+pub struct Document<W: Write> {
+    to: W,
+    written: usize,
+    created_at: String,
+    summary: Option<BackupSummary>,
+}
+
+impl<W: Write> Document<W> {
+    pub const fn new(to: W, created_at: String) -> Self {
+        Self { to, written: 0, created_at, summary: None }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.to.write_all(bytes).map_err(|error| cannot_write(&error))?;
+        self.written += bytes.len();
+        Ok(())
+    }
+
+    /// Ends the document, with spaces behind it so that its last piece has nothing but spaces: the buffer in which age
+    /// collects a piece is given back as it was filled last. They also hide the length of the document.
+    ///
+    /// # Errors
+    /// When it cannot be written, or no archive came.
+    pub fn end(mut self) -> Result<(W, BackupSummary), Fault> {
+        self.write(b"]}")?;
+        let length = (self.written.div_ceil(PIECE) + 1) * PIECE;
+        let spaces = vec![b' '; length - self.written];
+        self.write(&spaces)?;
+        let summary = self.summary.ok_or_else(|| bug("an archive without a beginning"))?;
+        Ok((self.to, summary))
+    }
+}
+
+impl<W: Write> TakeArchive for Document<W> {
+    fn begin(&mut self, archive: Archive) -> Result<(), Fault> {
+        let before = before_records(&archive, &self.created_at)?;
+        let open = before.strip_suffix(b"}").unwrap_or(&before);
+        self.write(open)?;
+        self.write(b",\"records\":[")?;
+        self.summary = Some(BackupSummary::new(&archive, self.created_at.clone()));
+        Ok(())
+    }
+
+    fn record(&mut self, record: ArchivedRecord) -> Result<(), Fault> {
+        let summary = self.summary.as_mut().ok_or_else(|| bug("a record before the archive"))?;
+        let is_first = summary.records == 0;
+        summary.count(&record);
+        if !is_first {
+            self.write(b",")?;
+        }
+        let json = to_wiped_json(&WrittenRecord {
+            collection: record.collection,
+            kind: Collection::from_number(record.collection).map_or("unknown", |known| known.as_str()),
+            id: record.id,
+            name_index: record.name.map(hex::encode),
+            cbor: Base64(&record.cbor),
+        })?;
+        self.write(&json)
+    }
+}
+
+/// Why a backup could not be written.
+pub fn cannot_write(error: &io::Error) -> Fault {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
+        _ => ErrorCode::Storage,
+    };
+    Fault::new(code, format!("cannot write the backup: {error}"))
+}
+
+fn before_records(archive: &Archive, created_at: &str) -> Result<Wiped, Fault> {
     let keys = archive.keys.iter().map(key).collect::<Result<_, _>>()?;
     let secrets = archive.secrets.iter().map(|(item, text)| Secret {
         name: item.name.as_str(),
         note: item.note.as_deref(),
         secret: text.expose(),
     });
-    let records = archive.records.iter().map(|record| WrittenRecord {
-        collection: record.collection,
-        kind: Collection::from_number(record.collection).map_or("unknown", |known| known.as_str()),
-        id: record.id,
-        name_index: record.name.map(hex::encode),
-        cbor: Base64(&record.cbor),
-    });
-    let document = to_wiped_json(&Written {
+    to_wiped_json(&Written {
         format: FORMAT,
         version: VERSION,
         about: ABOUT,
@@ -106,23 +172,11 @@ pub fn write(archive: &Archive, created_at: &str) -> Result<Wiped, Fault> {
         keys,
         secrets: secrets.collect(),
         head: Base64(archive.head.expose()),
-        records: records.collect(),
-    })?;
-    Ok(padded(&document))
+    })
 }
 
 /// The pieces in which age encrypts, in bytes.
 const PIECE: usize = 64 << 10;
-
-/// The document and spaces behind it, so that its last piece has nothing but spaces. The buffer in which age collects a piece is given
-/// back as it was filled last. They also hide the length of the document.
-fn padded(document: &[u8]) -> Wiped {
-    let length = (document.len().div_ceil(PIECE) + 1) * PIECE;
-    let mut padded = Zeroizing::new(Vec::with_capacity(length));
-    padded.extend_from_slice(document);
-    padded.resize(length, b' ');
-    padded
-}
 
 fn key(key: &ArchivedKey) -> Result<Key<'_>, Fault> {
     Ok(Key {

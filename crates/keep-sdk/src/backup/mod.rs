@@ -4,7 +4,9 @@ mod calls;
 mod document;
 mod restore;
 
-use keep_cipher::age::{self, Identity, Lock, Needs, Recipient, Unlock};
+use std::io::Write;
+
+use keep_cipher::age::{self, Identity, Lock, Needs, Recipient, Sealer, Unlock};
 use keep_types::{ErrorCode, Fault, SecretText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,24 @@ impl Backups {
         };
         self.keep.call(Make { passphrase, recipients })
     }
+
+    /// As [`make`](Self::make), to `file` piece by piece; only where another process holds the vault is all of it in memory
+    /// at once. What was written when this fails is no backup.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make); [`ErrorCode::StorageFull`] and [`ErrorCode::Storage`] when `file` takes no more.
+    pub fn write(&self, lock: BackupLock, file: &mut dyn Write) -> Result<BackupSummary, Fault> {
+        if !self.keep.is_here() {
+            let made = self.make(lock)?;
+            file.write_all(&made.bytes()?).map_err(|error| document::cannot_write(&error))?;
+            return Ok(made.summary);
+        }
+        let host = self.keep.host()?;
+        match &lock {
+            BackupLock::Passphrase(passphrase) => calls::write(host, Some(passphrase), &[], file),
+            BackupLock::Recipients(recipients) => calls::write(host, None, recipients, file),
+        }
+    }
 }
 
 /// A new passphrase for a backup: twelve random words, 128 bits.
@@ -87,15 +107,19 @@ pub fn backup_needs(file: &[u8]) -> Result<BackupNeeds, Fault> {
     })
 }
 
-fn seal(passphrase: Option<&SecretText>, recipients: &[String], plain: &[u8]) -> Result<Vec<u8>, Fault> {
+fn seal<W: Write>(
+    passphrase: Option<&SecretText>,
+    recipients: &[String],
+    file: W,
+) -> Result<Sealer<W>, Fault> {
     match passphrase {
         Some(passphrase) if recipients.is_empty() => {
-            Ok(age::encrypt(&Lock::Passphrase(passphrase, age::DEFAULT_LOG_N), plain)?)
+            Ok(age::encrypt_to(&Lock::Passphrase(passphrase, age::DEFAULT_LOG_N), file)?)
         }
         None if !recipients.is_empty() => {
             let to: Vec<Recipient> =
                 recipients.iter().map(|text| Recipient::parse(text)).collect::<Result<_, _>>()?;
-            Ok(age::encrypt(&Lock::Recipients(&to), plain)?)
+            Ok(age::encrypt_to(&Lock::Recipients(&to), file)?)
         }
         Some(_) | None => {
             Err(Fault::new(ErrorCode::Usage, "a backup has a passphrase or recipients, and not both"))

@@ -156,7 +156,9 @@ impl Live {
     }
 
     pub fn archive(&self) -> Result<Archive, Fault> {
-        Ok(self.signer.archive(self.request(KeyId::from_bytes([0; 16]), Intent::Backup))?)
+        let mut archive = None;
+        self.signer.archive(self.request(KeyId::from_bytes([0; 16]), Intent::Backup), &mut archive)?;
+        Ok(archive.unwrap())
     }
 
     /// Does it; gives a new recovery code where one was made.
