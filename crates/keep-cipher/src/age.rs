@@ -146,7 +146,7 @@ pub fn needs(file: &[u8]) -> Result<Needs, CipherError> {
 pub fn encrypt(lock: &Lock<'_>, plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
     let file = Vec::with_capacity(plaintext.len() + plaintext.len() / 4096 + 1024);
     let mut sealer = encrypt_to(lock, file)?;
-    sealer.write_all(plaintext).and_then(|()| sealer.finish()).map_err(|_| CANNOT_WRITE)
+    sealer.write_all(plaintext).and_then(|()| sealer.finish()).map_err(cannot_write)
 }
 
 /// Begins an age file whose content comes piece by piece, and which is written to `file`.
@@ -224,10 +224,12 @@ fn seal<W: Write>(recipients: &[&dyn ::age::Recipient], file: W) -> Result<Seale
         EncryptError::MissingRecipients => CipherError::Age("it has no recipient"),
         _ => CipherError::Age("it cannot be locked so"),
     })?;
-    encryptor.wrap_output(file).map(Sealer).map_err(|_| CANNOT_WRITE)
+    encryptor.wrap_output(file).map(Sealer).map_err(cannot_write)
 }
 
-const CANNOT_WRITE: CipherError = CipherError::Age("it cannot be written");
+fn cannot_write(error: io::Error) -> CipherError {
+    CipherError::Write(error.kind())
+}
 
 fn open(identities: &[&dyn ::age::Identity], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
     let decryptor = Decryptor::new_buffered(file).map_err(not_opened)?;

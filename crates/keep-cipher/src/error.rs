@@ -1,5 +1,7 @@
 //! Why something could not be encrypted or decrypted.
 
+use std::io::ErrorKind;
+
 use keep_types::{ErrorCode, Fault};
 
 /// Why something could not be encrypted or decrypted. Never holds any part of a key or of a plaintext.
@@ -60,6 +62,9 @@ pub enum CipherError {
     /// Not an age file, or damaged.
     #[error("not an age file, or damaged: {0}")]
     Age(&'static str),
+    /// What was encrypted cannot be written where it is to be.
+    #[error("the encrypted file cannot be written: {0}")]
+    Write(ErrorKind),
     /// What was given does not open the age file.
     #[error("this does not open the file")]
     AgeLocked,
@@ -92,6 +97,8 @@ impl From<CipherError> for Fault {
             }
             CipherError::AgeKey => ErrorCode::InvalidKey,
             CipherError::Age(_) => ErrorCode::InvalidPayload,
+            CipherError::Write(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => ErrorCode::StorageFull,
+            CipherError::Write(_) => ErrorCode::Storage,
             CipherError::Passphrase | CipherError::AgeLocked => ErrorCode::WrongPassphrase,
             CipherError::Random => ErrorCode::Bug,
         };

@@ -1,6 +1,7 @@
 //! Backups, and vaults out of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::Write;
 use std::path::Path;
 
 use keep_sdk::{
@@ -106,6 +107,50 @@ fn nothing_is_overwritten_and_a_wrong_key_or_byte_makes_nothing() {
     std::fs::write(dir.path().join(".new.restoring/keep.db"), "half").unwrap();
     restore_backup(&bytes, &key, &target(&place), &options()).unwrap();
     Keep::open(Home::new(&place).unwrap(), &text("new passphrase"), &options()).unwrap();
+}
+
+/// A disk that takes so many bytes and no more.
+struct Disk {
+    room: usize,
+    holds: Vec<u8>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.holds.len() + bytes.len() > self.room {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.holds.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A recipient whose secret key nobody has.
+const RECIPIENT: &str = "age1n72txnccwnne8udnfl9mepwucxnm6zren6nwe45f8tqra6cmyqvsrwtdxk";
+
+#[test]
+fn a_backup_goes_where_it_is_written_and_is_whole_or_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = vault(&dir.path().join("old"));
+    let lock = || BackupLock::Passphrase(text("backup words"));
+    let key = BackupKey::Passphrase(text("backup words"));
+    let mut disk = Disk { room: 1 << 20, holds: Vec::new() };
+    let summary = keep.backups().write(lock(), &mut disk).unwrap();
+    assert_eq!(verify_backup(&disk.holds, &key).unwrap(), summary);
+    let whole = disk.holds.len();
+    for room in [0, 100, 66_000, whole - 1] {
+        let mut disk = Disk { room, holds: Vec::new() };
+        let to = BackupLock::Recipients(vec![RECIPIENT.to_owned()]);
+        let lock = if room == whole - 1 { lock() } else { to };
+        let fault = keep.backups().write(lock, &mut disk).unwrap_err();
+        assert_eq!(fault.code(), ErrorCode::StorageFull, "{room}: {fault}");
+        assert!(verify_backup(&disk.holds, &key).is_err());
+    }
+    assert!(keep.integrity().is_intact());
 }
 
 /// A stock `age` opens a backup to JSON with every key in clear. Skipped, by name, where there is none.
