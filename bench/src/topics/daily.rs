@@ -41,7 +41,6 @@ const COMMANDS: &[&str] = &[
     "import --name brought-{}",
     "note --name key-7 noted-{}",
     "secret add --name stored-{}",
-    "secret get --name stored-1",
     "secret list",
     "audit list --limit 50",
     "audit stats",

@@ -10,6 +10,7 @@
 
 mod agent_mcp;
 mod audit;
+mod backup;
 mod bitcoin;
 mod cases;
 mod daemon;
