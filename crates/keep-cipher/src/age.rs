@@ -16,8 +16,10 @@
 //! # }
 //! ```
 
+use std::cell::Cell;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::rc::Rc;
 
 use ::age::secrecy::{ExposeSecret, SecretString};
 use ::age::stream::StreamWriter;
@@ -146,7 +148,10 @@ pub fn needs(file: &[u8]) -> Result<Needs, CipherError> {
 pub fn encrypt(lock: &Lock<'_>, plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
     let file = Vec::with_capacity(plaintext.len() + plaintext.len() / 4096 + 1024);
     let mut sealer = encrypt_to(lock, file)?;
-    sealer.write_all(plaintext).and_then(|()| sealer.finish()).map_err(cannot_write)
+    sealer
+        .write_all(plaintext)
+        .and_then(|()| sealer.finish())
+        .map_err(|error| CipherError::Write(error.kind()))
 }
 
 /// Begins an age file whose content comes piece by piece, and which is written to `file`.
@@ -172,7 +177,23 @@ pub fn encrypt_to<W: Write>(lock: &Lock<'_>, file: W) -> Result<Sealer<W>, Ciphe
 ///
 /// Up to 64 KiB of what was written last are collected in a buffer that is not wiped when it is given back: let what is
 /// secret be followed by at least as much that is not.
-pub struct Sealer<W: Write>(StreamWriter<W>);
+pub struct Sealer<W: Write>(StreamWriter<Noting<W>>);
+
+/// Notes why nothing could be written: the header's writer keeps that to itself.
+struct Noting<W> {
+    to: W,
+    failed: Rc<Cell<Option<ErrorKind>>>,
+}
+
+impl<W: Write> Write for Noting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes).inspect_err(|error| self.failed.set(Some(error.kind())))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
 
 impl<W: Write> fmt::Debug for Sealer<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -196,7 +217,7 @@ impl<W: Write> Sealer<W> {
     /// # Errors
     /// When its end cannot be written.
     pub fn finish(self) -> io::Result<W> {
-        self.0.finish()
+        Ok(self.0.finish()?.to)
     }
 }
 
@@ -224,11 +245,10 @@ fn seal<W: Write>(recipients: &[&dyn ::age::Recipient], file: W) -> Result<Seale
         EncryptError::MissingRecipients => CipherError::Age("it has no recipient"),
         _ => CipherError::Age("it cannot be locked so"),
     })?;
-    encryptor.wrap_output(file).map(Sealer).map_err(cannot_write)
-}
-
-fn cannot_write(error: io::Error) -> CipherError {
-    CipherError::Write(error.kind())
+    let failed = Rc::new(Cell::new(None));
+    let noting = Noting { to: file, failed: Rc::clone(&failed) };
+    let sealer = encryptor.wrap_output(noting).map(Sealer);
+    sealer.map_err(|error| CipherError::Write(failed.get().unwrap_or(error.kind())))
 }
 
 fn open(identities: &[&dyn ::age::Identity], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
