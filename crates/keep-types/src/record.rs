@@ -35,6 +35,8 @@ pub enum Collection {
     Checkpoints = 14,
     /// Named policies, and the persons who may approve.
     Policies = 11,
+    /// What the owner chose for the vault as a whole.
+    Settings = 15,
     /// Keys that another bunker holds, and how it is reached.
     RemoteKeys = 16,
 }
@@ -56,6 +58,7 @@ impl Collection {
         Self::Sessions,
         Self::Items,
         Self::Checkpoints,
+        Self::Settings,
         Self::RemoteKeys,
     ];
 
@@ -86,6 +89,7 @@ impl Collection {
             Self::Checkpoints => "checkpoints",
             Self::Sessions => "sessions",
             Self::Policies => "policies",
+            Self::Settings => "settings",
             Self::RemoteKeys => "remote keys",
         }
     }

@@ -77,6 +77,7 @@ fn is_hot(collection: u8) -> bool {
             | Collection::Items
             | Collection::Checkpoints
             | Collection::RemoteKeys
+            | Collection::Settings
             | Collection::Burns,
         )
         | None => false,

@@ -74,10 +74,7 @@ impl Vault {
                 let record = KeyRecord { id, name, public_key, created_at, source, note: None, derivation };
                 tx.put(key_place(id), &record)?;
                 // Checked again inside the lock: another process may have imported the same key meanwhile.
-                tx.put_any(key_place(id), &secret).map_err(|error| match error {
-                    VaultError::NameTaken(public) => VaultError::KeyExists(public),
-                    other => other,
-                })?;
+                tx.put_any(key_place(id), &secret).map_err(taken_key)?;
                 if let Some((_, mnemonic)) = &mnemonic {
                     tx.put_any(tx.locate::<SecretRecord>(&natural_key(id)), mnemonic)?;
                 }
@@ -288,12 +285,36 @@ impl Vault {
         public_key(&secret)
     }
 
+    /// Says that the transport key of `endpoint` stands for the key `public` of another bunker: no key of the vault is the same,
+    /// and none becomes the same for as long as the transport key is there. Called from the job that writes the record of that key.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyExists`] when the vault has the key; [`VaultError::NoSuchKey`] without that transport key.
+    pub fn claim_public_key(
+        tx: &mut Tx<'_, '_>,
+        endpoint: EndpointId,
+        public: &PublicKey,
+    ) -> Result<(), VaultError> {
+        let place = RecordId::from_bytes(*endpoint.as_bytes());
+        let mut record = tx.get_any::<SecretRecord>(&place)?.ok_or(VaultError::NoSuchKey)?;
+        record.public = Some(public.to_hex());
+        tx.put_any(place, &record).map_err(taken_key)
+    }
+
     /// Deletes the secret of a bunker endpoint, in the job that deletes the endpoint's own record.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn delete_transport_key(tx: &mut Tx<'_, '_>, endpoint: EndpointId) -> Result<(), VaultError> {
         tx.delete_any::<SecretRecord>(&RecordId::from_bytes(*endpoint.as_bytes())).map(|_| ())
+    }
+}
+
+/// The unique name of a secret is the public key that it stands for.
+fn taken_key(error: VaultError) -> VaultError {
+    match error {
+        VaultError::NameTaken(public) => VaultError::KeyExists(public),
+        other => other,
     }
 }
 

@@ -102,7 +102,8 @@ pub(crate) struct SecretRecord {
     /// The secret itself, of the length that its kind asks for. Ask [`key32`](Self::key32) for a key of 32 bytes.
     #[cbor(n(1), with = "secret_bytes")]
     pub secret: SecretBytes,
-    /// For an identity, its public key in hexadecimal: no two secrets of a vault are the same.
+    /// For an identity, its public key in hexadecimal: no two secrets of a vault are the same. For the transport key with which
+    /// another bunker is asked, the public key that is held there.
     #[n(2)]
     pub public: Option<String>,
 }

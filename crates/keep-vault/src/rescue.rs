@@ -172,6 +172,7 @@ impl Read {
                 | Collection::Burns
                 | Collection::Policies
                 | Collection::RemoteKeys
+                | Collection::Settings
                 | Collection::Checkpoints,
             )
             | None => {}

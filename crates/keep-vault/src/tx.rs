@@ -127,7 +127,8 @@ impl<'t, 'b> Tx<'t, 'b> {
     pub(crate) fn put_any<R: Record>(&mut self, id: RecordId, record: &R) -> Result<(), VaultError> {
         let name = record.unique_name().map(|name| (self.name_index::<R>(name), name.to_owned()));
         if let Some((index, name)) = &name
-            && self.holder::<R>(index)?.is_some_and(|holder| holder != id)
+            && (self.holder::<R>(index)?.is_some_and(|holder| holder != id)
+                || self.is_taken_beside(R::COLLECTION, name)?)
         {
             return Err(VaultError::NameTaken(name.clone()));
         }
@@ -169,10 +170,25 @@ impl<'t, 'b> Tx<'t, 'b> {
     }
 
     fn holder<R: Record>(&mut self, index: &[u8; 32]) -> Result<Option<RecordId>, VaultError> {
-        match self.staged.names.get(&(R::COLLECTION.number(), *index)) {
+        self.holder_in(R::COLLECTION, index)
+    }
+
+    fn holder_in(
+        &mut self,
+        collection: Collection,
+        index: &[u8; 32],
+    ) -> Result<Option<RecordId>, VaultError> {
+        match self.staged.names.get(&(collection.number(), *index)) {
             Some(holder) => Ok(*holder),
-            None => self.batch.holder(R::COLLECTION, index),
+            None => self.batch.holder(collection, index),
         }
+    }
+
+    /// Whether a record of the other collection that shares the names of this one has this name.
+    fn is_taken_beside(&mut self, collection: Collection, name: &str) -> Result<bool, VaultError> {
+        let Some(beside) = shares_names(collection) else { return Ok(false) };
+        let index = index_in(self.batch.keys, beside, name);
+        Ok(self.holder_in(beside, &index)?.is_some())
     }
 
     fn name_index<R: Record>(&self, name: &str) -> [u8; 32] {
@@ -182,11 +198,37 @@ impl<'t, 'b> Tx<'t, 'b> {
 
 /// The index of a name, in the form (Unicode NFC) in which names are compared.
 pub(crate) fn name_index<R: Record>(keys: &Subkeys, name: &str) -> [u8; 32] {
+    index_in(keys, R::COLLECTION, name)
+}
+
+fn index_in(keys: &Subkeys, collection: Collection, name: &str) -> [u8; 32] {
     if name.is_ascii() {
-        return keys.name_index(R::COLLECTION, name);
+        return keys.name_index(collection, name);
     }
     let name: String = name.nfc().collect();
-    keys.name_index(R::COLLECTION, &name)
+    keys.name_index(collection, &name)
+}
+
+/// The collection whose records may not have the names of this one's: a key is named in the same way wherever it is held.
+const fn shares_names(collection: Collection) -> Option<Collection> {
+    match collection {
+        Collection::Keys => Some(Collection::RemoteKeys),
+        Collection::RemoteKeys => Some(Collection::Keys),
+        Collection::Secrets
+        | Collection::Audit
+        | Collection::Grants
+        | Collection::Usage
+        | Collection::Requests
+        | Collection::Endpoints
+        | Collection::Wallets
+        | Collection::Items
+        | Collection::Sessions
+        | Collection::Groups
+        | Collection::Policies
+        | Collection::Checkpoints
+        | Collection::Settings
+        | Collection::Burns => None,
+    }
 }
 
 const fn place<R: Record>(id: &RecordId) -> (u8, RecordId) {
@@ -211,6 +253,7 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Groups
         | Collection::Policies
         | Collection::RemoteKeys
+        | Collection::Settings
         | Collection::Burns => Ok(()),
     }
 }
@@ -231,6 +274,7 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Wallets
         | Collection::Checkpoints
         | Collection::Policies
+        | Collection::Settings
         | Collection::Burns => false,
     }
 }

@@ -9,8 +9,13 @@ use common::{CHEAP, create, environment, generate, memory_vault, open, passphras
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::Usage;
 use keep_store::MemoryStore;
-use keep_types::{Collection, Name, Origin, RecordId, SecretKey32, SecretText, Timestamp};
-use keep_vault::{Environment, KdfCost, KeyRecord, Tx, Vault, VaultError};
+use keep_types::{
+    Collection, EndpointId, Name, Origin, Record, RecordId, SecretKey32, SecretText, Timestamp,
+};
+use keep_vault::{
+    Derivation, DerivationRule, Environment, KdfCost, KeyRecord, KeySource, MnemonicSecret, Tx, Vault,
+    VaultError,
+};
 
 #[test]
 fn keys_survive_closing_and_opening() {
@@ -211,4 +216,91 @@ fn a_listing_is_made_anew_when_its_collection_changes() {
     vault.alarm("something".into());
     assert_eq!(vault.version(&keys).unwrap(), None);
     assert!(!Arc::ptr_eq(&vault.listing::<Usage>().unwrap(), &vault.listing::<Usage>().unwrap()));
+}
+
+/// A key that another bunker holds, as far as its name goes.
+#[derive(Debug, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+struct Remote(#[n(0)] String);
+
+impl Record for Remote {
+    const COLLECTION: Collection = Collection::RemoteKeys;
+
+    fn unique_name(&self) -> Option<&str> {
+        Some(&self.0)
+    }
+}
+
+fn add_remote(vault: &Vault, place: u8, name: &str) -> Result<(), VaultError> {
+    let record = Remote(name.to_owned());
+    vault.submit(move |tx| tx.put(RecordId::from_bytes([place; 16]), &record)).wait().map(drop)
+}
+
+#[test]
+fn a_name_means_one_key_wherever_it_is_held() {
+    let vault = memory_vault();
+    let name = |text: &str| Name::new(text).unwrap();
+    let taken = |text: &str| VaultError::NameTaken(text.into());
+    let local = generate(&vault, "caf\u{e9}");
+    assert_eq!(add_remote(&vault, 1, "cafe\u{301}").unwrap_err(), taken("cafe\u{301}"));
+    add_remote(&vault, 1, "phone").unwrap();
+    assert_eq!(vault.generate_key(name("phone")).unwrap_err(), taken("phone"));
+    let secret = SecretKey32::take(&mut [0x22; 32]);
+    assert_eq!(vault.import_key(name("phone"), &secret).unwrap_err(), taken("phone"));
+    let words = MnemonicSecret::generate(12).unwrap();
+    let derivation = Derivation::first(DerivationRule::Bip85);
+    let made = vault.add_mnemonic(name("phone"), &words, derivation, KeySource::Generated);
+    assert_eq!(made.unwrap_err(), taken("phone"));
+    assert_eq!(vault.rename_key(local, name("phone")).unwrap_err(), taken("phone"));
+    // The name is free again as soon as it is given up, on either side.
+    add_remote(&vault, 1, "tablet").unwrap();
+    vault.rename_key(local, name("phone")).unwrap();
+    add_remote(&vault, 2, "caf\u{e9}").unwrap();
+    assert_eq!(vault.keys().unwrap().len(), 1);
+    assert!(vault.verify().unwrap().is_intact());
+}
+
+#[test]
+fn a_key_of_another_bunker_is_not_also_a_key_here() {
+    let vault = memory_vault();
+    let endpoint = EndpointId::from_bytes([3; 16]);
+    let held = vault.import_key(Name::new("main").unwrap(), &SecretKey32::take(&mut [0x11; 32])).unwrap();
+    let elsewhere = || SecretKey32::take(&mut [0x22; 32]);
+    let other = memory_vault().import_key(Name::new("other").unwrap(), &elsewhere()).unwrap();
+    let claim =
+        move |tx: &mut Tx<'_, '_>, key: KeyRecord| Vault::claim_public_key(tx, endpoint, &key.nostr_key());
+    let again = other.clone();
+    let without = vault.submit(move |tx| claim(tx, again)).wait().map(drop);
+    assert_eq!(without.unwrap_err(), VaultError::NoSuchKey);
+    vault.submit(move |tx| Vault::new_transport_key(tx, endpoint)).wait().unwrap();
+    let refused = vault.submit(move |tx| claim(tx, held)).wait().map(drop);
+    assert!(matches!(refused.unwrap_err(), VaultError::KeyExists(_)));
+    let again = other.clone();
+    vault.submit(move |tx| claim(tx, again)).wait().unwrap();
+    let refused = vault.import_key(Name::new("other").unwrap(), &elsewhere()).unwrap_err();
+    assert!(matches!(refused, VaultError::KeyExists(_)));
+    assert_eq!(vault.key_by_public(&other.public_key).unwrap(), None);
+    vault.submit(move |tx| Vault::delete_transport_key(tx, endpoint)).wait().unwrap();
+    vault.import_key(Name::new("other").unwrap(), &elsewhere()).unwrap();
+}
+
+#[test]
+fn of_two_writers_one_gets_the_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keep.db");
+    let (one, other) = (create(sqlite(&path)), open(sqlite(&path)).unwrap());
+    for round in 0..40_u8 {
+        let name = format!("key {round}");
+        let start = std::sync::Barrier::new(2);
+        let (local, remote) = std::thread::scope(|threads| {
+            let local = threads.spawn(|| {
+                start.wait();
+                one.generate_key(Name::new(&name).unwrap()).is_ok()
+            });
+            start.wait();
+            let remote = add_remote(&other, round, &name).is_ok();
+            (local.join().unwrap(), remote)
+        });
+        assert!(local != remote, "{round}: {local} {remote}");
+    }
 }

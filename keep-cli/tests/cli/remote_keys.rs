@@ -3,7 +3,10 @@
 use keep_sdk::Event;
 
 use crate::serving::{Net, Serving};
-use crate::world::{PUBKEY, World};
+use crate::world::{NSEC, PUBKEY, World};
+
+/// Another secret key.
+const NSEC_OF_ANOTHER: &str = "5555555555555555555555555555555555555555555555555555555555555555";
 
 #[test]
 fn another_bunker_is_asked_for_signatures_and_messages() {
@@ -26,6 +29,26 @@ fn another_bunker_is_asked_for_signatures_and_messages() {
     assert_eq!((added["pubkey"].as_str(), added["type"].as_str()), (Some(PUBKEY), Some("remote")));
     let again = world.run(&["--json", "import", "--name", "remote", "--bunker", &url]);
     assert_ne!(again.code, Some(0));
+    // Its name and the key itself are taken, as those of the vault's own keys are.
+    let words =
+        "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+    world.done(&["generate", "--name", "local"]);
+    for (arguments, stdin) in [
+        (&["generate", "--name", "remote"][..], ""),
+        (&["generate", "--name", "remote", "--mnemonic"], ""),
+        (&["import", "--name", "remote"], NSEC_OF_ANOTHER),
+        (&["import", "--name", "remote"], words),
+        (&["import", "--name", "again"], NSEC),
+        (&["rename", "--name", "local", "--to", "remote"], ""),
+        (&["import", "--name", "local", "--bunker", "-"], &url),
+    ] {
+        let ran = world.run_with(&[&["--json"], arguments].concat(), stdin, |_| {});
+        assert_ne!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+        assert_eq!(ran.error()["error"]["code"], "already_exists", "{arguments:?}: {ran:?}");
+    }
+    let ran = world.run_with(&["--json", "import", "--name", "again"], NSEC, |_| {});
+    assert!(ran.error()["error"]["message"].as_str().unwrap().contains("as \"remote\""), "{ran:?}");
+    world.done(&["delete", "--name", "local", "--yes"]);
     let keys = world.done(&["--json", "list"]).json();
     assert_eq!((&keys["keys"][0]["name"], &keys["keys"][0]["type"]), (&"remote".into(), &"remote".into()));
 

@@ -43,7 +43,8 @@ impl Call for Import {
 
     fn run(self, host: &Host) -> Result<KeyView, Fault> {
         host.check_intact()?;
-        Ok(KeyView::from(&host.vault().import_key(self.name, &self.secret)?))
+        let imported = host.vault().import_key(self.name, &self.secret);
+        Ok(KeyView::from(&imported.map_err(|error| crate::remote::name_holder(host, error))?))
     }
 }
 

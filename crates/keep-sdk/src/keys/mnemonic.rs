@@ -80,8 +80,8 @@ impl Call for ImportMnemonic {
         host.check_intact()?;
         let mnemonic = MnemonicSecret::parse(&self.words, self.passphrase)?;
         let derivation = self.path.derivation();
-        let key = host.vault().add_mnemonic(self.name, &mnemonic, derivation, KeySource::Imported)?;
-        Ok(KeyView::from(&key))
+        let key = host.vault().add_mnemonic(self.name, &mnemonic, derivation, KeySource::Imported);
+        Ok(KeyView::from(&key.map_err(|error| crate::remote::name_holder(host, error))?))
     }
 }
 

@@ -70,7 +70,8 @@ fn add(host: &Host, uri: &BunkerUri, id: KeyId, client: EndpointId, name: String
         let pool = pool(uri.relays())?;
         RemoteSigner::connect_as(uri, pool, "Keep", Some(&secret)).await
     }))?;
-    let public = signer.public_key().to_bytes();
+    let public_key = *signer.public_key();
+    let public = public_key.to_bytes();
     if host.vault().key_by_public(&public)?.is_some() || all(host)?.iter().any(|key| key.public_key == public)
     {
         return Err(Fault::new(ErrorCode::AlreadyExists, "the vault has this key already"));
@@ -86,7 +87,9 @@ fn add(host: &Host, uri: &BunkerUri, id: KeyId, client: EndpointId, name: String
     };
     let view = record.view();
     let written = host.vault().submit(move |tx| {
+        // What was looked at before it was connected to may have changed meanwhile.
         tx.put(RemoteKey::place(record.id), &record)?;
+        Vault::claim_public_key(tx, client, &public_key)?;
         let entry = Draft::new(Action::RemoteKeyAdded, Outcome::Allowed, &Origin::Cli);
         tx.audit(entry.key(record.id).reason(record.name.clone()));
         Ok(())
@@ -243,6 +246,19 @@ pub(crate) fn find(host: &Host, selector: &str) -> Result<Option<RemoteKey>, Fau
         Some(public) => key.public() == *public,
         None => key.name == selector,
     }))
+}
+
+/// Says of a key that cannot be made here, because another bunker holds the same one, under which name that is listed.
+pub(crate) fn name_holder(host: &Host, error: VaultError) -> Fault {
+    let VaultError::KeyExists(public) = &error else { return error.into() };
+    match find(host, public) {
+        Ok(Some(key)) => {
+            let message = format!("another bunker holds this key already, as \"{}\"", key.name);
+            Fault::new(ErrorCode::AlreadyExists, message)
+                .with_hint("to hold it here from now on, `keep delete` that one first")
+        }
+        Ok(None) | Err(_) => error.into(),
+    }
 }
 
 /// The names of all of them.

@@ -7,7 +7,7 @@ mod signer;
 
 pub use signer::RemoteSigner;
 
-pub(crate) use calls::{AddRemote, AskRemote, find, names, remove, sign_event, views};
+pub(crate) use calls::{AddRemote, AskRemote, find, name_holder, names, remove, sign_event, views};
 
 use keep_types::Fault;
 
