@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use keep_sdk::daemon::{self, Connection, Daemon, Orders};
+use keep_sdk::daemon::{self, Connection, Daemon, Orders, Place};
 use keep_sdk::{DaemonStatus, Done, ErrorCode, Fault, Home, Keep, SecretText};
 use serde::Serialize;
 
@@ -44,6 +44,9 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
     let lifetime = arguments.lifetime.map_or_else(|| config.lifetime(), Ok)?.0;
     let confirm = arguments.confirm || config.confirm.value;
     if let Some(connection) = Connection::find(&home, Some(session.elevation()))? {
+        if arguments.again {
+            return session.output.show(&State(connection.status()?));
+        }
         let other = session.is_hidden() && !connection.is_hidden();
         let asks = arguments.confirm.then_some(true);
         match if other { None } else { Some(connection.extend(lifetime, asks)) } {
@@ -61,25 +64,32 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
             None => {}
         }
     }
-    let status = start_for(session, &home, lifetime, confirm)?;
+    let status = start_for(session, &home, How { lifetime, confirm, again: arguments.again })?;
     session.output.show(&State(status))
 }
 
-/// Starts the process that holds the vault, as the settings say, for a command that needs one.
+/// Starts the process that holds the vault, as the settings say, for a command that needs one: in the owner's name where the
+/// passphrase is typed, else as the owner unlocked it last.
 pub fn start(session: &Session, home: &Home) -> Result<(), Ending> {
     let config = session.config()?;
-    start_for(session, home, config.lifetime()?.0, config.confirm.value).map(drop)
+    let how =
+        How { lifetime: config.lifetime()?.0, confirm: config.confirm.value, again: session.has_password() };
+    start_for(session, home, how).map(drop)
 }
 
-fn start_for(
-    session: &Session,
-    home: &Home,
+/// How the vault is unlocked.
+#[derive(Clone, Copy)]
+struct How {
     lifetime: Option<Duration>,
     confirm: bool,
-) -> Result<DaemonStatus, Ending> {
+    /// As the owner did it last.
+    again: bool,
+}
+
+fn start_for(session: &Session, home: &Home, how: How) -> Result<DaemonStatus, Ending> {
     let mut failed = 0;
     session.with_password(&mut |password| {
-        let launched = launch(session, home, password, lifetime, confirm, failed);
+        let launched = launch(session, home, password, how, failed);
         failed += 1;
         launched
     })
@@ -89,8 +99,7 @@ fn launch(
     session: &Session,
     home: &Home,
     password: &SecretText,
-    lifetime: Option<Duration>,
-    confirm: bool,
+    how: How,
     failed: u32,
 ) -> Result<DaemonStatus, Fault> {
     let mut program = Command::new(own_program()?);
@@ -98,8 +107,9 @@ fn launch(
     let orders = Orders {
         home: home.path().to_owned(),
         passphrase: SecretText::new(password.expose().to_owned()),
-        seconds: lifetime.map(|lifetime| lifetime.as_secs()),
-        confirm,
+        seconds: how.lifetime.map(|lifetime| lifetime.as_secs()),
+        confirm: how.confirm,
+        again: how.again,
         allow_weak_kdf: session.allows_weak_kdf(),
         hidden: session.is_hidden(),
         failed,
@@ -126,7 +136,11 @@ pub fn lock(session: &Session) -> Result<(), Ending> {
             connection.lock()?;
             session.output.talk("Locked.");
         }
-        None => session.output.talk("It was locked already."),
+        None => {
+            // The owner means it all the same.
+            let _ = Place::of(&home).note_locked();
+            session.output.talk("It was locked already.");
+        }
     }
     if session.output.is_json() { session.output.value(&Done {}) } else { Ok(()) }
 }

@@ -8,6 +8,7 @@
     reason = "a test that fails says so by panicking, and one that is skipped by name"
 )]
 
+mod again;
 mod agent_mcp;
 mod audit;
 mod backup;

@@ -166,12 +166,23 @@ impl Connection {
         self.ask(protocol::STATUS, &Done {})
     }
 
-    /// Locks the vault: returns when the daemon no longer serves it.
+    /// Locks the vault for its owner: returns when the daemon no longer serves it. No program unlocks it again by itself.
     ///
     /// # Errors
     /// As [`call`](Self::call).
     pub fn lock(&self) -> Result<(), Fault> {
-        let _: Done = self.ask(protocol::LOCK, &Done {})?;
+        // Also if the daemon does not come to noting it.
+        let _ = Place::of(&self.home).note_locked();
+        self.end(&protocol::Lock { switching: false })
+    }
+
+    /// Locks the vault because the other one of its directory is to be unlocked.
+    pub(super) fn make_way(&self) -> Result<(), Fault> {
+        self.end(&protocol::Lock { switching: true })
+    }
+
+    fn end(&self, how: &protocol::Lock) -> Result<(), Fault> {
+        let _: Done = self.ask(protocol::LOCK, how)?;
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         // It closes the connection once nothing runs any more.
         while let Ok(Some(_)) = frame::read(&mut *stream, frame::MAX_REPLY) {}

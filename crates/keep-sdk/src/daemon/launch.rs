@@ -12,8 +12,10 @@ use std::time::Duration;
 use keep_types::{ErrorCode, Fault, SecretText};
 use serde::{Deserialize, Serialize};
 
+use super::choice::{self, Choice};
 use super::client::Connection;
 use super::frame;
+use super::place::Place;
 use super::protocol::{self, Answered};
 use super::server::{Daemon, DaemonOptions};
 use crate::call::{secret, to_wiped_json};
@@ -36,6 +38,10 @@ pub struct Orders {
     pub allow_weak_kdf: bool,
     /// Opens the hidden vault or none.
     pub hidden: bool,
+    /// A program wants it unlocked again, as the owner had unlocked it last: not if the owner locked it by hand, and asking about
+    /// each use if the owner wanted that.
+    #[serde(default)]
+    pub again: bool,
     /// Passphrases that were tried before and did not open the vault.
     pub failed: u32,
     /// `XDG_RUNTIME_DIR` of whoever starts it, which is where it will be looked for.
@@ -134,22 +140,53 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
         options = options.hidden();
     }
     let home = Home::new(orders.home)?;
-    let keep = Keep::open(home.clone(), &orders.passphrase, &options)?;
-    // One vault of a place at a time: whoever knows the passphrase of the other one switches to it.
-    if let Some(other) = Connection::find(&home, None)?
-        && other.is_hidden() != (keep.host()?.vault().which() == keep_vault::Which::Hidden)
-    {
-        other.lock()?;
+    let place = Place::of(&home);
+    if orders.again && place.is_noted_locked()? {
+        return Err(choice::locked_by_hand());
     }
+    let keep = Keep::open(home.clone(), &orders.passphrase, &options)?;
+    let confirm = if orders.again {
+        as_chosen(&keep, &place)? || orders.confirm
+    } else {
+        make_way(&keep, &home)?;
+        let confirm = orders.confirm;
+        Choice::change(keep.host()?, move |choice| *choice = Choice { confirm, locked: false })?;
+        place.forget_locked()?;
+        confirm
+    };
     let options = DaemonOptions {
         lifetime: orders.seconds.map(Duration::from_secs),
         sleep_locks: true,
-        confirm: orders.confirm,
+        confirm,
+        again: orders.again,
         approver: Some(keep.approvals()?),
         ..DaemonOptions::default()
     };
     let daemon = Daemon::start(&keep, options)?;
     Ok((keep, daemon))
+}
+
+/// Whether each use is asked about, as the owner chose.
+fn as_chosen(keep: &Keep, place: &Place) -> Result<bool, Fault> {
+    let host = keep.host()?;
+    let chosen = Choice::read(host)?;
+    if !chosen.locked {
+        return Ok(chosen.confirm);
+    }
+    choice::record_refusal(host)?;
+    // Whoever tries once more is told without a derivation of the key.
+    let _ = place.note_locked();
+    Err(choice::locked_by_hand())
+}
+
+/// One vault of a place at a time: the owner, who knows the passphrase of the other one, switches to it.
+fn make_way(keep: &Keep, home: &Home) -> Result<(), Fault> {
+    match Connection::find(home, None)? {
+        Some(other) if other.is_hidden() != (keep.host()?.vault().which() == keep_vault::Which::Hidden) => {
+            other.make_way()
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Nothing of the terminal stays open.

@@ -4,6 +4,7 @@
 //! as the same user, and the socket lies in a directory that only this user can enter. That keeps other users out; it
 //! cannot tell one program of the user from another.
 
+mod choice;
 mod client;
 mod connections;
 mod frame;

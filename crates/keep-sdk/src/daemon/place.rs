@@ -98,6 +98,51 @@ impl Place {
         }
     }
 
+    /// Notes that the owner locked the vault by hand, so that a program that starts the daemon again does not have to ask the vault
+    /// for it. The note is the same whichever vault of the directory was open, and also if none was.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn note_locked(&self) -> Result<(), Fault> {
+        self.prepare()?;
+        let path = self.note();
+        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(no_follow.cast_signed());
+        options
+            .open(&path)
+            .map(drop)
+            .map_err(|error| unsafe_place(&path, &format!("cannot be made ({error})")))
+    }
+
+    /// Whether that is noted.
+    ///
+    /// # Errors
+    /// When the directory belongs to somebody else.
+    pub fn is_noted_locked(&self) -> Result<bool, Fault> {
+        let Some(found) = look_at(&self.directory)? else { return Ok(false) };
+        check_directory(&self.directory, &found)?;
+        Ok(look_at(&self.note())?.is_some())
+    }
+
+    /// Takes the note away: the owner unlocked the vault.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_locked(&self) -> Result<(), Fault> {
+        let path = self.note();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(unsafe_place(&path, &format!("cannot be removed ({error})")))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn note(&self) -> PathBuf {
+        self.directory.join(format!("{}.locked", self.name))
+    }
+
     /// Removes a socket that nobody listens on any more. Only whoever has the lock may do it.
     pub fn clear(&self) -> Result<(), Fault> {
         let socket = self.socket();
@@ -221,6 +266,23 @@ mod tests {
         assert!(place.look().is_err() && place.clear().is_err());
         symlink("/dev/null", place.directory().join(format!("{}.lock", place.name))).unwrap();
         assert!(place.lock().is_err());
+    }
+
+    #[test]
+    fn a_lock_by_hand_is_noted_until_it_is_unlocked() {
+        let root = tempfile::tempdir().unwrap();
+        let place = place(root.path());
+        assert!(!place.is_noted_locked().unwrap());
+        place.forget_locked().unwrap();
+        place.note_locked().unwrap();
+        place.note_locked().unwrap();
+        assert!(place.is_noted_locked().unwrap());
+        place.forget_locked().unwrap();
+        assert!(!place.is_noted_locked().unwrap());
+        symlink("/dev/null", place.note()).unwrap();
+        assert!(place.note_locked().is_err() && place.is_noted_locked().unwrap());
+        std::fs::set_permissions(place.directory(), Permissions::from_mode(0o770)).unwrap();
+        assert!(place.is_noted_locked().is_err());
     }
 
     #[test]

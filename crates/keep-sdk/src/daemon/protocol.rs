@@ -122,6 +122,15 @@ pub struct Extend {
     pub confirm: Option<bool>,
 }
 
+/// The parameters of [`LOCK`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Lock {
+    /// Whether the other vault of the directory is about to be unlocked instead. Otherwise the owner wants it locked, and a program
+    /// that starts the daemon again (`keep unlock --again`) is refused until the owner has unlocked it.
+    #[serde(default)]
+    pub switching: bool,
+}
+
 /// The parameters of [`MANAGE`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Manage {

@@ -14,6 +14,7 @@ use keep_types::{ErrorCode, Fault, Origin, Timestamp};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::choice::Choice;
 use super::connections::Connections;
 use super::place::Place;
 use super::protocol::Extend;
@@ -40,6 +41,8 @@ pub struct DaemonOptions {
     pub confirm: bool,
     /// Whether a bunker serves in the same process.
     pub serving: bool,
+    /// Whether a program started it again, as the owner had unlocked it last.
+    pub again: bool,
     /// Who is asked; nobody without it.
     pub approver: Option<Arc<dyn Approver>>,
 }
@@ -139,6 +142,8 @@ pub(super) struct Shared {
     serving: bool,
     approver: Arc<dyn Approver>,
     confirm: AtomicBool,
+    /// Whether the owner asked for the end.
+    by_hand: AtomicBool,
     limits: Mutex<Limits>,
     ending: Arc<Ending>,
     connections: Connections,
@@ -181,6 +186,7 @@ impl Daemon {
             serving: options.serving,
             approver: options.approver.unwrap_or_else(|| Arc::new(Headless)),
             confirm: AtomicBool::new(options.confirm),
+            by_hand: AtomicBool::new(false),
             limits: Mutex::new(Limits::new(Watches::read(), options.lifetime, options.sleep_locks)),
             ending: Arc::default(),
             connections: Connections::default(),
@@ -192,7 +198,11 @@ impl Daemon {
             place,
         });
         let entry = Draft::new(Action::SessionOpened, Outcome::Allowed, &Origin::Cli);
-        let how = if shared.serving { "serve" } else { "unlock" };
+        let how = match (shared.serving, options.again) {
+            (true, _) => "serve",
+            (false, true) => "unlocked again by a program",
+            (false, false) => "unlock",
+        };
         shared.host.record(entry.reason(how))?;
         let mut daemon = Self { shared, threads: Vec::new(), _lock: lock };
         let (accepting, watching) = (Arc::clone(&daemon.shared), Arc::clone(&daemon.shared));
@@ -243,8 +253,16 @@ impl Daemon {
         shared.connections.close_all();
         wait_for(&shared.attending);
         let entry = Draft::new(Action::SessionEnded, Outcome::Allowed, &Origin::Cli).reason(why.as_str());
-        if let Err(fault) = shared.host.record(entry) {
-            tracing::warn!(%fault, "the end of the session could not be recorded");
+        let by_hand = shared.by_hand.load(Ordering::Acquire);
+        let recorded = shared.host.vault().submit(move |tx| {
+            if by_hand {
+                Choice::change_in(tx, |choice| choice.locked = true)?;
+            }
+            tx.audit(entry);
+            Ok(())
+        });
+        if let Err(error) = recorded.wait() {
+            tracing::warn!(%error, "the end of the session could not be recorded");
         }
         let waiting = std::mem::take(&mut *shared.farewell.lock().unwrap_or_else(PoisonError::into_inner));
         Farewell { _waiting: waiting }
@@ -330,6 +348,11 @@ impl Shared {
             serving: self.serving,
             connections: self.connections.count(),
         }
+    }
+
+    /// The owner asks for the end, after which nobody else is to unlock the vault.
+    pub(super) fn lock_by_hand(&self) {
+        self.by_hand.store(true, Ordering::Release);
     }
 
     /// Ends it for somebody who waits until it is over.

@@ -9,8 +9,9 @@ use keep_audit::{Action, Draft, Outcome};
 use keep_types::{ErrorCode, Fault, Origin};
 use serde::de::DeserializeOwned;
 
+use super::choice::Choice;
 use super::frame;
-use super::protocol::{self, Asked, Extend, Hello, Manage, PROTOCOL, Welcome};
+use super::protocol::{self, Asked, Extend, Hello, Lock, Manage, PROTOCOL, Welcome};
 use super::server::Shared;
 use super::watch::Watches;
 use crate::Done;
@@ -135,6 +136,9 @@ impl Session<'_> {
             protocol::EXTEND => self.extend(&parse(with)?),
             // What ends the daemon is told to its connection, after the answer.
             protocol::LOCK => {
+                if !parse::<Lock>(with)?.switching {
+                    self.shared.lock_by_hand();
+                }
                 self.locks = true;
                 to_wiped_json(&Done {})
             }
@@ -184,6 +188,9 @@ impl Session<'_> {
 
     fn extend(&self, asked: &Extend) -> Result<Wiped, Fault> {
         self.check_manage()?;
+        if let Some(confirm) = asked.confirm {
+            Choice::change(self.shared.host(), move |choice| choice.confirm = confirm)?;
+        }
         self.shared.extend(asked);
         to_wiped_json(&self.shared.status())
     }

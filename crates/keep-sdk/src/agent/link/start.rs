@@ -39,11 +39,11 @@ pub fn daemon(home: &Home, starting: &Starting) -> Result<Connection, Fault> {
     }
 }
 
-/// Lets `keep` start it, with the passphrase of the environment, which it reads itself: it never passes through here.
+/// Lets `keep` start it, as the owner had unlocked it last, with the passphrase of the environment, which it reads itself: it never passes through here.
 fn start(home: &Home, program: Option<PathBuf>) -> Result<(), Fault> {
     let named = program.map(PathBuf::into_os_string).or_else(|| std::env::var_os("KEEP_BIN"));
     let mut command = Command::new(named.unwrap_or_else(|| "keep".into()));
-    command.args(["--json", "unlock"]).env("KEEP_HOME", home.path());
+    command.args(["--json", "unlock", "--again"]).env("KEEP_HOME", home.path());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let started = command.output().map_err(|error| {
         locked().with_hint(format!("run `keep unlock`, then try again (keep cannot be started: {error})"))

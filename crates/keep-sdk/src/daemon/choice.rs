@@ -1,0 +1,81 @@
+//! What the owner chose when unlocking or locking last: a program that starts the daemon again must not undo it.
+//!
+//! It lies in the vault that it is about, so that nothing outside tells of a hidden one.
+
+use keep_audit::{Action, Draft, Outcome};
+use keep_types::{Collection, ErrorCode, Fault, Origin, Record, RecordId};
+use keep_vault::Tx;
+use minicbor::{Decode, Encode};
+
+use crate::call::Host;
+
+/// The only record of its kind in a vault. Without one nothing was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct Choice {
+    /// Whether each use of a key is asked about.
+    #[n(0)]
+    pub confirm: bool,
+    /// Whether the owner locked the vault by hand, and nobody but the owner unlocks it again.
+    #[n(1)]
+    pub locked: bool,
+}
+
+impl Record for Choice {
+    const COLLECTION: Collection = Collection::Settings;
+}
+
+/// Where it lies.
+const PLACE: RecordId = RecordId::from_bytes([0; 16]);
+
+impl Choice {
+    /// What was chosen last.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn read(host: &Host) -> Result<Self, Fault> {
+        let found = host.vault().all::<Self>()?;
+        Ok(found.into_iter().find(|(place, _)| *place == PLACE).map(|(_, choice)| choice).unwrap_or_default())
+    }
+
+    /// Changes it. Durable when this returns; what stays as it was is not written.
+    ///
+    /// # Errors
+    /// When the vault cannot be read or written.
+    pub fn change(host: &Host, change: impl Fn(&mut Self) + Send + 'static) -> Result<(), Fault> {
+        let known = Self::read(host)?;
+        let mut wanted = known;
+        change(&mut wanted);
+        if wanted == known {
+            return Ok(());
+        }
+        host.vault().submit(move |tx| Self::change_in(tx, change)).wait()?;
+        Ok(())
+    }
+
+    /// As [`change`](Self::change), as a part of a job.
+    pub fn change_in(tx: &mut Tx<'_, '_>, change: impl Fn(&mut Self)) -> Result<(), keep_vault::VaultError> {
+        let known = tx.get::<Self>(&PLACE)?.unwrap_or_default();
+        let mut wanted = known;
+        change(&mut wanted);
+        if wanted != known {
+            tx.put(PLACE, &wanted)?;
+        }
+        Ok(())
+    }
+}
+
+/// Records that a program wanted to unlock what its owner had locked.
+///
+/// # Errors
+/// When the vault cannot be written.
+pub(super) fn record_refusal(host: &Host) -> Result<(), Fault> {
+    let entry = Draft::new(Action::SessionOpened, Outcome::Refused, &Origin::Cli);
+    host.record(entry.reason("the owner locked it by hand"))
+}
+
+/// What such a program is told.
+pub(super) fn locked_by_hand() -> Fault {
+    Fault::new(ErrorCode::Locked, "the owner locked this vault, and only the owner unlocks it again")
+        .with_hint("run `keep unlock`, then try again")
+}
