@@ -136,6 +136,8 @@ words! {
         UnlockFailed = 74, "unlock_failed";
         /// The owner went on with a vault older than the one that was last used on this machine.
         RollbackAccepted = 75, "rollback_accepted";
+        /// The owner went on with what was left of a vault that something else than Keep had changed.
+        DamageAccepted = 76, "damage_accepted";
         /// A session was made for an agent.
         AgentAdmitted = 80, "agent_admitted";
         /// A session of an agent was revoked.

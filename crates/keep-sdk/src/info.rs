@@ -41,6 +41,33 @@ pub struct FormatView {
     pub needs_migration: bool,
 }
 
+/// What was left of a vault that something else than Keep had changed, and is gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DamageView {
+    /// What was wrong, one sentence each.
+    pub problems: Vec<String>,
+    /// How many records were taken out because they do not open, or speak of a secret that is gone.
+    pub removed: u64,
+    /// How many entries of the log went, because what is left of it does not lead to them.
+    pub log_removed: u64,
+    /// How many clients, endpoints and sessions are suspended until their owner lets them go on.
+    pub suspended: u64,
+}
+
+/// Goes on with what is left of the vault.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AcceptDamage {}
+
+impl Call for AcceptDamage {
+    const NAME: &'static str = "vault.accept_damage";
+    const CLASS: Class = Class::Manage;
+    type Reply = DamageView;
+
+    fn run(self, host: &Host) -> Result<DamageView, Fault> {
+        host.accept_damage()
+    }
+}
+
 /// Tells of the vault as a whole.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Info {}
@@ -72,6 +99,15 @@ impl Keep {
     /// When the vault cannot be read.
     pub fn info(&self) -> Result<VaultInfo, Fault> {
         self.call(Info {})
+    }
+
+    /// Goes on with what is left of a vault that something else than Keep changed. Records that do not open are taken out, and
+    /// clients, endpoints and sessions are suspended: what is missing may have been a refusal.
+    ///
+    /// # Errors
+    /// When nothing is wrong with the vault, or so much that it cannot be mended; nothing was changed then.
+    pub fn accept_damage(&self) -> Result<DamageView, Fault> {
+        self.call(AcceptDamage {})
     }
 
     /// The format of the vault in `home`, which stays closed.

@@ -1,5 +1,6 @@
 //! What makes the sums over a vault's rows anew checks the old ones first: a row that something else changed while the vault was
-//! open is never made right by a new data key, a backup or a removal of old entries.
+//! open is never made right by a new data key, a backup or a removal of old entries. What only continues the sums leaves such a
+//! row as wrong as it was. Only the owner, who says so, goes on with what is left.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod model;
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use keep_audit::{Action, Draft, Outcome};
 use keep_sdk::{ErrorCode, Fault};
 use keep_store::{MemoryStore, Row, Scan, Store};
 use keep_types::{Origin, RecordId, Timestamp};
@@ -97,12 +99,17 @@ fn tampering(dice: &mut Dice, rows: &[Row], older: &HashMap<(u8, RecordId), Row>
 type Operation = (&'static str, fn(&Live) -> Result<(), Fault>);
 
 /// Everything that makes sums anew, or goes on as if they were right.
-const OPERATIONS: [Operation; 3] = [
+const OPERATIONS: [Operation; 4] = [
     ("a new data key", |live| {
         let plan = live.vault.plan_rotation(&[passphrase()])?;
         Ok(live.vault.rotate_data_key(plan, &mut |_, _| {}).map(drop)?)
     }),
     ("a backup", |live| live.archive().map(drop)),
+    ("a new reserve", |live| {
+        // It never comes to the directory.
+        let directory = std::path::Path::new("/nonexistent");
+        Ok(live.vault.reset_reserve(directory, &passphrase()).map(drop)?)
+    }),
     ("retention", |live| {
         let now = Timestamp::from_secs(NOW + 1);
         Ok(live.vault.prune(now, Origin::Cli, &mut |_| {}).map(drop)?)
@@ -113,15 +120,7 @@ const OPERATIONS: [Operation; 3] = [
 fn nothing_makes_a_changed_row_right() {
     let long = std::env::var_os("KEEP_SOAK").is_some();
     let store = MemoryStore::new();
-    let world = World::create(Arc::new(store.another_handle())).unwrap();
-    for step in [Step::Offer(0), Step::Connect(0), Step::Generate("two".into()), Step::Sign("a".into())] {
-        world.run(&step).unwrap();
-    }
-    world.vault.store_secret(world::name("token"), &passphrase(), None, false).unwrap();
-    world.run(&Step::Ask(0, 1, vec![(1, "before".into())])).unwrap();
-    let older: HashMap<_, _> = rows(&store).into_iter().map(|row| ((row.collection, row.id), row)).collect();
-    world.run(&Step::Ask(0, 1, vec![(2, "after".into())])).unwrap();
-    drop(world);
+    let older = inhabited(&store);
     let (mut dice, mut seen) = (Dice(11), HashMap::<&str, usize>::new());
     for _ in 0..if long { 2_000 } else { 60 } {
         for (operation, run) in OPERATIONS {
@@ -148,4 +147,156 @@ fn nothing_makes_a_changed_row_right() {
     }
     println!("{seen:?}");
     assert_eq!(seen.len(), 6, "{seen:?}");
+}
+
+/// What changes a vault without making its sums anew.
+const CONTINUATIONS: [Operation; 8] = [
+    ("a key", |live| Ok(live.vault.generate_key(world::name("new")).map(drop)?)),
+    ("another name", |live| {
+        let key = live.vault.key_by_name(world::MAIN)?.ok_or(keep_vault::VaultError::NoSuchKey)?;
+        Ok(live.vault.rename_key(key.id, world::name("other")).map(drop)?)
+    }),
+    ("a key less", |live| {
+        let key = live.vault.key_by_name("two")?.ok_or(keep_vault::VaultError::NoSuchKey)?;
+        Ok(live.vault.delete_key(key.id)?)
+    }),
+    ("a stored secret", |live| {
+        Ok(live.vault.store_secret(world::name("token"), &passphrase(), None, true).map(drop)?)
+    }),
+    ("another passphrase", |live| {
+        let new = keep_types::SecretText::from("another one".to_owned());
+        live.vault.change_passphrase(&new, None)?;
+        Ok(live.vault.change_passphrase(&passphrase(), None).map(drop)?)
+    }),
+    ("a recovery code", |live| Ok(live.vault.add_recovery_code(None).map(drop)?)),
+    ("suspension", |live| Ok(keep_signer::accept_rollback(&live.vault, "test".into()).map(drop)?)),
+    ("a segment of the log", |live| {
+        for _ in 0..11 {
+            let written = live.vault.submit(|tx| {
+                (0..100).for_each(|_| {
+                    tx.audit(Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli));
+                });
+                Ok(())
+            });
+            written.wait()?;
+        }
+        Ok(())
+    }),
+];
+
+/// A vault as its store has it.
+struct State {
+    header: Vec<u8>,
+    head: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+impl State {
+    fn of(store: &MemoryStore) -> Self {
+        let (mut header, mut head) = (None, None);
+        store
+            .read(&mut |tx| {
+                (header, head) = (tx.header()?, tx.head()?);
+                Ok(())
+            })
+            .unwrap();
+        Self { header: header.unwrap(), head: head.unwrap(), rows: rows(store) }
+    }
+
+    fn put_back(&self, store: &MemoryStore) {
+        let now = rows(store);
+        store
+            .write(&mut |tx| {
+                now.iter().try_for_each(|row| tx.delete(row.collection, &row.id).map(drop))?;
+                self.rows.iter().try_for_each(|row| tx.put(row))?;
+                tx.set_header(&self.header)?;
+                tx.set_head(&self.head)
+            })
+            .unwrap();
+    }
+}
+
+/// A vault with a bit of everything, and its rows as they were before the last of it.
+fn inhabited(store: &MemoryStore) -> HashMap<(u8, RecordId), Row> {
+    let world = World::create(Arc::new(store.another_handle())).unwrap();
+    for step in [Step::Offer(0), Step::Connect(0), Step::Generate("two".into()), Step::Sign("a".into())] {
+        world.run(&step).unwrap();
+    }
+    world.vault.store_secret(world::name("token"), &passphrase(), None, false).unwrap();
+    world.run(&Step::Ask(0, 1, vec![(1, "before".into())])).unwrap();
+    let older = rows(store).into_iter().map(|row| ((row.collection, row.id), row)).collect();
+    world.run(&Step::Ask(0, 1, vec![(2, "after".into())])).unwrap();
+    older
+}
+
+fn open(store: &MemoryStore) -> Result<keep_vault::Vault, keep_vault::VaultError> {
+    keep_vault::Vault::open(Arc::new(store.another_handle()), &passphrase(), &environment())
+}
+
+#[test]
+fn what_continues_the_sums_leaves_a_changed_row_as_wrong_as_it_was() {
+    let long = std::env::var_os("KEEP_SOAK").is_some();
+    let store = MemoryStore::new();
+    let older = inhabited(&store);
+    let before = State::of(&store);
+    let mut dice = Dice(12);
+    for _ in 0..if long { 500 } else { 12 } {
+        for (operation, run) in CONTINUATIONS {
+            let live = Live::of(open(&store).unwrap());
+            let (what, change) = tampering(&mut dice, &before.rows, &older);
+            change.apply(&store);
+            let outcome = run(&live);
+            drop(live);
+            let found = open(&store).map(|vault| vault.verify().is_ok_and(|report| report.is_intact()));
+            assert!(!found.unwrap_or(false), "{operation} ({outcome:?}) laundered {what}: {change:?}");
+            before.put_back(&store);
+        }
+    }
+}
+
+#[test]
+fn the_owner_goes_on_with_what_is_left() {
+    let long = std::env::var_os("KEEP_SOAK").is_some();
+    let store = MemoryStore::new();
+    let older = inhabited(&store);
+    let before = State::of(&store);
+    let whole = open(&store).unwrap();
+    let refused = keep_signer::accept_damage(&whole).unwrap_err();
+    assert_eq!(Fault::from(refused).code(), ErrorCode::InvalidInput);
+    drop(whole);
+    let mut dice = Dice(13);
+    for round in 0..if long { 2_000 } else { 100 } {
+        let (what, change) = tampering(&mut dice, &before.rows, &older);
+        change.apply(&store);
+        let vault = open(&store).unwrap();
+        assert!(!vault.verify().unwrap().is_intact(), "{round}: {what}");
+        let (accepted, suspended) = keep_signer::accept_damage(&vault)
+            .unwrap_or_else(|error| panic!("{round}: {what}: {error}: {change:?}"));
+        assert!(!accepted.problems.is_empty() && suspended <= 2, "{round}: {what}");
+        assert!(vault.integrity().is_intact(), "{round}: {what}: {:?}", vault.integrity());
+        drop(vault);
+        // It is whole for everybody from now on, and says what happened to it.
+        let live = Live::of(open(&store).unwrap());
+        assert!(live.vault.verify().unwrap().is_intact(), "{round}: {what}");
+        live.vault.verify_audit().unwrap();
+        let last = live.vault.audit_tail(1).unwrap().remove(0);
+        assert_eq!(last.action, Action::DamageAccepted, "{round}: {what}");
+        for grant in live.vault.all::<keep_policy::Grant>().unwrap() {
+            assert!(grant.1.suspended, "{round}: {what}");
+        }
+        for endpoint in live.vault.all::<keep_signer::Endpoint>().unwrap() {
+            assert!(endpoint.1.stopped, "{round}: {what}");
+        }
+        // No key went whose secret was not touched; one that lost its name has another.
+        let secrets = |place: &(u8, RecordId)| place.0 == keep_types::Collection::Secrets.number();
+        let touched = change.put.iter().map(|row| (row.collection, row.id)).chain(change.delete.clone());
+        let touched = touched.filter(secrets).count();
+        assert!(live.vault.keys().unwrap().len() + touched >= 2, "{round}: {what}");
+        live.vault.generate_key(world::name("new")).unwrap();
+        live.archive().unwrap();
+        let plan = live.vault.plan_rotation(&[passphrase()]).unwrap();
+        live.vault.rotate_data_key(plan, &mut |_, _| {}).unwrap();
+        drop(live);
+        before.put_back(&store);
+    }
 }

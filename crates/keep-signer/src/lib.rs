@@ -34,7 +34,7 @@ pub use error::SignerError;
 pub use grants::GrantChange;
 pub use policies::{Person, Policies, PolicyRow};
 pub use request_row::{RequestRow, RequestState};
-pub use revive::{accept_rollback, revive};
+pub use revive::{accept_damage, accept_rollback, revive};
 pub use run::current_run;
 pub use sessions::{Maker, NewSession, Sessions, Standing};
 pub use signer::{Arrival, Repeatable, Signer, Unfinished};

@@ -1,9 +1,11 @@
 //! What becomes of the records of clients and agents when a vault is made from a backup, or is older than it was.
 
+use std::cell::Cell;
+
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
 use keep_types::{Collection, Origin, Record, RecordId, Timestamp};
-use keep_vault::{Tx, Vault, VaultError};
+use keep_vault::{DamageAccepted, Tx, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::{Endpoint, RequestRow, RequestState};
@@ -78,6 +80,23 @@ pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError>
         })
         .wait()?;
     Ok(suspended as u64)
+}
+
+/// Goes on with what is left of a vault that something else than Keep changed, in one commit: a record that is missing may have
+/// been a refusal or a revocation, so that what [`revive`] does to a restored vault is done to this one. Says what was wrong,
+/// and how many clients, endpoints and sessions are suspended.
+///
+/// # Errors
+/// As [`Vault::accept_damage`].
+pub fn accept_damage(vault: &Vault) -> Result<(DamageAccepted, u64), VaultError> {
+    let suspended = Cell::new(0);
+    let accepted = vault.accept_damage(&|collection, cbor, now| {
+        if matches!(collection, Collection::Grants | Collection::Endpoints | Collection::Sessions) {
+            suspended.set(suspended.get() + 1);
+        }
+        revive(collection, cbor, now, false)
+    })?;
+    Ok((accepted, suspended.get()))
 }
 
 /// The records of one collection, as they come back.

@@ -23,6 +23,8 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod accept;
+mod accept_halves;
 mod again;
 mod archive;
 mod batch;
@@ -64,6 +66,7 @@ mod vault;
 mod verify;
 mod wallets;
 
+pub use accept::DamageAccepted;
 pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive, TakeArchive};
 pub use error::VaultError;
 pub use groups::{

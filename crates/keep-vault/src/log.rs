@@ -166,6 +166,19 @@ impl LogView<'_> {
         Ok((hashes, last))
     }
 
+    /// Links the entries behind the segments to the last of those, and compares the end with the head.
+    pub fn verify_tail(&self) -> Result<Result<(), Broken>, VaultError> {
+        let mark = self.head.log_mark();
+        let mut chain = Chain { first_seq: mark.next, next_seq: mark.next, hash: mark.hash };
+        let mut broken = Ok(());
+        self.tx.scan(Scan::collection(Collection::Audit).from(Batch::place(mark.next)), &mut |row| {
+            let linked = self.open(&row).and_then(|plain| link(&plain, &mut chain, &[], &mut Vec::new()));
+            broken = linked.map(drop);
+            if broken.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(broken.and_then(|()| chain.compare(&self.head.audit)))
+    }
+
     /// The signed checkpoint that stands for removed entries, if any were; it must fit the log and be this vault's own.
     pub fn check_pruned(
         &self,

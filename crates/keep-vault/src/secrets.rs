@@ -39,6 +39,21 @@ pub(crate) fn new_audit_key() -> Result<SecretRecord, VaultError> {
     Ok(SecretRecord::of_key(SecretKind::Audit, &SecretKey32::take(&mut seed), None))
 }
 
+/// The public key of an audit key.
+pub(crate) fn public_of(audit_key: &SecretRecord) -> Result<[u8; 32], VaultError> {
+    Ok(SigningKey::from_bytes(audit_key.key32()?.expose()).verifying_key().to_bytes())
+}
+
+/// Signs a checkpoint with the audit key, which does nothing else.
+pub(crate) fn sign_with(
+    audit_key: &SecretRecord,
+    checkpoint: Checkpoint,
+) -> Result<SignedCheckpoint, VaultError> {
+    let key = SigningKey::from_bytes(audit_key.key32()?.expose());
+    let signature = key.sign(&checkpoint.message()).to_bytes();
+    Ok(SignedCheckpoint { checkpoint, public_key: key.verifying_key().to_bytes(), signature })
+}
+
 /// Expanded key pairs, encrypted in memory, by key.
 #[derive(Default)]
 pub(crate) struct Secrets {
@@ -242,16 +257,14 @@ impl Vault {
     /// When the key cannot be read.
     pub fn audit_public_key(&self) -> Result<Option<[u8; 32]>, VaultError> {
         let Some(record) = self.read_secret(&AUDIT_KEY, SecretKind::Audit)? else { return Ok(None) };
-        Ok(Some(SigningKey::from_bytes(record.key32()?.expose()).verifying_key().to_bytes()))
+        public_of(&record).map(Some)
     }
 
     /// Signs what the log says of itself. The audit key signs checkpoints of this vault and nothing else, in nobody's
     /// name, so it needs no permit; what is handed out is recorded by the caller.
     pub(crate) fn sign_checkpoint(&self, checkpoint: Checkpoint) -> Result<SignedCheckpoint, VaultError> {
         let record = self.read_secret(&AUDIT_KEY, SecretKind::Audit)?.ok_or(VaultError::NoSuchKey)?;
-        let key = SigningKey::from_bytes(record.key32()?.expose());
-        let signature = key.sign(&checkpoint.message()).to_bytes();
-        Ok(SignedCheckpoint { checkpoint, public_key: key.verifying_key().to_bytes(), signature })
+        sign_with(&record, checkpoint)
     }
 
     /// The Nostr event that carries an anchor to relays. Its author is a key of its own, derived from the audit key; no

@@ -136,6 +136,11 @@ impl Shared {
         }
     }
 
+    /// The owner goes on with what is left: what was noticed is settled.
+    pub fn forget_problems(&self) {
+        self.report().problems.clear();
+    }
+
     /// Something is wrong with the vault that no scan can find any more.
     pub fn alarm(&self, problem: String) {
         let mut report = self.report();

@@ -108,6 +108,21 @@ pub(crate) fn verify_view(
     Ok(IntegrityReport { revision: head.revision, rows, problems })
 }
 
+/// What is wrong with the rows under this head, without a look at the header or the log's chain.
+pub(crate) fn problems_of(
+    tx: &dyn ReadTx,
+    keys: &Subkeys,
+    identity: Identity,
+    head: &Head,
+) -> Result<Vec<String>, VaultError> {
+    let (mut head, mut problems) = (head.clone(), Vec::new());
+    let found = add_up(tx, keys, identity, &head, Depth::Everything, &mut problems)?;
+    for number in collections(&head, &found) {
+        compare(number, &mut head, &found, &mut problems);
+    }
+    Ok(problems)
+}
+
 fn add_up(
     tx: &dyn ReadTx,
     keys: &Subkeys,

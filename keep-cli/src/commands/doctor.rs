@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::daemon::{Connection, Place, harden};
-use keep_sdk::{ErrorCode, Fault, Home, Keep, PoolOptions, RelayPolicy, RelayPool, RelayState, Transport};
+use keep_sdk::{
+    DamageView, ErrorCode, Fault, Home, Keep, PoolOptions, RelayPolicy, RelayPool, RelayState, Transport,
+};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
@@ -16,6 +18,7 @@ use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
 use crate::style::Style;
+use crate::terminal::Terminal;
 
 /// What the keys of one open vault take in locked memory, in bytes, generously.
 const LOCKED_MEMORY: u64 = 1 << 20;
@@ -87,6 +90,9 @@ impl View for Report {
 
 pub fn run(session: &Session, arguments: &Doctor) -> Result<(), Ending> {
     let home = Home::from_environment()?;
+    if arguments.accept {
+        return accept(session, arguments.yes);
+    }
     let mut findings = vec![process(), locked_memory(), environment(), settings(session)];
     findings.extend(files(&home));
     findings.push(socket(&home));
@@ -161,24 +167,39 @@ fn settings(session: &Session) -> Finding {
 /// Who may read what of the vault's directory.
 fn files(home: &Home) -> Vec<Finding> {
     if !Keep::exists(home) {
-        let found = format!("there is no vault in {}", home.path().display());
-        return vec![finding("vault", Health::Warning, found, "make one with `keep init`")];
+        return vec![no_vault(home)];
     }
     let mut findings = vec![permissions("directory", home.path())];
-    for (what, name) in [("database", "keep.db"), ("reserve", "reserve")] {
-        findings.push(permissions(what, &home.path().join(name)));
-    }
-    let length = std::fs::metadata(home.path().join("reserve")).map_or(0, |found| found.len());
-    if length != RESERVE {
-        let found = format!("has {length} bytes instead of {RESERVE}");
-        findings.push(finding(
-            "reserve",
-            Health::Bad,
-            found,
-            "the vault opens without it; what was in it is lost",
-        ));
-    }
+    findings.push(permissions("database", &home.path().join("keep.db")));
+    findings.extend(reserve(&home.path().join("reserve")));
     findings
+}
+
+fn no_vault(home: &Home) -> Finding {
+    match Keep::expect_none(home) {
+        Ok(()) => {
+            let found = format!("there is no vault in {}", home.path().display());
+            finding("vault", Health::Warning, found, "make one with `keep init`")
+        }
+        // Its database is lost, and its reserve is there.
+        Err(fault) => finding("vault", Health::Bad, fault.message().to_owned(), fault.hint().to_owned()),
+    }
+}
+
+fn reserve(path: &Path) -> Vec<Finding> {
+    let what = "reserve";
+    let hint = "the vault opens without it, and what lay in it is lost unless you have a copy of the file; \
+                `keep reserve reset` makes a new one";
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            vec![finding(what, Health::Bad, format!("{} is lost", path.display()), hint)]
+        }
+        Ok(found) if found.len() != RESERVE => {
+            let found = format!("has {} bytes instead of {RESERVE}", found.len());
+            vec![permissions(what, path), finding(what, Health::Bad, found, hint)]
+        }
+        Ok(_) | Err(_) => vec![permissions(what, path)],
+    }
 }
 
 fn permissions(what: &'static str, path: &Path) -> Finding {
@@ -257,7 +278,12 @@ fn vault(session: &Session, home: &Home) -> Vec<Finding> {
     let mut findings = Vec::new();
     let problems = keep.info().map(|info| info.problems).unwrap_or_default();
     for problem in &problems {
-        findings.push(finding(what, Health::Bad, problem.clone(), "see `keep vault info`"));
+        findings.push(finding(
+            what,
+            Health::Bad,
+            problem.clone(),
+            "restore a backup, or go on with what is left: `keep doctor --accept`",
+        ));
     }
     match keep.audit().verify() {
         Ok(_) if !problems.is_empty() => {}
@@ -269,7 +295,8 @@ fn vault(session: &Session, home: &Home) -> Vec<Finding> {
             findings.push(finding(what, Health::Ok, found, ""));
         }
         Err(fault) => {
-            findings.push(finding(what, Health::Bad, fault.message().to_owned(), "restore a backup"))
+            let hint = "restore a backup, or go on with what is left: `keep doctor --accept`";
+            findings.push(finding(what, Health::Bad, fault.message().to_owned(), hint));
         }
     }
     match keep.info() {
@@ -295,6 +322,41 @@ fn vault(session: &Session, home: &Home) -> Vec<Finding> {
         }
     }
     findings
+}
+
+impl View for DamageView {
+    fn human(&self, style: Style) -> String {
+        let mut lines = vec![format!("{} going on with what is left", style.tick())];
+        lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));
+        let went = format!(
+            "{} records that do not open and {} entries of the log are gone; {} clients, bunker addresses and agents' sessions \
+             are suspended until you let them go on",
+            self.removed, self.log_removed, self.suspended
+        );
+        lines.push(format!("  {}", style.dim(&went)));
+        lines.join("\n")
+    }
+}
+
+/// Goes on with what is left of a vault that something else than Keep changed.
+fn accept(session: &Session, yes: bool) -> Result<(), Ending> {
+    let terminal = || {
+        Terminal::open().ok_or_else(|| {
+            let message = "going on with a damaged vault needs a yes, and there is no terminal to ask on";
+            Fault::new(ErrorCode::ApprovalUnavailable, message).with_hint("pass --yes if you mean it")
+        })
+    };
+    if !yes {
+        terminal()?;
+    }
+    let keep = session.open()?;
+    let question = "What does not open is removed, and nobody can bring it back; keep a copy of the directory. Go on with the rest?";
+    if !yes && !terminal()?.ask_yes(question)? {
+        return Err(Fault::new(ErrorCode::RefusedByPerson, "the vault stays as it is")
+            .with_hint("keys can still be listed and exported, and a backup restored")
+            .into());
+    }
+    session.output.show(&keep.accept_damage()?)
 }
 
 fn relays(session: &Session, arguments: &Doctor) -> Result<Vec<Finding>, Ending> {

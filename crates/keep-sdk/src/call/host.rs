@@ -13,7 +13,7 @@ use keep_types::{
     Answer, ErrorCode, Fault, Intent, KeyId, Origin, RecordId, Request, RequestId, SecretText, SessionId,
     Timestamp,
 };
-use keep_vault::{Environment, IntegrityReport, KeyRecord, Vault, VaultError};
+use keep_vault::{DamageAccepted, Environment, IntegrityReport, KeyRecord, Vault, VaultError};
 use tokio::runtime::Runtime;
 
 use super::Call;
@@ -21,7 +21,7 @@ use crate::agent::ApprovalView;
 use crate::approvals::Approvals;
 use crate::high_water::HighWater;
 use crate::views::npub;
-use crate::{Home, RollbackView};
+use crate::{DamageView, Home, RollbackView};
 
 /// An unlocked vault with its owner's signer, its place, its clock, and what this process keeps beside it.
 ///
@@ -217,6 +217,19 @@ impl Host {
         let suspended = keep_signer::accept_rollback(self.vault(), reason)?;
         mark.lower(self.vault());
         Ok(RollbackView { revision, seen, suspended })
+    }
+
+    /// Goes on with what is left of a vault that something else than Keep changed.
+    pub(crate) fn accept_damage(&self) -> Result<DamageView, Fault> {
+        let (accepted, suspended) = keep_signer::accept_damage(self.vault())?;
+        // That it is older than it was here is another question, with another answer.
+        let revision = self.vault().revision().get();
+        match self.noted_revision().filter(|seen| *seen > revision) {
+            Some(seen) => self.vault().alarm(put_back(revision, seen)),
+            None => self.note_revision(),
+        }
+        let DamageAccepted { problems, removed, log_removed } = accepted;
+        Ok(DamageView { problems, removed, log_removed, suspended })
     }
 
     /// The unlocked vault.

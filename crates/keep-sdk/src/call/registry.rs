@@ -70,6 +70,7 @@ pub fn registry() -> &'static [CallEntry] {
     const {
         &[
             CallEntry::of::<info::Info>(),
+            CallEntry::of::<info::AcceptDamage>(),
             CallEntry::of::<keys::Generate>(),
             CallEntry::of::<keys::Import>(),
             CallEntry::of::<keys::List>(),
