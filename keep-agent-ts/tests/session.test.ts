@@ -35,7 +35,7 @@ describe('without a token', () => {
     await session.recordRequest();
     const info = await session.getSessionInfo();
     expect(info).toMatchObject({ requests: 1, requestsRemaining: 9, rates: { perMinute: 10, uses: 1000 } });
-    expect((info.expires ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(3601);
+    expect(Date.parse(info.expiresAt ?? '') / 1000 - Date.now() / 1000).toBeLessThanOrEqual(3601);
   });
 
   test('a closed session is gone at the vault, too', async () => {

@@ -85,8 +85,6 @@ export interface SessionInfo {
   createdAt: string;
   /** RFC 3339. */
   expiresAt: string | null;
-  /** Unix seconds. */
-  expires: number | null;
   /** How often it was used. */
   requests: number;
   /** How often it may still be used now; `null` for any number. */

@@ -218,6 +218,9 @@ pub struct Init {
     /// With --hidden: do not ask before what may be in the reserve is overwritten
     #[arg(long)]
     pub yes: bool,
+    /// Where keep.db was lost: make a new vault beside the reserve that is there, so that a hidden vault in it opens again
+    #[arg(long)]
+    pub keep_reserve: bool,
     #[command(flatten)]
     pub kdf: Kdf,
 }
@@ -230,6 +233,10 @@ pub struct Unlock {
     /// Ask a person about each use of a key; without one at hand it is refused
     #[arg(long)]
     pub confirm: bool,
+    /// For a program that needs the vault: as it was unlocked last. Refused after `keep lock`, asks if --confirm was said then, and
+    /// changes nothing where it is unlocked
+    #[arg(long)]
+    pub again: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -254,6 +261,13 @@ pub struct Doctor {
     /// A relay to connect to; may be given several times
     #[arg(long, value_name = "URL", requires = "network")]
     pub relay: Vec<String>,
+    /// Go on with what is left of a vault that something else than Keep changed: what does not open is removed, clients,
+    /// bunker addresses and agents' sessions are suspended
+    #[arg(long, conflicts_with_all = ["network", "relay"])]
+    pub accept: bool,
+    /// Do not ask
+    #[arg(long, requires = "accept")]
+    pub yes: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -758,6 +772,9 @@ mod tests {
             "keep config init",
             "keep migrate status",
             "keep doctor",
+            "keep doctor --accept --yes",
+            "keep init --keep-reserve",
+            "keep unlock --again",
             "keep doctor --network --relay wss://relay.example",
             "keep schema",
             "keep schema keys.list",

@@ -239,6 +239,17 @@ impl Session {
         with_password(self.password(), &self.output, attempt)
     }
 
+    /// Opens the vault, wherever it is held, with a passphrase that was said already and is not asked for again.
+    pub fn open_as(&self, password: &SecretText) -> Result<Keep, Fault> {
+        let home = Home::from_environment()?;
+        Keep::expect_vault(&home)?;
+        let said = SecretText::new(password.expose().to_owned());
+        match Connection::find(&home, Some(Arc::new(Said(said))))? {
+            Some(connection) => Ok(Keep::connected(connection)),
+            None => Keep::open(home, password, &self.options(None)),
+        }
+    }
+
     /// Opens the vault in this process, whoever else has it open, and gives what opened it.
     pub fn open_directly(&self) -> Result<(Keep, SecretText), Ending> {
         let home = Home::from_environment()?;
@@ -271,7 +282,7 @@ impl Session {
         if !keep.integrity().is_intact() {
             let found = keep.integrity().problems.join("; ");
             let message = format!("the vault was changed by something that is not Keep: {found}");
-            let hint = "keys can still be listed and exported; nothing else is done before that is settled, or a backup restored";
+            let hint = "keys can still be listed and exported; nothing else is done before a backup is restored, or `keep doctor --accept`";
             self.output.warn(ErrorCode::Integrity, &message, hint);
         }
     }
@@ -335,6 +346,15 @@ impl Elevate for Elevation {
             self.output.talk("The vault is unlocked; for this it wants its passphrase again.");
         }
         with_password(source, &self.output, attempt).map_err(Ending::into_fault)
+    }
+}
+
+/// A passphrase that was said already.
+struct Said(SecretText);
+
+impl Elevate for Said {
+    fn elevate(&self, attempt: &mut dyn FnMut(&SecretText) -> Result<(), Fault>) -> Result<(), Fault> {
+        attempt(&self.0)
     }
 }
 

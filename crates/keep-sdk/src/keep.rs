@@ -149,6 +149,55 @@ impl Keep {
         Ok(Self::here(vault, home, options, high_water))
     }
 
+    /// Makes a vault in `home` beside the reserve of one whose database was lost, and opens it: what lies in the reserve opens with
+    /// its own passphrase again. Nothing of the lost vault comes back. Either the vault is complete when this returns, or there is
+    /// none; the reserve is not written in any case.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when there is no such reserve; [`ErrorCode::AlreadyExists`] when there is a vault, or `passphrase`
+    /// opens what lies in the reserve; as [`create`](Self::create).
+    pub fn create_beside(home: Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
+        refuse_empty(passphrase)?;
+        Self::expect_lone_reserve(&home)?;
+        let _guard = lock_directory(home.path())?;
+        let environment = options.environment();
+        let salt = Vault::adopt_reserve(home.path(), passphrase, options.cost(), &environment)?;
+        // Made elsewhere, so that what is interrupted here is never taken for an unfinished vault, whose reserve may go.
+        let unfinished = home.path().join("keep.new");
+        let cannot = |error: std::io::Error| cannot_write(&unfinished, &error);
+        match std::fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
+            Ok(()) | Err(_) => make_directory(&unfinished)?,
+        }
+        let inside = Home::new(&unfinished)?.database();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::create(&inside)?);
+        drop(Vault::create(Arc::clone(&store), passphrase, salt, options.cost(), &environment)?);
+        // Afterwards all of it is in one file.
+        store.wipe_leftovers()?;
+        drop(store);
+        File::open(&inside).and_then(|file| file.sync_all()).map_err(cannot)?;
+        std::fs::rename(&inside, home.database()).map_err(cannot)?;
+        File::open(home.path()).and_then(|directory| directory.sync_all()).map_err(cannot)?;
+        let _ = std::fs::remove_dir_all(&unfinished);
+        Self::open(home, passphrase, options)
+    }
+
+    /// Says so if there is no reserve in `home` whose database was lost.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyExists`] when there is a vault; [`ErrorCode::NotFound`].
+    pub fn expect_lone_reserve(home: &Home) -> Result<(), Fault> {
+        if holds_vault(home)? || Self::exists(home) {
+            return Err(exists(home));
+        }
+        if home.has_lone_reserve() {
+            return Ok(());
+        }
+        let message = format!("there is no reserve in {} whose database was lost", home.path().display());
+        Err(Fault::new(ErrorCode::NotFound, message)
+            .with_hint("without --keep-reserve a vault is made with a new one"))
+    }
+
     /// Makes a hidden vault in the reserve beside the vault in `home`, whose passphrase is `outer`, and opens it.
     ///
     /// **Whatever is in the reserve is lost.** Nobody can know whether that is a hidden vault under another passphrase, so
@@ -469,7 +518,8 @@ pub(crate) fn missing(error: StoreError, home: &Home) -> Fault {
 pub(crate) fn no_vault(home: &Home) -> Fault {
     if home.has_lone_reserve() {
         return Fault::new(ErrorCode::NoVault, lone_reserve(home)).with_hint(
-            "put keep.db back from a copy of the directory, or restore a backup into another directory",
+            "put keep.db back from a copy of the directory, or restore a backup into another directory; for a hidden vault in the \
+             reserve, `keep init --keep-reserve` makes a new vault beside it",
         );
     }
     Fault::new(ErrorCode::NoVault, format!("there is no vault in {}", home.path().display()))
@@ -517,7 +567,8 @@ fn refuse_lone_reserve(home: &Home) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::new(ErrorCode::AlreadyExists, lone_reserve(home)).with_hint(
-        "a hidden vault in it would be destroyed; put keep.db back, or move the file reserve away if nothing is in it",
+        "a hidden vault in it would be destroyed; put keep.db back, make a new one beside it with --keep-reserve, or move the file \
+         reserve away if nothing is in it",
     ))
 }
 

@@ -42,6 +42,9 @@ pub enum VaultError {
     /// The reserve is opened by one passphrase.
     #[error("a hidden vault has one passphrase, and no other way in")]
     HiddenHasOne,
+    /// The reserve is made anew from the vault in the database.
+    #[error("the reserve cannot be made anew from a vault that lies in it")]
+    InReserve,
     /// The header was changed by another process between looking and doing.
     #[error("the ways to unlock were changed meanwhile")]
     HeaderChanged,
@@ -163,6 +166,11 @@ impl From<VaultError> for Fault {
             VaultError::HiddenHasOne => {
                 return Self::new(ErrorCode::InvalidInput, message)
                     .with_hint("change it with `keep rotate-password`, or make a backup");
+            }
+            VaultError::InReserve => {
+                return Self::new(ErrorCode::InvalidInput, message).with_hint(
+                    "give the first vault's passphrase; whatever lies in the reserve is lost then",
+                );
             }
             VaultError::WhichPassphrase => {
                 return Self::new(ErrorCode::Usage, message)

@@ -90,7 +90,8 @@ class SessionInfo:
     otherwise: str
     asks: str
     spend: dict[str, Any]
-    expires: int | None
+    created_at: str
+    expires_at: str | None
     requests: int
     requests_remaining: int | None
     narrowed: bool

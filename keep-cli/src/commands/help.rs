@@ -72,6 +72,9 @@ pub fn run(session: &Session, topic: &[String]) -> Result<(), Ending> {
         })?;
     }
     let help = chosen.render_long_help();
+    if session.output.is_json() {
+        return session.output.value(&serde_json::json!({ "help": help.to_string() }));
+    }
     let text =
         if session.output.stdout_style().has_colour() { help.ansi().to_string() } else { help.to_string() };
     // As with every printed text: if the reader has gone, that was enough.

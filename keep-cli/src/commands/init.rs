@@ -40,6 +40,10 @@ impl View for MadeHidden {
 
 pub fn run(session: &Session, arguments: &Init) -> Result<(), Ending> {
     let home = Home::from_environment()?;
+    if session.is_hidden() && arguments.keep_reserve {
+        let message = "--keep-reserve keeps the hidden vault that is there";
+        return Err(Fault::new(ErrorCode::Usage, message).with_hint("use it without --hidden").into());
+    }
     if session.is_hidden() {
         return run_hidden(session, arguments, home);
     }
@@ -48,9 +52,16 @@ pub fn run(session: &Session, arguments: &Init) -> Result<(), Ending> {
             .with_hint("keep --hidden init makes one")
             .into());
     }
-    Keep::expect_none(&home)?;
-    let passphrase = session.password().get_new(session.yes_safe())?;
-    let keep = Keep::create(home, &passphrase, &session.options(Some(&arguments.kdf)))?;
+    let options = session.options(Some(&arguments.kdf));
+    let keep = if arguments.keep_reserve {
+        Keep::expect_lone_reserve(&home)?;
+        let passphrase = session.password().get_new(session.yes_safe())?;
+        Keep::create_beside(home, &passphrase, &options)?
+    } else {
+        Keep::expect_none(&home)?;
+        let passphrase = session.password().get_new(session.yes_safe())?;
+        Keep::create(home, &passphrase, &options)?
+    };
     let home = keep.home().path().display().to_string();
     let fingerprint = keep.audit().fingerprint()?.fingerprint;
     session.output.show(&Made { home, fingerprint })?;

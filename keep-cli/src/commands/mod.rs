@@ -82,8 +82,8 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Doctor(arguments) => doctor::run(session, &arguments),
         Command::Migrate(args::Migrate::Status) => migrate::status(session),
         Command::Schema { call } => schema::run(session, call.as_deref()),
-        Command::Completions { shell } => shell::completions(shell),
-        Command::Man { directory } => shell::man(directory.as_deref()),
+        Command::Completions { shell } => shell::completions(session, shell),
+        Command::Man { directory } => shell::man(session, directory.as_deref()),
         Command::Help { topic } => help::run(session, &topic),
     }
 }

@@ -32,9 +32,9 @@ pub fn run(session: &Session, command: &Reserve) -> Result<(), Ending> {
     if !*yes {
         ask(session)?;
     }
-    let keep = session.open()?;
     let done = session.with_password(&mut |passphrase| {
-        keep.reset_reserve(SecretText::from(passphrase.expose().to_owned()))
+        let again = || SecretText::from(passphrase.expose().to_owned());
+        session.open_as(passphrase)?.reset_reserve(again())
     })?;
     let dropped = done.dropped;
     session.output.show(&Done(done))?;

@@ -63,7 +63,9 @@ pub fn data_key(session: &Session, arguments: &RotateDataKey) -> Result<(), Endi
     let (keep, password) = session.open_directly()?;
     let presented: Vec<SecretText> = std::iter::once(password).chain(also).collect();
     let plan = keep.unlocking().plan_rotation(&presented)?;
-    if !arguments.yes {
+    if arguments.yes {
+        say_dropped(session, &plan);
+    } else {
         ask(session, &plan)?;
     }
     let mut progress = Progress::new(session);
@@ -95,14 +97,26 @@ pub fn data_key(session: &Session, arguments: &RotateDataKey) -> Result<(), Endi
     Ok(())
 }
 
-fn ask(session: &Session, plan: &RotationPlan) -> Result<(), Ending> {
+fn list(session: &Session, stanzas: &[StanzaView]) -> String {
     let style = session.output.talk_style();
-    let list = |stanzas: &[StanzaView]| {
-        stanzas.iter().map(|stanza| format!("  {}", line(stanza, style))).collect::<Vec<_>>().join("\n")
-    };
-    session.output.ask(&format!("These go on opening the vault:\n{}", list(&plan.keeps)));
+    stanzas.iter().map(|stanza| format!("  {}", line(stanza, style))).collect::<Vec<_>>().join("\n")
+}
+
+/// Which ways to unlock end, where nobody is asked.
+fn say_dropped(session: &Session, plan: &RotationPlan) {
     if !plan.drops.is_empty() {
-        session.output.ask(&format!("These will not, because nobody presented them:\n{}", list(&plan.drops)));
+        let dropped = list(session, &plan.drops);
+        session.output.talk(&format!(
+            "These do not open the vault any more, because nobody presented them:\n{dropped}"
+        ));
+    }
+}
+
+fn ask(session: &Session, plan: &RotationPlan) -> Result<(), Ending> {
+    session.output.ask(&format!("These go on opening the vault:\n{}", list(session, &plan.keeps)));
+    if !plan.drops.is_empty() {
+        let dropped = list(session, &plan.drops);
+        session.output.ask(&format!("These will not, because nobody presented them:\n{dropped}"));
     }
     if terminal()?.ask_yes("Give the vault a new data key?")? {
         return Ok(());

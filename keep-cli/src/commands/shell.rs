@@ -6,29 +6,40 @@ use std::path::Path;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use keep_sdk::{ErrorCode, Fault};
+use serde_json::json;
 
 use crate::args::Arguments;
 use crate::ending::Ending;
+use crate::session::Session;
 
 /// `keep completions SHELL`.
-pub fn completions(shell: Shell) -> Result<(), Ending> {
+pub fn completions(session: &Session, shell: Shell) -> Result<(), Ending> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "keep", &mut text);
-    print(&text)
+    show(session, "completions", &text)
 }
 
 /// `keep man`: the page of `keep`, or with a directory a page for each command.
-pub fn man(directory: Option<&Path>) -> Result<(), Ending> {
+pub fn man(session: &Session, directory: Option<&Path>) -> Result<(), Ending> {
     let command = Arguments::command();
     let Some(directory) = directory else {
         let mut text = Vec::new();
         clap_mangen::Man::new(command).render(&mut text).map_err(|error| failed("the page", &error))?;
-        return print(&text);
+        return show(session, "page", &text);
     };
     let shown = directory.display().to_string();
     std::fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(command, directory))
-        .map_err(|error| failed(&shown, &error).into())
+        .map_err(|error| failed(&shown, &error))?;
+    if session.output.is_json() { session.output.value(&json!({ "directory": shown })) } else { Ok(()) }
+}
+
+/// The text itself, or for programs that want JSON, an object with it.
+fn show(session: &Session, what: &str, text: &[u8]) -> Result<(), Ending> {
+    if session.output.is_json() {
+        return session.output.value(&json!({ what: String::from_utf8_lossy(text) }));
+    }
+    print(text)
 }
 
 fn print(text: &[u8]) -> Result<(), Ending> {

@@ -44,6 +44,50 @@ fn a_reserve_without_its_database_is_left_alone() {
     world.done(&["init"]);
 }
 
+/// The hidden vault outlives the one beside it.
+#[test]
+fn a_hidden_vault_opens_again_beside_a_new_database() {
+    const HIDDEN: &str = "a second battery staple";
+    let world = World::new();
+    let hidden = |arguments: &[&str]| {
+        world.run_with(arguments, "", |command| {
+            command.env("KEEP_HIDDEN_PASSWORD", HIDDEN);
+        })
+    };
+    let none = world.run(&["init", "--keep-reserve"]);
+    assert_eq!(none.code, Some(3), "{none:?}");
+    assert_eq!(hidden(&["--hidden", "init"]).code, Some(0));
+    let there = world.run(&["init", "--keep-reserve"]);
+    assert_eq!(there.code, Some(5), "{there:?}");
+    assert_eq!(hidden(&["--hidden", "generate", "--name", "secret"]).code, Some(0));
+    world.done(&["generate", "--name", "plain"]);
+    for name in ["keep.db", "keep.db-wal", "keep.db-shm"] {
+        let _ = std::fs::remove_file(world.vault_file(name));
+    }
+    let before = std::fs::read(world.vault_file("reserve")).unwrap();
+    let doctor = world.run(&["doctor"]);
+    assert!(doctor.code == Some(7) && doctor.stdout.contains("--keep-reserve"), "{doctor:?}");
+    // The passphrase decides which one opens, so they cannot have the same.
+    let same = world.run_with(&["init", "--keep-reserve"], "", |command| {
+        command.env("KEEP_PASSWORD", HIDDEN);
+    });
+    assert_eq!(same.code, Some(5), "{same:?}");
+    assert!(!world.vault_file("keep.db").exists());
+    // What an interrupted attempt left is no hindrance, and no vault.
+    std::fs::create_dir(world.vault_file("keep.new")).unwrap();
+    std::fs::write(world.vault_file("keep.new/keep.db"), "half").unwrap();
+    world.done(&["init", "--keep-reserve"]);
+    assert!(before == std::fs::read(world.vault_file("reserve")).unwrap());
+    assert!(!world.vault_file("keep.new").exists());
+    assert_eq!(world.done(&["--json", "list"]).json()["keys"].as_array().unwrap().len(), 0);
+    let listed = hidden(&["--hidden", "--json", "list"]).json();
+    assert_eq!(listed["keys"][0]["name"], "secret");
+    let event = hidden(&["--hidden", "sign-event", "--kind", "1", "--content", "still here"]).json();
+    assert_eq!(event["content"], "still here");
+    world.done(&["audit", "verify"]);
+    world.done(&["doctor"]);
+}
+
 #[test]
 fn absurd_costs_are_refused_at_once() {
     let world = World::with_key();
@@ -107,6 +151,72 @@ fn with_a_removed_row_keys_are_listed_and_nothing_is_signed() {
         let ran = world.run(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""), "{arguments:?}: {ran:?}");
     }
+
+    // Until its owner goes on with what is left.
+    let doctor = world.run(&["doctor"]);
+    assert!(doctor.code == Some(7) && doctor.stdout.contains("keep doctor --accept"), "{doctor:?}");
+    assert_eq!(world.run(&["doctor", "--accept"]).code, Some(1));
+    let accepted = world.done(&["--json", "doctor", "--accept", "--yes"]);
+    let view = accepted.json();
+    assert!(view["problems"][0].as_str().unwrap().contains("audit"), "{view}");
+    assert_eq!(view["suspended"], 0);
+    world.done(&["sign-event", "--kind", "1"]);
+    world.done(&["generate", "--name", "another"]);
+    world.done(&["audit", "verify"]);
+    let log = world.done(&["--json", "audit", "list"]).json();
+    let entries = log["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["action"] == "damage_accepted"), "{log}");
+    world.done(&["doctor"]);
+    let again = world.run(&["--json", "doctor", "--accept", "--yes"]);
+    assert_eq!(
+        (again.code, &again.error()["error"]["code"]),
+        (Some(5), &"invalid_input".into()),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn what_is_left_is_accepted_through_a_daemon_too() {
+    let world = World::with_key();
+    world.done(&[
+        "--key",
+        "main",
+        "nip46",
+        "token",
+        "create",
+        "--policy",
+        "social",
+        "--relay",
+        "ws://127.0.0.1:1",
+    ]);
+    world.done(&["unlock"]);
+    // The key's record is gone, and with it what could be signed with it.
+    assert_eq!(database(&world).execute("DELETE FROM rows WHERE coll = 1", []).unwrap(), 1);
+    let verified = world.run(&["audit", "verify"]);
+    assert_eq!(verified.code, Some(7), "{verified:?}");
+    let bare = world.run_with(&["doctor", "--accept", "--yes"], "", |command| {
+        command.env_remove("KEEP_PASSWORD");
+    });
+    assert_eq!(bare.code, Some(4), "{bare:?}");
+    let view = world.done(&["--json", "doctor", "--accept", "--yes"]).json();
+    assert!(view["problems"].to_string().contains("the key \\\"main\\\" is missing"), "{view}");
+    assert_eq!(view["suspended"], 1);
+    world.done(&["audit", "verify"]);
+    world.done(&["generate", "--name", "main"]);
+    world.done(&["lock"]);
+    world.done(&["audit", "verify"]);
+}
+
+#[test]
+fn a_lost_reserve_is_named_with_what_helps() {
+    let world = World::with_key();
+    std::fs::remove_file(world.vault_file("reserve")).unwrap();
+    world.done(&["list"]);
+    let doctor = world.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(7), "{doctor:?}");
+    assert!(doctor.stdout.contains("is lost") && doctor.stdout.contains("keep reserve reset"), "{doctor:?}");
+    world.done(&["reserve", "reset", "--yes"]);
+    world.done(&["doctor"]);
 }
 
 #[test]

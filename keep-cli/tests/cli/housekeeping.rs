@@ -78,6 +78,51 @@ fn the_doctor_finds_what_is_wrong() {
     assert_eq!(World::new().run(&["doctor"]).code, Some(0), "no vault is no illness");
 }
 
+/// A quick start that was killed cannot throw its vault away; the next one does.
+#[test]
+fn what_a_killed_quick_start_left_is_cleared_away() {
+    let world = World::new();
+    let scratch = || {
+        let entries = std::fs::read_dir(world.path().join("tmp")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.to_str().unwrap().contains("keep-quickstart-")).collect::<Vec<_>>()
+    };
+    // What is not locked by a process of ours, and has no lock that could say so, is somebody's.
+    let foreign = world.path().join("tmp/keep-quickstart-foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    let running = || {
+        let mut child = world.command(&["--json", "quickstart", "--ephemeral"]).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+            .unwrap();
+        child
+    };
+    let (mut killed, mut alive) = (running(), running());
+    assert_eq!(scratch().len(), 3);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    world.done(&["quickstart", "--ephemeral", "--check"]);
+    let left = scratch();
+    assert!(left.len() == 2 && left.contains(&foreign), "{left:?}");
+    alive.kill().unwrap();
+    alive.wait().unwrap();
+    world.done(&["quickstart", "--ephemeral", "--check"]);
+    assert_eq!(scratch(), [foreign]);
+}
+
+#[test]
+fn dropped_ways_to_unlock_are_named_also_unasked() {
+    let world = World::with_vault();
+    std::fs::write(world.path().join("second"), "a second passphrase").unwrap();
+    world.done(&["vault", "stanza", "add", "--label", "spare", "--new-password-file", "second"]);
+    let rotated = world.done(&["rotate-data-key", "--yes"]);
+    assert!(
+        rotated.stderr.contains("do not open the vault any more") && rotated.stderr.contains("spare"),
+        "{rotated:?}"
+    );
+    let again = world.done(&["rotate-data-key", "--yes"]);
+    assert!(!again.stderr.contains("spare"), "{again:?}");
+}
+
 #[test]
 fn notes_cannot_drive_a_terminal() {
     let world = World::with_key();

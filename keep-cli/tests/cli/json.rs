@@ -73,6 +73,40 @@ fn talk_stays_away_from_programs() {
 }
 
 #[test]
+fn pages_for_people_are_values_too() {
+    let world = World::new();
+    for (arguments, member, part) in [
+        (&["--json", "help", "sign-event"][..], "help", "--kind"),
+        (&["--json", "completions", "bash"], "completions", "sign-event"),
+        (&["--json", "man"], "page", ".TH keep"),
+        (&["--json", "man", "--directory", "pages"], "directory", "pages"),
+    ] {
+        let value = world.done(arguments).json();
+        assert_eq!(fields(&value), [member], "{arguments:?}");
+        assert!(value[member].as_str().unwrap().contains(part), "{arguments:?}");
+    }
+}
+
+/// A time is named `…_at` (or says what happened last) and has one form.
+#[test]
+fn times_have_one_form() {
+    let world = World::with_key();
+    let relay = ["--relay", "ws://127.0.0.1:1"];
+    let create = ["--json", "nip46", "token", "create", "--policy", "social", "--expires", "30d"];
+    world.done(&[&create[..], &relay].concat());
+    world.done(&["nip46", "grant", PUBKEY, "--name", "client", "--duration", "30d"]);
+    world.done(&["agent", "create", "--name", "bot", "--scope", "nostr", "--for", "24h"]);
+    let of = |arguments: &[&str]| world.done(&[&["--json"], arguments].concat()).json();
+    let (tokens, apps, bot) =
+        (of(&["nip46", "token", "list"]), of(&["nip46", "apps"]), of(&["agent", "show", "bot"]));
+    for (what, found) in [("token", &tokens["tokens"][0]), ("client", &apps["apps"][0]), ("agent", &bot)] {
+        assert!(found["expires"].is_null(), "{what}: {found}");
+        let end = found["expires_at"].as_str().unwrap_or_else(|| panic!("{what}: {found}"));
+        assert!(end.starts_with("20") && end.ends_with('Z') && end.contains('T'), "{what}: {end}");
+    }
+}
+
+#[test]
 fn errors_have_their_four_fields() {
     let world = World::with_key();
     let wrong = world.run_with(&["--json", "list"], "", |command| {

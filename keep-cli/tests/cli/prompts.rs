@@ -311,6 +311,32 @@ fn a_screen_shows_what_waits_and_takes_decisions() {
 }
 
 #[test]
+fn a_new_reserve_takes_the_passphrase_once() {
+    if !can() {
+        return;
+    }
+    let world = World::with_key();
+    for held in [false, true] {
+        if held {
+            world.done(&["unlock"]);
+        }
+        let mut reset = Dialogue::start(&world, "reserve reset", |_| {});
+        reset.sees("Overwrite the reserve? [y/N] ");
+        reset.types("y\r");
+        reset.sees("assphrase: ");
+        reset.types("wrong\r");
+        reset.sees("Try again.");
+        reset.sees("assphrase: ");
+        reset.types(&format!("{PASSPHRASE}\r"));
+        reset.sees("the reserve is new");
+        let screen = reset.ends(0);
+        assert_eq!(screen.matches("assphrase: ").count(), 2, "{screen}");
+    }
+    world.done(&["lock"]);
+    world.done(&["audit", "verify"]);
+}
+
+#[test]
 fn a_first_minute_on_a_terminal() {
     if !can() {
         return;

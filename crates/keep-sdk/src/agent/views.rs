@@ -46,8 +46,6 @@ pub struct SessionInfo {
     pub created_at: String,
     /// Until when, RFC 3339.
     pub expires_at: Option<String>,
-    /// Until when, Unix seconds.
-    pub expires: Option<u64>,
     /// How often it was used.
     pub requests: u64,
     /// How often it may still be used now; `None` for any number.
@@ -96,7 +94,6 @@ impl SessionInfo {
             spend: session.policy.spend.clone(),
             created_at: session.created_at.to_string(),
             expires_at: limits.expires.map(|end| end.to_string()),
-            expires: limits.expires.map(Timestamp::as_secs),
             requests: standing.usage.total,
             requests_remaining: standing.remaining,
             narrowed: session.parent.is_some(),

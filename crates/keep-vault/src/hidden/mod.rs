@@ -11,7 +11,7 @@ use crate::kdf::Derived;
 use crate::presence::{Attended, Presence};
 use crate::reserve::{self, Layout, Medium, ReserveFile};
 use crate::vault::read_header;
-use crate::{Environment, Vault, VaultError};
+use crate::{Environment, KdfCost, Vault, VaultError};
 
 mod beside;
 mod reset;
@@ -113,6 +113,28 @@ impl Vault {
         (vault.reserve, vault.beside) = (Some(rekey), Beside::Database(beside));
         vault.housekeeper = Some(housekeeper);
         Ok(vault)
+    }
+
+    /// The KDF salt of the reserve in `directory`, for a new vault beside a reserve whose database is lost. What lies in it opens
+    /// again with its own passphrase, if the lost vault had the same `cost`.
+    ///
+    /// # Errors
+    /// [`VaultError::PassphraseTaken`] when `passphrase`, which is to open the new vault, opens what lies in the reserve; when the
+    /// reserve cannot be read, or the cost is refused.
+    pub fn adopt_reserve(
+        directory: &Path,
+        passphrase: &SecretText,
+        cost: KdfCost,
+        environment: &Environment,
+    ) -> Result<[u8; 32], VaultError> {
+        let bytes = ReserveFile::open(directory)?.read().map_err(reserve::failed)?;
+        let mut salt = [0; 32];
+        salt.copy_from_slice(&bytes[..32]);
+        let derived = cost.params(salt).derive(passphrase, environment.weak_kdf)?;
+        match reserve::find(&bytes, Layout::STANDARD, &salt, &derived.reserve_kek()) {
+            Some(_) => Err(VaultError::PassphraseTaken),
+            None => Ok(salt),
+        }
     }
 
     /// The store of a new vault in `directory`, so that at the end of the session the times of its files say as little as

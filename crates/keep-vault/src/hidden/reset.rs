@@ -26,7 +26,7 @@ impl Vault {
     /// If it is interrupted, the vault is as it was, without what was in the reserve; repeat it.
     ///
     /// # Errors
-    /// [`VaultError::WrongPassphrase`]; [`VaultError::HiddenHasOne`] in a hidden vault; [`VaultError::Tampered`] when the vault
+    /// [`VaultError::WrongPassphrase`]; [`VaultError::InReserve`] in a hidden vault; [`VaultError::Tampered`] when the vault
     /// is not as it was recorded; when a hidden vault is open, or a file cannot be written.
     pub fn reset_reserve(
         &self,
@@ -34,7 +34,7 @@ impl Vault {
         passphrase: &SecretText,
     ) -> Result<ReserveReset, VaultError> {
         if self.which() == Which::Hidden {
-            return Err(VaultError::HiddenHasOne);
+            return Err(VaultError::InReserve);
         }
         let report = self.verify()?;
         if !report.is_intact() {

@@ -31,7 +31,7 @@ fn entry(app: &AppView, style: Style) -> String {
         (false, true) => style.yellow("  ended"),
         (false, false) => String::new(),
     };
-    let until = match (&app.expires, app.session) {
+    let until = match (&app.expires_at, app.session) {
         (Some(expires), _) => format!("until {expires}"),
         (None, true) => "for this session".to_owned(),
         (None, false) => "forever".to_owned(),

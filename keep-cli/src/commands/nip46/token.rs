@@ -38,7 +38,7 @@ impl View for Tokens {
 
 fn entry(token: &TokenView, style: Style) -> String {
     let name = token.name.clone().unwrap_or_else(|| "without a name".to_owned());
-    let until = match (&token.expires, token.expired) {
+    let until = match (&token.expires_at, token.expired) {
         (Some(expires), true) => format!("ended {expires}"),
         (Some(expires), false) => format!("until {expires}"),
         (None, _) => "without end".to_owned(),

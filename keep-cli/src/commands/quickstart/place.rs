@@ -1,8 +1,8 @@
 //! Where the vault of a quick start lives: in `KEEP_HOME`, or in a directory that is thrown away.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use keep_sdk::{ErrorCode, Fault, Home, Keep, SecretText};
 use zeroize::Zeroizing;
@@ -38,7 +38,7 @@ impl Place {
     pub fn open(&self, session: &Session, kdf: &Kdf, steps: &Steps<'_>) -> Result<Keep, Ending> {
         let create = session.options(Some(kdf));
         let (home, passphrase) = match self {
-            Self::Scratch(scratch) => (Home::new(&scratch.0)?, random_passphrase()?),
+            Self::Scratch(scratch) => (Home::new(&scratch.path)?, random_passphrase()?),
             Self::Home(home) if Keep::expect_none(home).is_err() => {
                 let keep = session.open_here()?;
                 // No time: somebody may have typed a passphrase meanwhile.
@@ -87,24 +87,69 @@ impl Place {
 }
 
 /// A directory that only this user can enter, removed with this value.
-pub struct Scratch(PathBuf);
+pub struct Scratch {
+    path: PathBuf,
+    /// Says that it is in use, for as long as this process lives.
+    _lock: File,
+}
+
+/// How their names begin.
+const PREFIX: &str = "keep-quickstart-";
+/// The file in it that is locked while it is in use.
+const LOCK: &str = "in-use.lock";
 
 impl Scratch {
     fn new() -> Result<Self, Fault> {
-        let directory = std::env::temp_dir().join(format!("keep-quickstart-{}", hex(&random::<4>()?)));
-        let made = DirBuilder::new().mode(0o700).create(&directory);
-        made.map_err(|error| {
-            Fault::new(ErrorCode::Storage, format!("cannot make {}: {error}", directory.display()))
+        let parent = std::env::temp_dir();
+        let parent = std::path::absolute(&parent).unwrap_or(parent);
+        clear_leftovers(&parent);
+        let path = parent.join(format!("{PREFIX}{}", hex(&random::<4>()?)));
+        let failed = |error: std::io::Error| {
+            Fault::new(ErrorCode::Storage, format!("cannot make {}: {error}", path.display()))
                 .with_hint("point TMPDIR to a directory that can be written")
+        };
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
+        let lock = lock(&path).map_err(|error| {
+            let _ = fs::remove_dir_all(&path);
+            failed(error)
         })?;
-        Ok(Self(std::path::absolute(&directory).unwrap_or(directory)))
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+/// Locks a new directory before anybody can find it unlocked.
+fn lock(directory: &Path) -> std::io::Result<File> {
+    let unfinished = directory.join("lock.new");
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    file.lock()?;
+    fs::rename(&unfinished, directory.join(LOCK))?;
+    Ok(file)
+}
+
+/// Removes what processes left that were killed: directories of this user, whose lock nobody holds any more.
+fn clear_leftovers(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let user = rustix::process::geteuid().as_raw();
+    for entry in entries.flatten() {
+        let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        // Not through a link: what is removed is what lies here.
+        let found = entry.metadata();
+        if !is_named || !found.is_ok_and(|found| found.is_dir() && found.uid() == user) {
+            continue;
+        }
+        let path = entry.path();
+        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let lock = File::options().write(true).custom_flags(no_follow).open(path.join(LOCK));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(&path);
+        }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What stays behind is a vault that nobody has the passphrase of.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 

@@ -153,7 +153,7 @@ fn view(host: &Host, endpoint: &Endpoint, key: String) -> Result<TokenView, Faul
         policy: endpoint.policy.name.clone(),
         uses: endpoint.uses(),
         used: endpoint.used(),
-        expires: endpoint.expires.map(|time| time.to_string()),
+        expires_at: endpoint.expires.map(|time| time.to_string()),
         expired,
         relays: endpoint.relays.clone(),
         created_at: endpoint.created_at.to_string(),

@@ -41,7 +41,7 @@ pub struct AppView {
     /// Since when it is connected, RFC 3339.
     pub connected_at: String,
     /// When its grant ends, RFC 3339.
-    pub expires: Option<String>,
+    pub expires_at: Option<String>,
     /// Whether its grant is over by now.
     pub expired: bool,
     /// Whether it holds only as long as the present process runs.
@@ -84,7 +84,7 @@ impl AppView {
             remembered,
             limits: LimitsDocument::of(&grant.limits),
             connected_at: grant.connected_at.to_string(),
-            expires: grant.limits.expires.map(|time| time.to_string()),
+            expires_at: grant.limits.expires.map(|time| time.to_string()),
             expired: grant.limits.expires.is_some_and(|expires| now >= expires),
             session: grant.session.is_some(),
             suspended: grant.suspended,
@@ -114,7 +114,7 @@ pub struct TokenView {
     /// How many have.
     pub used: u32,
     /// When it, and what was granted for it, ends, RFC 3339.
-    pub expires: Option<String>,
+    pub expires_at: Option<String>,
     /// Whether it has ended by now.
     pub expired: bool,
     /// The relays.
