@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,12 @@ class Keep:
         ran = self.run(*arguments)
         assert ran.returncode == 0, f"keep {arguments}: {ran.returncode}\n{ran.stderr}"
         return json.loads(ran.stdout)
+
+    def kill(self) -> None:
+        """Ends the process that holds the vault, as a crash would."""
+        os.kill(self.json("status")["pid"], signal.SIGKILL)
+        while self.json("status")["unlocked"]:
+            time.sleep(0.05)
 
     def session(self, name: str, *flags: str) -> Path:
         """Makes a session; the file with its token."""

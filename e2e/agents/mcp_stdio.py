@@ -160,8 +160,12 @@ async def _() -> None:
         token = str(keep.session("bot", "--scope", "nostr", "--kinds", "1", "--ask"))
         async with client(keep, "--session-file", token) as session, client(keep, "--key", "main") as other:
             await call(session, "sign_event", kind=1, content="x")
-            keep.run("lock")
+            await asyncio.to_thread(keep.kill)
             await call(session, "sign_event", kind=1, content="y")
+            # What the owner locked, only the owner unlocks.
+            keep.run("lock")
+            assert await code(session, "sign_event", kind=1, content="z") == "locked"
+            keep.json("unlock")
             asking = asyncio.ensure_future(session.call_tool("sign_event", {"kind": 0, "content": "{}"}))
             while not (await call(session, "list_pending"))["pending"]:
                 await asyncio.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -34,6 +35,14 @@ class Vault:
         """Makes a session; its token."""
         made = self.run("agent", "create", "--name", name or f"bot-{next(self._names)}", *flags)
         return Path(made["token_file"]).read_text().strip()
+
+    def kill(self) -> None:
+        """Ends the process that holds the vault, if there is one, as a crash would."""
+        pid = self.run("status")["pid"]
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        while self.run("status")["unlocked"]:
+            time.sleep(0.05)
 
     def waiting(self) -> dict[str, Any]:
         """The request that waits for the owner."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import KEEP, Vault
+from conftest import Vault
 from keep_agent import (
     AgentSession,
     ApprovalError,
@@ -173,7 +172,7 @@ def test_a_session_outlives_the_daemon(vault: Vault) -> None:
     token = vault.session("--scope", "nostr", "--rate", "3")
     session = AgentSession(token=token)
     session.sign_event(kind=1)
-    subprocess.run([KEEP, "lock"], check=True, capture_output=True, timeout=60)
+    vault.kill()
     # The next call starts another daemon, and the counters are where they were.
     session.sign_event(kind=1)
     session.sign_event(kind=1)
@@ -182,7 +181,7 @@ def test_a_session_outlives_the_daemon(vault: Vault) -> None:
 
 
 def test_a_vault_that_cannot_be_unlocked_is_locked(vault: Vault, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    subprocess.run([KEEP, "lock"], check=True, capture_output=True, timeout=60)
+    vault.kill()
     monkeypatch.delenv("KEEP_PASSWORD")
     with pytest.raises(CallerError) as error:
         AgentSession(token=token)
@@ -191,6 +190,20 @@ def test_a_vault_that_cannot_be_unlocked_is_locked(vault: Vault, monkeypatch: py
     with pytest.raises(CallerError) as error:
         AgentSession(token=token)
     assert code(error) == "locked" and "keep unlock" in error.value.hint
+
+
+def test_what_the_owner_locked_only_the_owner_unlocks(vault: Vault, token: str) -> None:
+    session = AgentSession(token=token)
+    session.sign_event(kind=1)
+    vault.run("lock")
+    try:
+        for _ in range(2):
+            with pytest.raises(CallerError) as error:
+                session.sign_event(kind=1)
+            assert code(error) == "locked"
+    finally:
+        vault.run("unlock")
+    session.sign_event(kind=1)
 
 
 def test_what_is_wrong_is_said(vault: Vault, tmp_path: Path) -> None:

@@ -28,10 +28,18 @@ test("another author's event is not signed", async () => {
 
 test('a public key that could not be had is asked for again', async () => {
   const nostr = createNip07(new KeepAgentSession(undefined, { token: vault.session('late', '--scope', 'public') }));
-  vault.run('lock');
+  vault.kill();
   const password = process.env['KEEP_PASSWORD']!;
   delete process.env['KEEP_PASSWORD'];
   expect(await code(nostr.getPublicKey())).toBe('locked');
   process.env['KEEP_PASSWORD'] = password;
+  expect(await nostr.getPublicKey()).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test('what the owner locked, only the owner unlocks', async () => {
+  const nostr = createNip07(new KeepAgentSession(undefined, { token: vault.session('shut', '--scope', 'public') }));
+  vault.run('lock');
+  expect(await code(nostr.getPublicKey())).toBe('locked');
+  vault.run('unlock');
   expect(await nostr.getPublicKey()).toMatch(/^[0-9a-f]{64}$/);
 });

@@ -70,6 +70,13 @@ export class Vault {
     throw new Error(`keep ${args.join(' ')} ended: ${child.exitCode}`);
   }
 
+  /** Ends the process that holds the vault, if there is one, as a crash would. */
+  kill(): void {
+    const { pid } = this.run('status');
+    if (pid !== null) process.kill(pid, 'SIGKILL');
+    while (this.run('status').unlocked);
+  }
+
   remove(): void {
     spawnSync(this.keep, ['lock'], { stdio: 'ignore' });
     // A daemon that was told to end still writes for a moment, also where everything was removed already.
