@@ -349,7 +349,8 @@ fn accept(session: &Session, yes: bool) -> Result<(), Ending> {
     if !yes {
         terminal()?;
     }
-    let keep = session.open()?;
+    // Not where another process goes on with what it knew before.
+    let keep = session.open_here()?;
     let question = "What does not open is removed, and nobody can bring it back; keep a copy of the directory. Go on with the rest?";
     if !yes && !terminal()?.ask_yes(question)? {
         return Err(Fault::new(ErrorCode::RefusedByPerson, "the vault stays as it is")

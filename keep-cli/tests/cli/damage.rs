@@ -176,7 +176,7 @@ fn with_a_removed_row_keys_are_listed_and_nothing_is_signed() {
 }
 
 #[test]
-fn what_is_left_is_accepted_through_a_daemon_too() {
+fn what_is_left_is_accepted_once_nobody_holds_the_vault() {
     let world = World::with_key();
     world.done(&[
         "--key",
@@ -194,6 +194,9 @@ fn what_is_left_is_accepted_through_a_daemon_too() {
     assert_eq!(database(&world).execute("DELETE FROM rows WHERE coll = 1", []).unwrap(), 1);
     let verified = world.run(&["audit", "verify"]);
     assert_eq!(verified.code, Some(7), "{verified:?}");
+    let held = world.run(&["--json", "doctor", "--accept", "--yes"]);
+    assert!(held.code == Some(7) && held.stderr.contains("keep lock"), "{held:?}");
+    world.done(&["lock"]);
     let bare = world.run_with(&["doctor", "--accept", "--yes"], "", |command| {
         command.env_remove("KEEP_PASSWORD");
     });
@@ -202,8 +205,11 @@ fn what_is_left_is_accepted_through_a_daemon_too() {
     assert!(view["problems"].to_string().contains("the key \\\"main\\\" is missing"), "{view}");
     assert_eq!(view["suspended"], 1);
     world.done(&["audit", "verify"]);
-    world.done(&["generate", "--name", "main"]);
-    world.done(&["lock"]);
+    // Its secret was still there, and so is the key.
+    let keys = world.done(&["--json", "list"]).json();
+    assert_eq!((&keys["keys"][0]["pubkey"], keys["keys"].as_array().unwrap().len()), (&PUBKEY.into(), 1));
+    assert!(keys["keys"][0]["name"].as_str().unwrap().starts_with("recovered "), "{keys}");
+    world.done(&["sign-event", "--kind", "1"]);
     world.done(&["audit", "verify"]);
 }
 

@@ -91,12 +91,12 @@ fn what_a_killed_quick_start_left_is_cleared_away() {
     std::fs::create_dir(&foreign).unwrap();
     let running = || {
         let mut child = world.command(&["--json", "quickstart", "--ephemeral"]).spawn().unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
-            .unwrap();
-        child
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut String::new()).unwrap();
+        // It ends when nobody hears it any more.
+        (child, output)
     };
-    let (mut killed, mut alive) = (running(), running());
+    let ((mut killed, _heard), (mut alive, _hears)) = (running(), running());
     assert_eq!(scratch().len(), 3);
     killed.kill().unwrap();
     killed.wait().unwrap();
