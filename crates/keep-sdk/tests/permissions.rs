@@ -304,11 +304,11 @@ async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() 
     sign(&client, 1, "2").await.unwrap();
     refused(sign(&client, 1, "3").await, "uses of the grant are spent");
     let view = nip46.grant(renamed("my-client")).unwrap().remove(0);
-    assert!(view.expires.is_some(), "{view:?}");
+    assert!(view.expires_at.is_some(), "{view:?}");
     refused(sign(&client, 1, "4").await, "uses of the grant are spent");
     let lifted =
         GrantTerms { unlimited: true, duration: Some(GrantDuration::Forever), ..renamed("my-client") };
-    assert!(nip46.grant(lifted).unwrap().remove(0).expires.is_none());
+    assert!(nip46.grant(lifted).unwrap().remove(0).expires_at.is_none());
     sign(&client, 1, "5").await.unwrap();
     let idle = GrantTerms { client: "my-client".to_owned(), ..terms("get_public_key", &[1]) };
     assert_eq!(nip46.grant(idle).unwrap_err().code(), keep_sdk::ErrorCode::Usage);
