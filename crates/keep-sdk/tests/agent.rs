@@ -234,7 +234,7 @@ fn a_narrower_session_cannot_widen() {
 fn an_agent_without_a_session_may_know_the_key_and_asks_for_the_rest() {
     let world = world();
     let made = world.keep.agents().begin(Some("main"), SessionScope::of(Preset::Full), Asks::Client).unwrap();
-    assert!(made.session.self_made && made.session.expires.is_some());
+    assert!(made.session.self_made && made.session.expires_at.is_some());
     let agent = Agent::new(world.keep.for_session(&made.token).unwrap());
     agent.public_key().unwrap();
     let asked = agent.sign_event(note(1), None).unwrap();
