@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
-use keep_sdk::{Approvals, Attendance, Prompt};
+use keep_sdk::{Approvals, Attendance, Prompt, Surface};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -38,9 +39,11 @@ pub struct Desk {
     queue: Arc<Approvals>,
     _attendance: Attendance,
     changes: watch::Receiver<u64>,
-    presses: UnboundedReceiver<Pressed>,
+    presses: UnboundedReceiver<(Pressed, Instant)>,
     /// The one that is on the screen.
     shown: Option<String>,
+    /// Since when.
+    since: Option<Instant>,
     /// Those that this person approved, and that wait for another one.
     voted: HashSet<String>,
     keys: Keys,
@@ -51,7 +54,7 @@ pub struct Desk {
 pub fn at_terminal(output: &Output, queue: &Arc<Approvals>) -> Option<Desk> {
     let keys = Terminal::open()?.keys().ok()?;
     let (press, presses) = unbounded_channel();
-    keys.spawn(move |key| press.send(key.into()).is_ok()).ok()?;
+    keys.spawn(move |key| press.send((key.into(), Instant::now())).is_ok()).ok()?;
     let style = output.talk_style();
     Some(Desk {
         _attendance: queue.attend(),
@@ -59,6 +62,7 @@ pub fn at_terminal(output: &Output, queue: &Arc<Approvals>) -> Option<Desk> {
         queue: Arc::clone(queue),
         presses,
         shown: None,
+        since: None,
         voted: HashSet::new(),
         keys,
         style,
@@ -70,11 +74,14 @@ impl Desk {
     pub async fn attend(&mut self, output: &Output) -> bool {
         tokio::select! {
             Ok(()) = self.changes.changed() => {}
-            Some(pressed) = self.presses.recv() => {
+            Some((pressed, at)) = self.presses.recv() => {
                 if pressed == Pressed::Quit {
                     return true;
                 }
-                self.answer(pressed, output);
+                // A key from before the question stood there does not answer it.
+                if self.since.is_some_and(|since| at >= since) {
+                    self.answer(pressed, output);
+                }
             }
             else => std::future::pending().await,
         }
@@ -101,21 +108,22 @@ impl Desk {
         let mut open = waiting.iter().filter(|(id, _)| !self.voted.contains(id));
         let Some((id, prompt)) = open.next() else { return };
         let more = open.count();
-        self.show(prompt, more, output);
+        self.show(id, prompt, more, output);
         self.shown = Some(id.clone());
     }
 
-    fn show(&mut self, prompt: &Prompt, more: usize, output: &Output) {
+    fn show(&mut self, id: &str, prompt: &Prompt, more: usize, output: &Output) {
         let more = if more == 0 { String::new() } else { format!("   {more} more waiting") };
-        output.ask(&prompt::render(prompt, self.style));
+        output.ask(&prompt::render(id, prompt, self.style));
         output.ask(&format!(
             "  {}  {}",
             self.style.bold("[Y] approve  [N] reject  [Q] quit"),
             self.style.dim(&more)
         ));
-        // A key that was pressed before the question was there does not answer it.
+        // What was typed before and waits in the terminal or in the channel was meant for something else.
         self.keys.forget_typed();
         while self.presses.try_recv().is_ok() {}
+        self.since = Some(Instant::now());
     }
 
     fn answer(&mut self, pressed: Pressed, output: &Output) {
@@ -125,7 +133,7 @@ impl Desk {
             Pressed::Quit | Pressed::Nothing => return,
         };
         let Some(id) = self.shown.take() else { return };
-        let said = match self.queue.decide(&id, approve, None) {
+        let said = match self.queue.decide(&id, approve, Surface::Terminal, None) {
             Ok(true) if approve => "approved",
             Ok(true) => "rejected",
             Ok(false) => {

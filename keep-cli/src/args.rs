@@ -154,8 +154,11 @@ pub enum Command {
     /// Policies: what clients may do without asking, with asking, and not at all
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// List requests that wait for a person, of every origin
-    Pending,
+    /// List requests that wait for a person, of every origin, or show one whole
+    Pending {
+        #[command(subcommand)]
+        which: Option<nip46::PendingCommand>,
+    },
     /// Approve a request that waits
     Approve(nip46::Decide),
     /// Refuse a request that waits

@@ -43,10 +43,4 @@ fn details(key: &KeyView) -> String {
     format!("{source} {}  {used}  {note}", &key.created_at[..10]).trim_end().to_owned()
 }
 
-/// The beginning and the end of a long public text.
-pub fn short(text: &str) -> String {
-    match (text.get(..8), text.get(text.len().saturating_sub(8)..)) {
-        (Some(head), Some(tail)) if text.len() > 20 => format!("{head}…{tail}"),
-        _ => text.to_owned(),
-    }
-}
+pub use keep_sdk::short;

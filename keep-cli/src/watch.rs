@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
-    Activity, Clock, DisplayText, ErrorCode, Fault, RelayState, RelayStatus, Serving, SystemClock,
+    Activity, Clock, DisplayText, ErrorCode, Fault, RelayState, RelayStatus, Serving, SystemClock, named,
 };
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 use crate::approver::Desk;
 use crate::ending::Ending;
 use crate::output::Output;
-use crate::prompt::named;
 
 /// How often relays are looked after.
 const LOOK: Duration = Duration::from_millis(500);

@@ -4,6 +4,8 @@ use keep_types::{KeyId, Origin, PublicKey, Timestamp};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::Decider;
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal, $word:literal;)* }) => {
         $(#[$doc])*
@@ -206,6 +208,7 @@ pub struct Draft {
     pub(crate) event_kind: Option<u16>,
     pub(crate) subject: Option<[u8; 32]>,
     pub(crate) reason: Option<String>,
+    pub(crate) by: Option<Vec<String>>,
 }
 
 impl Draft {
@@ -224,6 +227,7 @@ impl Draft {
             event_kind: None,
             subject: None,
             reason: None,
+            by: None,
         }
     }
 
@@ -268,6 +272,13 @@ impl Draft {
         self.reason = Some(reason.into());
         self
     }
+
+    /// Says who said yes or no, where somebody was asked.
+    #[must_use]
+    pub fn by(mut self, deciders: &[Decider]) -> Self {
+        self.by = (!deciders.is_empty()).then(|| deciders.iter().map(ToString::to_string).collect());
+        self
+    }
 }
 
 /// One entry of the log.
@@ -304,6 +315,9 @@ pub struct Entry {
     /// Which rule decided, or why it failed.
     #[n(9)]
     pub reason: Option<String>,
+    /// Who said yes or no, where somebody was asked: the words of [`Decider`].
+    #[n(10)]
+    pub by: Option<Vec<String>>,
 }
 
 impl Entry {
@@ -319,6 +333,7 @@ impl Entry {
             event_kind: draft.event_kind,
             subject: draft.subject,
             reason: draft.reason,
+            by: draft.by,
         }
     }
 }

@@ -44,6 +44,8 @@ struct Line {
     subject: Option<[u8; 32]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<Vec<String>>,
     #[serde(with = "hex32")]
     hash: ChainHash,
 }
@@ -61,6 +63,7 @@ impl Line {
             kind: entry.event_kind,
             subject: entry.subject,
             reason: entry.reason.clone(),
+            by: entry.by.clone(),
             hash,
         }
     }
@@ -77,6 +80,7 @@ impl Line {
             event_kind: self.kind,
             subject: self.subject,
             reason: self.reason,
+            by: self.by,
         };
         (entry, self.hash)
     }

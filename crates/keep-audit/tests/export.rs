@@ -3,8 +3,8 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use keep_audit::{
-    Action, Batch, Chain, Checkpoint, Draft, ExportError, ExportWriter, Fingerprint, Outcome, Purpose,
-    SignedCheckpoint, WriteError, verify_export,
+    Action, Batch, Chain, Checkpoint, Decider, Draft, ExportError, ExportWriter, Fingerprint, Outcome,
+    Purpose, SignedCheckpoint, Surface, WriteError, verify_export,
 };
 use keep_types::{KeyId, Origin, PublicKey, Timestamp};
 
@@ -16,7 +16,10 @@ fn log(entries: u64, first: u64) -> (Batch, Checkpoint) {
             let draft = Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli);
             match n % 3 {
                 0 => draft.key(KeyId::from_bytes([n as u8; 16])).event_kind(1).subject([1; 32]),
-                1 => draft.client(&PublicKey::from_byte_array([4; 32])),
+                1 => {
+                    let by = [Decider::Owner(Surface::Page), Decider::Person("bob".to_owned())];
+                    draft.client(&PublicKey::from_byte_array([4; 32])).by(&by)
+                }
                 _ => draft.reason("\"quoted\" \u{202e} \n ä 😀"),
             }
         })

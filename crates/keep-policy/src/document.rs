@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::condition::host_pattern;
 use crate::{
     Approval, ContentRule, Days, DurationError, Effect, Hours, Kinds, Limits, Peers, PlaintextClass,
-    PlaintextClasses, Policy, Rule, Schedule, ScheduleError, SpendLimits, TagRules, TagValues, Zone,
-    parse_duration, write_duration,
+    PlaintextClasses, Policy, Rule, RuleLimits, Schedule, ScheduleError, SpendLimits, TagRules, TagValues,
+    Zone, parse_duration, write_duration,
 };
 
 /// The most rules of one policy.
@@ -160,6 +160,9 @@ pub struct RuleDocument {
     /// Only before this time, in Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// How often each client may do it: `uses`, `per_minute`, `per_hour`, `per_day`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RuleLimits>,
 }
 
 /// A kind, or a range of kinds.
@@ -361,6 +364,9 @@ impl RuleDocument {
         if let Some(host) = self.hosts.iter().find(|host| !host_pattern(host)) {
             return Err(format!("\"{}\" is no host name", DisplayText::truncated(host, 80)));
         }
+        if self.limits.is_some() && self.effect == Effect::Deny {
+            return Err("limits are for rules that allow or ask".to_owned());
+        }
         if self.approval.is_some() && self.effect != Effect::Ask {
             return Err("approval is for rules that ask".to_owned());
         }
@@ -385,6 +391,7 @@ impl RuleDocument {
             approval: self.approval,
             until: self.until.map(Timestamp::from_secs),
             name: self.name.clone(),
+            limits: self.limits,
         })
     }
 
@@ -417,6 +424,7 @@ impl RuleDocument {
             schedule: rule.schedule.as_ref().map(ScheduleDocument::of),
             approval: rule.approval,
             until: rule.until.map(Timestamp::as_secs),
+            limits: rule.limits,
         }
     }
 }

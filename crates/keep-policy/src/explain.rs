@@ -94,6 +94,7 @@ pub fn unreachable_rules(policy: &Policy) -> Vec<usize> {
             kinds: crate::Kinds::Any,
             approval: None,
             name: None,
+            limits: None,
             ..earlier.clone()
         };
         let is_unconditional = bare == Rule::new(Effect::Ask, &[]);

@@ -104,6 +104,14 @@ pub enum Reason {
     /// A limit is reached.
     #[error("{0}")]
     Limit(#[from] Exceeded),
+    /// A limit of one rule is reached.
+    #[error("{limit}, by rule {rule} of the client's policy")]
+    RuleLimit {
+        /// Which rule, from 1.
+        rule: usize,
+        /// Which limit.
+        limit: Exceeded,
+    },
     /// The owner stopped it.
     #[error("the owner has suspended this client")]
     Suspended,
@@ -119,12 +127,13 @@ impl From<Reason> for Fault {
     fn from(reason: Reason) -> Self {
         let code = match reason {
             Reason::NotConnected => ErrorCode::NotConnected,
-            Reason::Limit(Exceeded::Rate(_) | Exceeded::HourlyRate(_) | Exceeded::DailyRate(_)) => {
+            Reason::Limit(limit) | Reason::RuleLimit { limit, .. } if limit.is_rate() => {
                 ErrorCode::RateLimited
             }
             Reason::Rule { .. }
             | Reason::Never(_)
-            | Reason::Limit(Exceeded::Expired(_) | Exceeded::Spent(_) | Exceeded::OutOfHours(_))
+            | Reason::Limit(_)
+            | Reason::RuleLimit { .. }
             | Reason::Suspended
             | Reason::NoPolicy
             | Reason::Spend(_) => ErrorCode::RefusedByPolicy,
@@ -223,7 +232,8 @@ fn judge_client(request: Request, job: JobId, client: Client<'_>, basis: Basis, 
         (true, Some(policy)) => policy,
         (true, None) => return deny(request, Reason::NoPolicy),
     };
-    let decided = grant.decide(policy, &Facts::of(&request.intent, identity, relays, now));
+    let facts = Facts::of(&request.intent, identity, relays, now);
+    let (decided, rules) = (grant.decide(policy, &facts), policy.deciding(&facts));
     let kind = request.intent.kind();
     let refusal = Reason::Rule { rule: decided.source, operation, kind };
     if basis == Basis::Recorded {
@@ -239,6 +249,9 @@ fn judge_client(request: Request, job: JobId, client: Client<'_>, basis: Basis, 
     let bounds = policy.bounds(grant.connected_at).unwrap_or_default();
     if let Err(exceeded) = usage.check(&grant.limits, now).and_then(|()| usage.check(&bounds, now)) {
         return deny(request, exceeded.into());
+    }
+    if let Err((rule, limit)) = usage.check_rules(policy, &rules, now) {
+        return deny(request, Reason::RuleLimit { rule, limit });
     }
     let facts = request.intent.spend().cloned();
     if let Some(facts) = &facts
@@ -260,6 +273,7 @@ fn judge_client(request: Request, job: JobId, client: Client<'_>, basis: Basis, 
         return Verdict::Ask(Question { request, prompt });
     }
     usage.count(now);
+    usage.count_rules(policy, &rules, now);
     if let Some(facts) = &facts {
         usage.spent.count(&policy.spend, facts, now);
     }

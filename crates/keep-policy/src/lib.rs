@@ -29,6 +29,7 @@ mod policy;
 mod prompt;
 mod remember;
 mod rule;
+mod rule_usage;
 mod session;
 mod spend;
 
@@ -36,6 +37,7 @@ pub use session::{Asks, Outlook, Scope, Session, judge_session, judge_session_wi
 pub use spend::{Budget, Overspend, SpendLimits, Spent};
 mod schedule;
 mod usage;
+mod wording;
 
 pub use builtin::{Builtin, PolicyError};
 pub use condition::{ContentRule, Peers, PlaintextClass, PlaintextClasses, TagRules, TagValues};
@@ -53,5 +55,7 @@ pub use policy::{Decided, Policy, Source};
 pub use prompt::Prompt;
 pub use remember::{Breadth, Remember};
 pub use rule::{Approval, Effect, Kinds, Rule};
+pub use rule_usage::{RuleLimits, RuleUsage};
 pub use schedule::{Days, Hours, Schedule, ScheduleError, Zone};
 pub use usage::Usage;
+pub use wording::{cut, meaning, named, short};

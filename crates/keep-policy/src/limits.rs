@@ -41,7 +41,7 @@ pub enum Exceeded {
     #[error("the grant expired at {0}")]
     Expired(Timestamp),
     /// All uses are spent.
-    #[error("all {0} uses of the grant are spent")]
+    #[error("all {0} uses are spent")]
     Spent(u64),
     /// Too many in this minute.
     #[error("more than {0} requests in one minute")]
@@ -55,4 +55,14 @@ pub enum Exceeded {
     /// Not at this time.
     #[error("it is allowed at other times only: {0}")]
     OutOfHours(Schedule),
+}
+
+impl Exceeded {
+    /// Whether waiting helps: it was too much for a minute, an hour or a day.
+    pub const fn is_rate(&self) -> bool {
+        match self {
+            Self::Rate(_) | Self::HourlyRate(_) | Self::DailyRate(_) => true,
+            Self::Expired(_) | Self::Spent(_) | Self::OutOfHours(_) => false,
+        }
+    }
 }

@@ -130,6 +130,25 @@ impl Policy {
         }
     }
 
+    /// The places of the rules that decide, or that may turn out to, as long as they do not deny: those whose limits count.
+    pub(crate) fn deciding(&self, facts: &Facts<'_>) -> Vec<usize> {
+        if self.rules.iter().all(|rule| rule.limits.is_none()) {
+            return Vec::new();
+        }
+        let place = |decided: Decided| match decided.source {
+            Source::Rule(number) if decided.effect != Effect::Deny => Some(number - 1),
+            Source::Rule(_) | Source::Remembered(_) | Source::Otherwise => None,
+        };
+        if !facts.operation.is_decrypting() || facts.class.is_some() {
+            return place(self.decide_one(facts)).into_iter().collect();
+        }
+        let each = PlaintextClass::ALL.map(|class| place(self.decide_one(&facts.with_class(class))));
+        let mut places: Vec<usize> = each.into_iter().flatten().collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
     /// The bounds that the policy itself sets on a client that connected at `connected_at`.
     pub fn bounds(&self, connected_at: Timestamp) -> Option<Limits> {
         if self.limits.is_none() && self.lifetime.is_none() {

@@ -7,7 +7,8 @@ use keep_types::{
 
 use crate::{Approval, Grant, kind_name};
 
-/// What a person is shown before deciding. Decoded from the very bytes that would be signed.
+/// What a person is shown before deciding. Decoded from the very bytes that would be signed, and whole: whoever shows less
+/// says so, with [`Prompt::cut`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     /// Which request it is about.
@@ -42,9 +43,6 @@ pub struct Prompt {
     pub approval: Approval,
 }
 
-/// The longest text that a person is shown of one field, in characters; the rest is cut with `…`.
-const MAX_SHOWN: usize = 10_000;
-
 impl Prompt {
     /// What a person is shown who wants to confirm what a program of the owner asks for.
     pub fn of_owner(request: &Request) -> Self {
@@ -66,8 +64,7 @@ impl Prompt {
 
     fn shown(request: &Request, because: String, approval: Approval) -> Self {
         let event = request.intent.event();
-        let text =
-            |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::truncated(part, MAX_SHOWN)).collect();
+        let text = |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::new(part)).collect();
         Self {
             request: request.id,
             origin: request.origin,
@@ -79,21 +76,17 @@ impl Prompt {
             created_at: event.map(|e| Timestamp::from_secs(e.created_at.as_secs())),
             tags: event.map(|e| e.tags.iter().map(text).collect()).unwrap_or_default(),
             content: match &request.intent {
-                Intent::Group(usage) if event.is_none() => {
-                    DisplayText::truncated(&usage.describe(), MAX_SHOWN)
-                }
+                Intent::Group(usage) if event.is_none() => DisplayText::new(&usage.describe()),
                 // Whoever says yes says it to this text, which goes out in the user's name.
-                Intent::Encrypt { plaintext, .. } => DisplayText::truncated(plaintext.expose(), MAX_SHOWN),
+                Intent::Encrypt { plaintext, .. } => DisplayText::new(plaintext.expose()),
                 Intent::Nip44V3(usage) => match &**usage {
                     V3Use::Encrypt { kind, scope, plaintext, .. } => {
                         let text = String::from_utf8_lossy(plaintext.expose());
-                        DisplayText::truncated(&format!("{}: {text}", v3_context(*kind, scope)), MAX_SHOWN)
+                        DisplayText::new(&format!("{}: {text}", v3_context(*kind, scope)))
                     }
-                    V3Use::Decrypt { kind, scope, .. } => {
-                        DisplayText::truncated(&v3_context(*kind, scope), MAX_SHOWN)
-                    }
+                    V3Use::Decrypt { kind, scope, .. } => DisplayText::new(&v3_context(*kind, scope)),
                 },
-                _ => DisplayText::truncated(event.map(|e| e.content.as_str()).unwrap_or_default(), MAX_SHOWN),
+                _ => DisplayText::new(event.map(|e| e.content.as_str()).unwrap_or_default()),
             },
             peer: request.intent.peer().copied(),
             spend: request.intent.spend().cloned(),

@@ -7,7 +7,9 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{named_relays, same_relay, signs_in_at};
-use crate::{ContentRule, Facts, Fit, Peers, PlaintextClass, PlaintextClasses, Schedule, TagRules};
+use crate::{
+    ContentRule, Facts, Fit, Peers, PlaintextClass, PlaintextClasses, RuleLimits, Schedule, TagRules,
+};
 
 /// What a matching rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
@@ -127,6 +129,9 @@ pub struct Rule {
     /// What the rule is for, in the owner's words.
     #[n(14)]
     pub name: Option<String>,
+    /// How often each client may do what it is about.
+    #[n(15)]
+    pub limits: Option<RuleLimits>,
 }
 
 impl Rule {
@@ -148,6 +153,7 @@ impl Rule {
             approval: None,
             until: None,
             name: None,
+            limits: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use keep_types::{Collection, KeyId, Record, Timestamp};
 use minicbor::{Decode, Encode};
 
-use crate::{Exceeded, Limits, Spent};
+use crate::{Exceeded, Limits, RuleUsage, Spent};
 
 /// Counters of authorisations. They are counted when a request is allowed and never given back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
@@ -37,6 +37,9 @@ pub struct Usage {
     /// Uses in the day (universal time) of the last use.
     #[cbor(n(8), default)]
     pub in_day: u32,
+    /// Uses of rules that have limits of their own.
+    #[cbor(n(9), default)]
+    pub rules: Vec<RuleUsage>,
 }
 
 impl Usage {

@@ -466,3 +466,68 @@ proptest! {
 }
 
 static ME: std::sync::LazyLock<PublicKey> = std::sync::LazyLock::new(me);
+
+#[test]
+fn a_rule_has_limits_of_its_own() {
+    let text = "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [1]\nlimits = { per_hour = 2, uses = 3 }\n\
+                [[rule]]\neffect = \"allow\"\nkinds = [7]\n";
+    let of = policy(text);
+    assert_eq!(PolicyDocument::of(&of).policy().unwrap(), of);
+    let grant = grant(of);
+    let mut usage = Usage::default();
+    let mut try_at = |kind, basis, now| judged(&grant, None, &mut usage, sign(kind, "x", &[]), basis, now);
+    let fresh = Basis::Fresh;
+    assert_eq!(word(&try_at(1, fresh, NOW)), "allow");
+    assert_eq!(word(&try_at(1, fresh, NOW)), "allow");
+    let Verdict::Deny(denied) = try_at(1, Basis::Approved { persons: 2 }, NOW) else { panic!() };
+    assert_eq!(
+        denied.reason.to_string(),
+        "more than 2 requests in one hour, by rule 1 of the client's policy"
+    );
+    let fault = keep_types::Fault::from(denied.reason);
+    assert_eq!(fault.code(), keep_types::ErrorCode::RateLimited);
+    // Another rule is not touched, a repeat counts nothing, and the next hour is another one.
+    assert_eq!(word(&try_at(7, fresh, NOW)), "allow");
+    assert_eq!(word(&try_at(1, Basis::Recorded, NOW)), "allow");
+    assert_eq!(word(&try_at(1, fresh, NOW + 3_600)), "allow");
+    let Verdict::Deny(denied) = try_at(1, fresh, NOW + 3_600) else { panic!() };
+    assert_eq!(denied.reason.to_string(), "all 3 uses are spent, by rule 1 of the client's policy");
+    assert_eq!((usage.total, usage.rules.len()), (4, 1));
+    let stored = usage.to_cbor().unwrap();
+    assert_eq!(Usage::from_cbor(&stored).unwrap(), usage);
+}
+
+#[test]
+fn limits_of_a_rule_follow_it_and_not_its_place() {
+    let rule = "[[rule]]\neffect = \"allow\"\nkinds = [1]\nlimits = { uses = 1 }\n";
+    let mut grant = grant(policy(rule));
+    let mut usage = Usage::default();
+    assert_eq!(word(&judged(&grant, None, &mut usage, sign(1, "x", &[]), Basis::Fresh, NOW)), "allow");
+    grant.policy = policy(&format!("[[rule]]\neffect = \"deny\"\nkinds = [5]\n{rule}"));
+    assert_eq!(word(&judged(&grant, None, &mut usage, sign(1, "x", &[]), Basis::Fresh, NOW)), "deny");
+    // What the owner remembered does not lift it.
+    let remember = Remember { breadth: Breadth::Client, until: None };
+    grant.remember(remember.rule(Effect::Allow, &request(sign(1, "x", &[]))), Timestamp::from_secs(NOW));
+    assert_eq!(word(&judged(&grant, None, &mut usage, sign(1, "x", &[]), Basis::Fresh, NOW)), "deny");
+    assert!(
+        PolicyDocument::from_toml("name = \"p\"\n[[rule]]\neffect = \"deny\"\nlimits = { uses = 1 }")
+            .unwrap()
+            .policy()
+            .is_err()
+    );
+    assert!(
+        PolicyDocument::from_toml("name = \"p\"\n[[rule]]\neffect = \"allow\"\nlimits = { expires = 1 }")
+            .is_err()
+    );
+}
+
+/// A decryption counts for each rule that it may turn out to be about.
+#[test]
+fn limits_hold_for_decryptions_whose_plaintext_decides() {
+    let text = "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"nip44_decrypt\"]\nplaintext = [\"text\"]\nlimits = { uses = 1 }\n\
+                [[rule]]\neffect = \"allow\"\nmethods = [\"nip44_decrypt\"]\nplaintext = [\"json\"]\n";
+    let grant = grant(policy(text));
+    let mut usage = Usage::default();
+    assert_eq!(word(&judged(&grant, None, &mut usage, decrypt(key(1)), Basis::Fresh, NOW)), "allow");
+    assert_eq!(word(&judged(&grant, None, &mut usage, decrypt(key(1)), Basis::Fresh, NOW)), "deny");
+}

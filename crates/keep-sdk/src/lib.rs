@@ -95,6 +95,7 @@ pub use views::{
     AuditEntryView, AuditReport, BunkerView, DaemonStatus, Done, KeyView, PublishView, SignedEvent,
 };
 
+pub use keep_audit::{Decider, Surface};
 pub use keep_net::{
     EmbeddedRelay, InboxLimits, NetError, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RelayState,
     RelayStatus, RelayUrl, Transport,
@@ -103,7 +104,7 @@ pub use keep_nip46::client::V3Context;
 pub use keep_nip46::{BunkerUri, NostrConnectUri, Permissions};
 pub use keep_policy::{
     Breadth, Budget, Builtin, Explanation, Limits, LimitsDocument, Policy, PolicyDocument, Prompt, Remember,
-    SpendLimits, kind_name, parse_duration,
+    SpendLimits, cut, kind_name, meaning, named, parse_duration, short,
 };
 pub use keep_signer::{Approver, Decision, Headless, Reply, Settled};
 pub use keep_types::{

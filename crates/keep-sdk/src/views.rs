@@ -91,6 +91,11 @@ pub struct AuditEntryView {
     /// Which rule decided, or why it failed.
     #[schemars(with = "Option<String>")]
     pub reason: Option<DisplayText>,
+    /// Who said yes or no, where somebody was asked: `owner:screen`, `owner:command`, `person:NAME`, or `client` for the
+    /// program that asked, which says that its own user did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub by: Vec<DisplayText>,
 }
 
 impl AuditEntryView {
@@ -106,6 +111,7 @@ impl AuditEntryView {
             kind: entry.event_kind,
             subject: entry.subject.map(hex::encode),
             reason: entry.reason.as_deref().map(DisplayText::from),
+            by: entry.by.iter().flatten().map(|word| DisplayText::new(word)).collect(),
         }
     }
 }
@@ -144,6 +150,9 @@ pub struct BunkerView {
     pub relays: Vec<String>,
     /// The policy of whoever takes the offer.
     pub policy: String,
+    /// Relays of earlier addresses, on which the bunker listens too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_relays: Vec<String>,
 }
 
 /// What a relay did with a published event.

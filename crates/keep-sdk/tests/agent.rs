@@ -257,6 +257,9 @@ fn what_exceeds_is_asked_where_the_scope_says_so() {
     let (agent, _) = world.session("bot", scope, Asks::Client);
     assert!(agent.sign_event(note(0), None).unwrap().question.is_some());
     assert!(agent.sign_event(note(0), Some(true)).unwrap().event.is_some());
+    // It was the program that said yes, and the log does not take it for the owner.
+    let last = world.keep.audit().list(1).unwrap().remove(0);
+    assert_eq!((last.outcome.as_str(), last.by.as_slice()), ("approved", ["client".into()].as_slice()));
     let check = |operation: &str, kind| agent.check(operation, kind).unwrap();
     assert!(check("sign_nostr_event", Some(1)).allowed && check("sign_event", None).allowed);
     assert_eq!(check("sign_event", Some(0)).effect, "ask");

@@ -129,6 +129,33 @@ async fn a_change_of_a_named_policy_holds_at_once_and_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_one_rule_holds_for_it_alone_and_after_a_restart() {
+    let world = World::new().await;
+    let policies = world.keep.policies();
+    let text = "name = \"few\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]\n\
+                [[rule]]\neffect = \"allow\"\nkinds = [1]\nlimits = { uses = 2 }\n[[rule]]\neffect = \"allow\"\nkinds = [7]";
+    policies.put(text, false).unwrap();
+    let (serving, _attendance) = world.serve().await;
+    let client = world.client(&world.token("few")).await.unwrap();
+    let many = futures_of(&client, 1, 8).await;
+    assert_eq!(many, 2, "they came at the same time");
+    refused(sign(&client, 1, "more").await, "all 2 uses are spent, by rule 2");
+    sign(&client, 7, "+").await.unwrap();
+    serving.stop().await.unwrap();
+    let world = world.reopened();
+    let (_serving, _attendance) = world.serve().await;
+    refused(sign(&client, 1, "after the restart").await, "all 2 uses are spent, by rule 2");
+    sign(&client, 7, "-").await.unwrap();
+}
+
+/// How many of `count` requests at the same time succeed.
+async fn futures_of(client: &RemoteSigner, kind: u16, count: usize) -> usize {
+    let texts: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+    let asked = texts.iter().map(|text| sign(client, kind, text));
+    futures_util::future::join_all(asked).await.into_iter().filter(Result::is_ok).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_taken_as_often_as_it_says_and_ends_when_it_says() {
     let world = World::new().await;
     let (_serving, _attendance) = world.serve().await;
@@ -302,10 +329,10 @@ async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() 
     nip46.grant(GrantTerms { permitted: terms("sign_event", &[1]).permitted, ..twice }).unwrap();
     sign(&client, 1, "1").await.unwrap();
     sign(&client, 1, "2").await.unwrap();
-    refused(sign(&client, 1, "3").await, "uses of the grant are spent");
+    refused(sign(&client, 1, "3").await, "uses are spent");
     let view = nip46.grant(renamed("my-client")).unwrap().remove(0);
     assert!(view.expires_at.is_some(), "{view:?}");
-    refused(sign(&client, 1, "4").await, "uses of the grant are spent");
+    refused(sign(&client, 1, "4").await, "uses are spent");
     let lifted =
         GrantTerms { unlimited: true, duration: Some(GrantDuration::Forever), ..renamed("my-client") };
     assert!(nip46.grant(lifted).unwrap().remove(0).expires_at.is_none());

@@ -1,10 +1,11 @@
 //! Asking a person.
 
+use keep_audit::Decider;
 use keep_policy::{Prompt, Remember};
 use tokio::sync::oneshot;
 
 /// What a person decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Yes, this once.
     Approve,
@@ -12,12 +13,12 @@ pub enum Decision {
     Decline,
     /// Nobody could be asked.
     Unavailable,
-    /// Decided by several persons, or for longer than this once.
+    /// Decided, with who did so: perhaps by several persons, or for longer than this once.
     Settled(Settled),
 }
 
 /// A decision with all that belongs to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// Yes or no.
     pub approved: bool,
@@ -25,6 +26,15 @@ pub struct Settled {
     pub persons: u8,
     /// For what else it holds, and until when.
     pub remember: Option<Remember>,
+    /// Who decided: for a yes all of those persons, for a no the one who said it. For the audit log.
+    pub by: Vec<Decider>,
+}
+
+impl Settled {
+    /// A decision of one, for this once.
+    pub fn once(approved: bool, by: Decider) -> Self {
+        Self { approved, persons: u8::from(approved), remember: None, by: vec![by] }
+    }
 }
 
 /// Where the decision goes. Dropping it means that nobody could be asked.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keep_audit::Outcome;
+use keep_audit::{Decider, Outcome};
 use keep_policy::{
-    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Remember, Rule, Standing, Usage, Verdict, judge,
+    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Rule, Standing, Usage, Verdict, judge,
     judge_within,
 };
 use keep_types::{
@@ -12,6 +12,7 @@ use keep_types::{
 };
 use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
+use crate::approver::Settled;
 use crate::cosigner::Cosigner;
 use crate::entry::draft;
 use crate::policies::{PolicyRow, followed};
@@ -36,18 +37,28 @@ pub(crate) enum Ruling {
 const MAX_REFUSED: usize = 4096;
 
 /// On what ground the request comes this time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Coming {
     /// New, or repeated.
     First,
     /// Waiting since before a restart.
     Again,
-    /// So many persons approved it, perhaps for longer.
-    Approved(u8, Option<Remember>),
+    /// Persons approved it, perhaps for longer.
+    Approved(Settled),
     /// A person declined it, perhaps for longer.
-    Declined(Option<Remember>),
+    Declined(Settled),
     /// Nobody could be asked.
     Unanswered,
+}
+
+impl Coming {
+    /// Who decided, as far as it is known.
+    pub(crate) fn by(&self) -> &[Decider] {
+        match self {
+            Self::Approved(settled) | Self::Declined(settled) => &settled.by,
+            Self::First | Self::Again | Self::Unanswered => &[],
+        }
+    }
 }
 
 /// A client's request with everything that stands about it in the vault.
@@ -161,11 +172,11 @@ impl Nonces {
 }
 
 fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<Ruling, VaultError> {
-    let (basis, outcome) = match coming {
+    let (basis, outcome) = match &coming {
         Coming::First | Coming::Again => (Basis::Fresh, Outcome::Allowed),
-        Coming::Approved(persons, _) => (Basis::Approved { persons }, Outcome::Approved),
-        Coming::Declined(_) => {
-            tx.audit(draft(&request, Outcome::Declined));
+        Coming::Approved(settled) => (Basis::Approved { persons: settled.persons }, Outcome::Approved),
+        Coming::Declined(settled) => {
+            tx.audit(draft(&request, Outcome::Declined).by(&settled.by));
             return Ok(Ruling::Refused(Fault::new(ErrorCode::RefusedByPerson, "it was declined")));
         }
         Coming::Unanswered => {
@@ -174,7 +185,7 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<R
             return Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)));
         }
     };
-    let entry = draft(&request, outcome);
+    let entry = draft(&request, outcome).by(coming.by());
     let nonces = Nonces::of(&request);
     let (now, job) = (tx.now(), tx.job());
     let mut purse = Purse::open(tx, &request)?;
@@ -284,7 +295,7 @@ fn rule_client(
     }
     let state = case.row.as_ref().map(|row| row.state);
     let waited = case.row.as_ref().map_or(0, |row| now.since(row.decided_at).as_secs());
-    match (state, coming) {
+    match (state, &coming) {
         (Some(RequestState::Asking), Coming::Approved(..) | Coming::Again)
             if waited > RequestRow::ASK_SECS =>
         {
@@ -296,19 +307,19 @@ fn rule_client(
         (Some(RequestState::Granted | RequestState::Refused | RequestState::Done), _) => {
             return repeat(tx, case);
         }
-        (Some(RequestState::Asking), Coming::Declined(remember)) => {
-            if let Some(remember) = remember {
+        (Some(RequestState::Asking), Coming::Declined(settled)) => {
+            if let Some(remember) = settled.remember {
                 keep_decision(tx, &case.grant, remember.rule(Effect::Deny, &case.request))?;
             }
             let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
-            return refuse(tx, case, Outcome::Declined, fault);
+            return refuse_by(tx, case, (Outcome::Declined, coming.by()), fault);
         }
         (Some(RequestState::Asking), Coming::Unanswered) => return refuse_unasked(tx, case, None),
         (Some(RequestState::Asking) | None, _) => {}
     }
-    let (basis, remember) = match coming {
-        Coming::Approved(persons, remember) if state == Some(RequestState::Asking) => {
-            (Basis::Approved { persons }, remember)
+    let (basis, remember) = match &coming {
+        Coming::Approved(settled) if state == Some(RequestState::Asking) => {
+            (Basis::Approved { persons: settled.persons }, settled.remember)
         }
         Coming::Approved(..) | Coming::First | Coming::Again | Coming::Declined(_) | Coming::Unanswered => {
             (Basis::Fresh, None)
@@ -325,6 +336,7 @@ fn rule_client(
         identity: &case.identity,
     };
     let entry = draft(&case.request, if approved { Outcome::Approved } else { Outcome::Allowed });
+    let entry = if approved { entry.by(coming.by()) } else { entry };
     let held = Held::of(&case.request);
     let nonces = Nonces::of(&case.request);
     let mut purse = Purse::open(tx, &case.request)?;
@@ -447,12 +459,22 @@ fn refuse_unasked(tx: &mut Tx<'_, '_>, case: Case, prompt: Option<&Prompt>) -> R
 }
 
 fn refuse(tx: &mut Tx<'_, '_>, case: Case, outcome: Outcome, fault: Fault) -> Result<Ruling, VaultError> {
+    refuse_by(tx, case, (outcome, &[]), fault)
+}
+
+/// As [`refuse`], with who said no.
+fn refuse_by(
+    tx: &mut Tx<'_, '_>,
+    case: Case,
+    (outcome, by): (Outcome, &[Decider]),
+    fault: Fault,
+) -> Result<Ruling, VaultError> {
     let mut usage = tx.get::<Usage>(&case.usage_at)?.unwrap_or_default();
     if !usage.count_refusal(tx.now()) && case.row.is_none() {
         return Ok(Ruling::Refused(fault));
     }
     tx.put(case.usage_at, &usage)?;
-    let seq = tx.audit(draft(&case.request, outcome).reason(fault.message()));
+    let seq = tx.audit(draft(&case.request, outcome).by(by).reason(fault.message()));
     let held = Held::of(&case.request);
     let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat);
     row.refuse(&fault);

@@ -1,6 +1,6 @@
 //! What happens to a request of a session inside the write lock.
 
-use keep_audit::Outcome;
+use keep_audit::{Decider, Outcome};
 use keep_policy::{Basis, Denied, Question, Verdict, judge_session_within};
 use keep_types::{ErrorCode, Fault, Request, SessionId};
 use keep_vault::{Tx, VaultError};
@@ -18,10 +18,12 @@ pub(crate) fn rule_session(
     coming: Coming,
 ) -> Result<Ruling, VaultError> {
     let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Ruling::Refused(no_session())) };
-    match coming {
-        Coming::Declined(_) => {
-            let fault = Fault::new(ErrorCode::RefusedByPerson, "the owner declined this request");
-            return refuse(tx, case, &request, Outcome::Declined, fault);
+    match &coming {
+        Coming::Declined(settled) => {
+            let who =
+                if settled.by.contains(&Decider::Client) { "the user of the program" } else { "the owner" };
+            let fault = Fault::new(ErrorCode::RefusedByPerson, format!("{who} declined this request"));
+            return refuse_by(tx, case, &request, (Outcome::Declined, &settled.by), fault);
         }
         Coming::Unanswered => {
             let message = format!("{} was not approved: nobody answered", describe(&request));
@@ -30,15 +32,15 @@ pub(crate) fn rule_session(
         }
         Coming::First | Coming::Again | Coming::Approved(..) => {}
     }
-    let (basis, outcome) = match coming {
-        Coming::Approved(persons, _) => (Basis::Approved { persons }, Outcome::Approved),
+    let (basis, outcome) = match &coming {
+        Coming::Approved(settled) => (Basis::Approved { persons: settled.persons }, Outcome::Approved),
         Coming::First | Coming::Again | Coming::Declined(_) | Coming::Unanswered => {
             (Basis::Fresh, Outcome::Allowed)
         }
     };
     let (now, job) = (tx.now(), tx.job());
     let session = std::sync::Arc::clone(&case.session);
-    let entry = draft(&request, outcome).session(&session.name);
+    let entry = draft(&request, outcome).session(&session.name).by(coming.by());
     let mut purse = Purse::open(tx, &request)?;
     let within = purse.as_mut().and_then(Purse::for_judging);
     match judge_session_within(request, job, &session, &mut case.scopes(), within, basis, now) {
@@ -72,14 +74,25 @@ pub(crate) fn rule_session(
 /// A refusal is recorded, unless the session is refused without end: that must not fill the disk.
 fn refuse(
     tx: &mut Tx<'_, '_>,
-    mut case: SessionCase,
+    case: SessionCase,
     request: &Request,
     outcome: Outcome,
     fault: Fault,
 ) -> Result<Ruling, VaultError> {
+    refuse_by(tx, case, request, (outcome, &[]), fault)
+}
+
+/// As [`refuse`], with who said no.
+fn refuse_by(
+    tx: &mut Tx<'_, '_>,
+    mut case: SessionCase,
+    request: &Request,
+    (outcome, by): (Outcome, &[Decider]),
+    fault: Fault,
+) -> Result<Ruling, VaultError> {
     if case.count_refusal(tx.now()) {
         case.keep(tx)?;
-        tx.audit(draft(request, outcome).session(&case.session.name).reason(fault.message()));
+        tx.audit(draft(request, outcome).session(&case.session.name).by(by).reason(fault.message()));
     }
     Ok(Ruling::Refused(fault))
 }

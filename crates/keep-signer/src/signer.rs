@@ -14,7 +14,7 @@ use keep_types::{
 use keep_vault::{Pending, Recording, TakeArchive, Tx, Vault, VaultError};
 use tokio::sync::oneshot;
 
-use crate::approver::{Approver, Decision, Reply};
+use crate::approver::{Approver, Decision, Reply, Settled};
 use crate::ruling::{Coming, Ruling, rule};
 use crate::{RequestRow, RequestState, SignerError};
 
@@ -75,12 +75,10 @@ pub struct Signer {
 impl From<Decision> for Coming {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::Approve => Self::Approved(1, None),
-            Decision::Decline => Self::Declined(None),
-            Decision::Settled(settled) if settled.approved => {
-                Self::Approved(settled.persons, settled.remember)
-            }
-            Decision::Settled(settled) => Self::Declined(settled.remember),
+            Decision::Approve => Self::Approved(nameless(true)),
+            Decision::Decline => Self::Declined(nameless(false)),
+            Decision::Settled(settled) if settled.approved => Self::Approved(settled),
+            Decision::Settled(settled) => Self::Declined(settled),
             Decision::Unavailable => Self::Unanswered,
         }
     }
@@ -90,6 +88,11 @@ impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signer").finish_non_exhaustive()
     }
+}
+
+/// The decision of one person, of whom no more is known.
+const fn nameless(approved: bool) -> Settled {
+    Settled { approved, persons: 1, remember: None, by: Vec::new() }
 }
 
 /// How many endings one commit carries along.

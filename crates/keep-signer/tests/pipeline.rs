@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keep_audit::{Action, Outcome};
-use keep_policy::{Builtin, Limits, Prompt};
+use keep_audit::{Action, Decider, Outcome, Surface};
+use keep_policy::{Builtin, Days, Effect, Limits, Policy, Prompt, Rule, RuleLimits, Schedule, Zone};
 use keep_signer::{
     Approver, Arrival, Connections, Decision, Endpoint, Headless, NewEndpoint, Repeatable, Reply,
-    RequestState, Signer, SignerError,
+    RequestState, Settled, Signer, SignerError,
 };
 use keep_store::{MemoryStore, Store};
 use keep_testing::clock::FakeClock;
@@ -30,7 +30,7 @@ impl Approver for Always {
 
     fn ask(&self, _: Prompt, reply: Reply) {
         self.1.fetch_add(1, Ordering::SeqCst);
-        reply.decide(self.0);
+        reply.decide(self.0.clone());
     }
 }
 
@@ -62,6 +62,10 @@ fn passphrase() -> SecretText {
 
 impl World {
     fn new(policy: Builtin, limits: Limits) -> Self {
+        Self::with(policy.policy(), limits)
+    }
+
+    fn with(policy: Policy, limits: Limits) -> Self {
         let store = MemoryStore::new();
         let clock = FakeClock::at(Timestamp::from_secs(NOW));
         let environment = Environment::new(clock.clone()).allow_weak_kdf();
@@ -73,7 +77,7 @@ impl World {
             .create(NewEndpoint {
                 key: key.id,
                 relays: vec!["ws://127.0.0.1:7777".into()],
-                policy: policy.policy(),
+                policy,
                 limits,
                 secret: "s3cret-s3cret-s3cret".into(),
             })
@@ -217,6 +221,30 @@ async fn a_person_decides() {
 }
 
 #[tokio::test]
+async fn the_log_says_who_decided() {
+    let world = World::new(Builtin::Social, Limits::default()).connected().await;
+    let bob = || Decider::Person("bob".to_owned());
+    let owner = || Decider::Owner(Surface::Screen);
+    let both = Settled { approved: true, persons: 2, remember: None, by: vec![owner(), bob()] };
+    world.signer_asking(Decision::Settled(both)).handle(world.sign(1, 0), None).await.unwrap();
+    let no = Decision::Settled(Settled::once(false, bob()));
+    world.signer_asking(no).handle(world.sign(2, 0), None).await.unwrap_err();
+    // What a rule allows nobody decided.
+    world.signer().handle(world.sign(3, 1), None).await.unwrap();
+    let by = |entry: &keep_audit::Entry| entry.by.clone().unwrap_or_default().join(" ");
+    let log: Vec<String> = world
+        .vault
+        .audit_tail(100)
+        .unwrap()
+        .iter()
+        .rev()
+        .filter(|entry| entry.action == Action::SignEvent)
+        .map(by)
+        .collect();
+    assert_eq!(log, ["owner:screen person:bob", "person:bob", ""]);
+}
+
+#[tokio::test]
 async fn revocation_holds_for_a_request_that_waits() {
     struct Revoking(Connections, keep_types::EndpointId, tokio::runtime::Handle);
     impl Approver for Revoking {
@@ -333,6 +361,69 @@ async fn a_use_count_cannot_be_raced() {
     assert_eq!(allowed, 10);
     assert_eq!(world.uses(), 10);
     assert_eq!(world.outcomes(Action::SignEvent).iter().filter(|o| **o == Outcome::Allowed).count(), 10);
+}
+
+/// How many of these requests of kind 1 are allowed that come at the same time.
+async fn at_once(signer: &Arc<Signer>, requests: Vec<Request>) -> usize {
+    let tasks: Vec<_> = requests
+        .into_iter()
+        .map(|request| {
+            let signer = Arc::clone(signer);
+            tokio::spawn(async move { signer.handle(request, None).await.is_ok() })
+        })
+        .collect();
+    let mut allowed = 0;
+    for task in tasks {
+        allowed += usize::from(task.await.unwrap());
+    }
+    allowed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_limit_of_a_rule_cannot_be_raced_and_survives_a_restart() {
+    let limits = RuleLimits { uses: Some(5), ..RuleLimits::default() };
+    let rule = Rule { limits: Some(limits), ..Rule::sign(Effect::Allow, &[1]) };
+    let policy = Policy { rules: vec![rule, Rule::sign(Effect::Allow, &[7])], ..Policy::default() };
+    let world = World::with(policy, Limits::default()).connected().await;
+    let signer = Arc::new(world.signer());
+    let requests = (0..64).map(|n| world.sign(n, if n % 2 == 0 { 1 } else { 7 })).collect();
+    assert_eq!(at_once(&signer, requests).await, 5 + 32);
+    drop(signer);
+    let world = world.restart();
+    let signer = Arc::new(world.signer());
+    assert_eq!(at_once(&signer, vec![world.sign(100, 1), world.sign(101, 1), world.sign(102, 7)]).await, 1);
+    assert_eq!(world.uses(), 38);
+}
+
+/// Requests are under way when the time ends. What is allowed was judged before; what is judged after is refused, however
+/// early it was asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_allowed_after_a_window_has_closed() {
+    let end = Timestamp::from_secs(NOW + 60);
+    // 2027-01-15 08:00 in universal time: the schedule ends at the same second.
+    let hours = "07:00-08:01".parse().unwrap();
+    let schedule = Some(Schedule { days: Days::ALL, hours, zone: Zone::UTC });
+    for limits in
+        [Limits { expires: Some(end), ..Limits::default() }, Limits { schedule, ..Limits::default() }]
+    {
+        let world = World::new(Builtin::Full, limits).connected().await;
+        let signer = Arc::new(world.signer());
+        assert_eq!(at_once(&signer, vec![world.sign(255, 1)]).await, 1, "it is still open");
+        let requests: Vec<Request> = (0..64).map(|n| world.sign(n, 1)).collect();
+        let clock = world.clock.clone();
+        let closing = std::thread::spawn(move || clock.set(end));
+        let allowed = at_once(&signer, requests).await;
+        closing.join().unwrap();
+        let log = world.vault.audit_tail(1_000).unwrap();
+        let signed = |entry: &&keep_audit::Entry| {
+            entry.action == Action::SignEvent && entry.outcome == Outcome::Allowed
+        };
+        assert!(log.iter().filter(signed).all(|entry| entry.time < end), "judged after the end");
+        assert_eq!(log.iter().filter(signed).count(), allowed + 1);
+        assert_eq!(world.uses(), allowed as u64 + 1);
+        let late = (64..96).map(|n| world.sign(n, 1)).collect();
+        assert_eq!(at_once(&signer, late).await, 0);
+    }
 }
 
 #[tokio::test]

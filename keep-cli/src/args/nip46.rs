@@ -42,8 +42,11 @@ pub enum Nip46 {
     Stop,
     /// Answer clients again
     Resume,
-    /// List requests that wait for a person
-    Pending,
+    /// List requests that wait for a person, or show one whole
+    Pending {
+        #[command(subcommand)]
+        which: Option<PendingCommand>,
+    },
     /// Approve a request that waits
     Approve(Decide),
     /// Refuse a request that waits
@@ -172,6 +175,15 @@ pub struct Call {
     /// How long to wait for each answer
     #[arg(long, default_value = "60", value_name = "TIME")]
     pub timeout: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PendingCommand {
+    /// Show all of one request: nothing is cut
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -70,7 +70,7 @@ pub fn run(session: &Session, command: Command) -> Result<(), Ending> {
         Command::Agent(command) => agent::run(session, &command),
         Command::Nip46(command) => nip46::run(session, command),
         Command::Policy(command) => policy::run(session, command),
-        Command::Pending => nip46::pending(session),
+        Command::Pending { which } => nip46::pending(session, which.as_ref()),
         Command::Approve(arguments) => nip46::approve(session, &arguments),
         Command::Deny(arguments) => nip46::deny(session, &arguments),
         Command::Bitcoin(command) => bitcoin::run(session, command),

@@ -1,10 +1,12 @@
 //! `keep serve`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keep_sdk::daemon::{Daemon, DaemonOptions};
 use keep_sdk::{
-    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep, RelayUrl,
+    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep,
+    RelayUrl, Serving,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -84,6 +86,10 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
             serving = bunker.serve_all(&keys, options) => serving?,
             () = signals.received() => return Ok(()),
         };
+        for view in &mut views {
+            view.also_relays = others(view, &serving);
+        }
+        say_others(&views, output);
         if let Some(device) = screen {
             for view in &views {
                 output.show(&Address(view))?;
@@ -107,6 +113,23 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     drop(keep);
     drop(farewell);
     outcome
+}
+
+/// The relays on which it listens for clients of earlier addresses, beside those of this one.
+fn others(view: &BunkerView, serving: &Serving) -> Vec<String> {
+    let all = serving.relays().into_iter().map(|status| status.relay.to_string());
+    all.filter(|relay| !view.relays.contains(relay)).collect()
+}
+
+fn say_others(views: &[BunkerView], output: &Output) {
+    let others: BTreeSet<&String> = views.iter().flat_map(|view| &view.also_relays).collect();
+    let others: Vec<&str> = others.into_iter().map(String::as_str).collect();
+    if !others.is_empty() {
+        output.talk(&format!(
+            "It listens on {} too, where clients of earlier addresses are.",
+            others.join(", ")
+        ));
+    }
 }
 
 /// Whether clients are told of a page.

@@ -1,19 +1,8 @@
 //! A request, decoded for the person who decides.
 
-use keep_sdk::{DisplayText, PendingView};
+use keep_sdk::{DisplayText, PendingView, meaning};
 
-use crate::prompt::{meaning, named, spend_rows};
-
-/// Who asks: the owner's name for it, or what it calls itself, and always its key.
-pub fn asker(pending: &PendingView) -> String {
-    let key = pending.client.as_deref().unwrap_or_default();
-    match (pending.name.is_empty(), pending.client.is_some()) {
-        (false, true) => format!("{} ({})", pending.name, crate::key_view::short(key)),
-        (true, true) => named(&pending.claims, key),
-        (_, false) if pending.claims.is_empty() => pending.origin.clone(),
-        (_, false) => format!("{} \"{}\"", pending.origin, pending.claims),
-    }
-}
+use crate::prompt::{spend_rows, whole};
 
 /// What it asks for, in a few words.
 pub fn wish(pending: &PendingView) -> String {
@@ -31,7 +20,7 @@ pub fn rows(pending: &PendingView) -> Vec<(String, String)> {
     let effect = pending.kind.map(meaning).unwrap_or_default();
     row("asks for", format!("{}{effect}", wish(pending)));
     row("with key", pending.key.clone());
-    row("from", asker(pending));
+    row("from", pending.asker.clone());
     if !pending.name.is_empty() && !pending.claims.is_empty() {
         row("it claims", format!("\"{}\" (nobody vouches for that)", pending.claims));
     }
@@ -64,6 +53,9 @@ pub fn rows(pending: &PendingView) -> Vec<(String, String)> {
     }
     if let Some(time) = &pending.created_at {
         row("its time", time.clone());
+    }
+    if pending.not_shown > 0 {
+        row("not shown", format!("{} characters in all; {}", pending.not_shown, whole(&pending.id)));
     }
     row("since", pending.since.clone());
     row("why", pending.because.clone());

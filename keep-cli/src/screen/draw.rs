@@ -88,7 +88,7 @@ fn requests(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let at = state.at().unwrap_or_default();
     let line = |(number, one): (usize, &keep_sdk::PendingView)| {
         let style = if number == at { CHOSEN } else { Style::new() };
-        Line::styled(format!(" {}  {}  {} ", one.id, detail::wish(one), detail::asker(one)), style)
+        Line::styled(format!(" {}  {}  {} ", one.id, detail::wish(one), one.asker), style)
     };
     let lines: Vec<Line<'_>> = state.pending.iter().enumerate().map(line).collect();
     let above = u16::try_from(at).unwrap_or(u16::MAX).saturating_sub(height - 1);
@@ -166,7 +166,7 @@ pub fn app_name(app: &AppView) -> String {
     let key = crate::key_view::short(&app.client);
     match (&app.name, &app.claims) {
         (Some(name), _) => format!("{} ({key})", keep_sdk::DisplayText::new(name)),
-        (None, Some(claims)) => crate::prompt::named(claims, &app.client),
+        (None, Some(claims)) => keep_sdk::named(claims, &app.client),
         (None, None) => key,
     }
 }

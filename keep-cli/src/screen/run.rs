@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keep_sdk::{
     Activity, Approvals, BunkerView, Clock as _, DisplayText, ErrorCode, Fault, Keep, RelayState, Serving,
-    SystemClock,
+    Surface, SystemClock, named,
 };
 use ratatui_core::terminal::Terminal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +17,6 @@ use super::key::Parser;
 use super::state::{Act, Entry, Mark, RelayLine, State, Tab};
 use crate::ending::Ending;
 use crate::output::Output;
-use crate::prompt::named;
 use crate::terminal::{self, FullScreen};
 use crate::watch::Signals;
 
@@ -48,7 +47,8 @@ pub async fn run(
     let broken = |error: std::io::Error| Fault::new(ErrorCode::Bug, format!("the terminal fails: {error}"));
     let full = device.full_screen().map_err(broken)?;
     let (press, mut presses) = unbounded_channel();
-    full.keys().spawn(move |byte| press.send(byte).is_ok()).map_err(broken)?;
+    // When it was pressed counts, and not when there was time to look at it.
+    full.keys().spawn(move |byte| press.send((byte, Instant::now())).is_ok()).map_err(broken)?;
     let mut screen = Screen::new(parts, &full, output.talk_style().has_colour()).map_err(broken)?;
     let mut changes = screen.parts.queue.changes();
     let mut resized = signal(SignalKind::window_change()).map_err(broken)?;
@@ -61,7 +61,7 @@ pub async fn run(
         }
         let act = tokio::select! {
             () = signals.received() => break Ok(()),
-            Some(byte) = presses.recv() => screen.press(byte),
+            Some((byte, at)) = presses.recv() => screen.press(byte, at),
             Ok(()) = changes.changed() => { screen.look_at_requests().await; None }
             happened = serving.activity() => match happened {
                 Some(activity) => { screen.tell(&activity); None }
@@ -110,25 +110,29 @@ impl Screen {
         })
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn draw(&mut self) -> std::io::Result<()> {
         let state = &self.state;
-        self.terminal.draw(|frame| draw(frame, state)).map(drop)
+        self.terminal.draw(|frame| draw(frame, state)).map(drop)?;
+        let now = self.ms(Instant::now());
+        self.state.drawn(now);
+        Ok(())
     }
 
-    fn press(&mut self, byte: u8) -> Option<Act> {
+    /// A key that was pressed `at` that time.
+    fn press(&mut self, byte: u8, at: Instant) -> Option<Act> {
         let key = self.parser.feed(byte)?;
-        let now = self.now_ms();
-        self.state.press(key, now)
+        let at = self.ms(at);
+        self.state.press(key, at)
     }
 
     /// An escape that nothing followed.
     fn settle(&mut self) -> Option<Act> {
         let key = self.parser.settle()?;
-        let now = self.now_ms();
+        let now = self.ms(Instant::now());
         self.state.press(key, now)
     }
 
@@ -150,8 +154,7 @@ impl Screen {
 
     async fn look_at_requests(&mut self) {
         if let Some(pending) = self.with_keep(|keep| keep.inbox().pending()).await {
-            let now = self.now_ms();
-            self.state.take_pending(pending, now);
+            self.state.take_pending(pending);
         }
     }
 
@@ -180,7 +183,9 @@ impl Screen {
     async fn carry_out(&mut self, act: Act) {
         match act {
             Act::Decide { id, approve, lasting } => {
-                let voted = self.with_keep(move |keep| keep.inbox().decide(&id, approve, lasting)).await;
+                let voted = self
+                    .with_keep(move |keep| keep.inbox().decide_at(Surface::Screen, &id, approve, lasting))
+                    .await;
                 if let Some(vote) = voted {
                     self.state.notice = Some(match (vote.settled, vote.approved) {
                         (true, true) => "approved".to_owned(),

@@ -96,6 +96,14 @@ pub enum Act {
 pub struct Confirm {
     pub question: String,
     pub act: Act,
+    /// Since when it is on the screen, in milliseconds.
+    since: Option<u64>,
+}
+
+impl Confirm {
+    const fn new(question: String, act: Act) -> Self {
+        Self { question, act, since: None }
+    }
 }
 
 /// Everything that is on the screen.
@@ -105,8 +113,8 @@ pub struct State {
     pub pending: Vec<PendingView>,
     /// The request that is shown whole.
     pub shown: Option<String>,
-    /// Since when, in milliseconds.
-    shown_since: u64,
+    /// Since when it is on the screen, in milliseconds; not before it was drawn.
+    shown_since: Option<u64>,
     /// Lines that are scrolled away above.
     pub scroll: u16,
     /// How many can be; known once it is drawn.
@@ -134,7 +142,7 @@ impl State {
             tab: Tab::Requests,
             pending: Vec::new(),
             shown: None,
-            shown_since: 0,
+            shown_since: None,
             scroll: 0,
             deepest: Cell::new(u16::MAX),
             breadth: Breadth::Kind,
@@ -153,7 +161,7 @@ impl State {
     }
 
     /// What waits now. What the person is reading stays where it is.
-    pub fn take_pending(&mut self, pending: Vec<PendingView>, now_ms: u64) {
+    pub fn take_pending(&mut self, pending: Vec<PendingView>) {
         let at = self.at().unwrap_or_default();
         self.pending = pending;
         if self.at().is_none() {
@@ -163,7 +171,17 @@ impl State {
                 self.confirm =
                     self.confirm.take().filter(|confirm| !matches!(confirm.act, Act::Decide { .. }));
             }
-            self.show(next, now_ms);
+            self.show(next);
+        }
+    }
+
+    /// What there is in this part stands on the screen, since `now_ms`.
+    pub fn drawn(&mut self, now_ms: u64) {
+        if self.tab == Tab::Requests {
+            self.shown_since.get_or_insert(now_ms);
+        }
+        if let Some(confirm) = &mut self.confirm {
+            confirm.since.get_or_insert(now_ms);
         }
     }
 
@@ -180,15 +198,20 @@ impl State {
         self.pending.iter().position(|one| one.id == *shown)
     }
 
-    fn show(&mut self, id: Option<String>, now_ms: u64) {
+    fn show(&mut self, id: Option<String>) {
         self.shown = id;
-        self.shown_since = now_ms;
+        self.shown_since = None;
         self.scroll = 0;
     }
 
-    /// What a key does.
-    pub fn press(&mut self, key: Key, now_ms: u64) -> Option<Act> {
+    /// What a key does that was pressed at `at_ms`, however much later that is looked at.
+    pub fn press(&mut self, key: Key, at_ms: u64) -> Option<Act> {
         self.notice = None;
+        // A yes from before the question stood there is no answer to it.
+        let unseen = |confirm: &mut Confirm| confirm.since.is_none_or(|since| at_ms < since);
+        if key == Key::Char('y') && self.confirm.as_mut().is_some_and(unseen) {
+            return None;
+        }
         if let Some(confirm) = self.confirm.take() {
             return match key {
                 Key::Char('y') => Some(confirm.act),
@@ -207,7 +230,7 @@ impl State {
             Key::Char('k') => return self.kill_switch(),
             key => {
                 return match self.tab {
-                    Tab::Requests => self.press_request(key, now_ms),
+                    Tab::Requests => self.press_request(key, at_ms),
                     Tab::Clients => self.press_client(key),
                     Tab::Address => {
                         self.step_address(key);
@@ -230,37 +253,37 @@ impl State {
         } else {
             "Stop answering every client? [Y] yes  [N] no"
         };
-        self.confirm = Some(Confirm { question: question.to_owned(), act: Act::Stop(!self.stopped) });
+        self.confirm = Some(Confirm::new(question.to_owned(), Act::Stop(!self.stopped)));
         None
     }
 
-    fn press_request(&mut self, key: Key, now_ms: u64) -> Option<Act> {
+    fn press_request(&mut self, key: Key, at_ms: u64) -> Option<Act> {
         match key {
-            Key::Up | Key::Down => self.step_request(key == Key::Down, now_ms),
+            Key::Up | Key::Down => self.step_request(key == Key::Down),
             Key::Char('w') => {
                 self.breadth = match self.breadth {
                     Breadth::Kind => Breadth::Client,
                     Breadth::Client => Breadth::Kind,
                 };
             }
-            Key::Char('y') => return self.decide(true, None, now_ms),
-            Key::Char('5') => return self.decide(true, Some(Some(MINUTES_5)), now_ms),
-            Key::Char('h') => return self.decide(true, Some(Some(HOUR)), now_ms),
-            Key::Char('d') => return self.decide(true, Some(Some(DAY)), now_ms),
-            Key::Char('a') => return self.decide(true, Some(None), now_ms),
-            Key::Char('n') => return self.decide(false, None, now_ms),
-            Key::Char('x') => return self.decide(false, Some(None), now_ms),
+            Key::Char('y') => return self.decide(true, None, at_ms),
+            Key::Char('5') => return self.decide(true, Some(Some(MINUTES_5)), at_ms),
+            Key::Char('h') => return self.decide(true, Some(Some(HOUR)), at_ms),
+            Key::Char('d') => return self.decide(true, Some(Some(DAY)), at_ms),
+            Key::Char('a') => return self.decide(true, Some(None), at_ms),
+            Key::Char('n') => return self.decide(false, None, at_ms),
+            Key::Char('x') => return self.decide(false, Some(None), at_ms),
             key => self.step_scroll(key),
         }
         None
     }
 
-    fn step_request(&mut self, down: bool, now_ms: u64) {
+    fn step_request(&mut self, down: bool) {
         let Some(at) = self.at() else { return };
         let next = if down { (at + 1).min(self.pending.len() - 1) } else { at.saturating_sub(1) };
         if next != at {
             let id = self.pending[next].id.clone();
-            self.show(Some(id), now_ms);
+            self.show(Some(id));
         }
     }
 
@@ -277,9 +300,9 @@ impl State {
     }
 
     /// `lasting` is for how many seconds a decision holds, where it holds for longer than once; without a number for always.
-    fn decide(&mut self, approve: bool, lasting: Option<Option<u64>>, now_ms: u64) -> Option<Act> {
+    fn decide(&mut self, approve: bool, lasting: Option<Option<u64>>, at_ms: u64) -> Option<Act> {
         let at = self.at()?;
-        if now_ms < self.shown_since + GUARD_MS {
+        if self.shown_since.is_none_or(|since| at_ms < since + GUARD_MS) {
             self.notice = Some("this request has only just appeared; read it, then decide".to_owned());
             return None;
         }
@@ -288,11 +311,9 @@ impl State {
         let act = Act::Decide { id: pending.id.clone(), approve, lasting };
         let whole = lasting.is_some_and(|lasting| lasting.breadth == Breadth::Client);
         if approve && whole {
-            let question = format!(
-                "Allow everything that {} asks, whatever it is? [Y] yes  [N] no",
-                super::detail::asker(pending)
-            );
-            self.confirm = Some(Confirm { question, act });
+            let question =
+                format!("Allow everything that {} asks, whatever it is? [Y] yes  [N] no", pending.asker);
+            self.confirm = Some(Confirm::new(question, act));
             return None;
         }
         Some(act)
@@ -307,7 +328,7 @@ impl State {
                 let shown = super::draw::app_name(app);
                 let act = Act::Revoke { client: app.client.clone(), shown: shown.clone() };
                 let question = format!("Disconnect {shown}, also for what waits? [Y] yes  [N] no");
-                self.confirm = Some(Confirm { question, act });
+                self.confirm = Some(Confirm::new(question, act));
             }
             _ => {}
         }

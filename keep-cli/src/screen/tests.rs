@@ -17,12 +17,16 @@ fn address() -> BunkerView {
         pubkey: CLIENT.to_owned(),
         relays: vec!["wss://relay.example".to_owned()],
         policy: "social".to_owned(),
+        also_relays: Vec::new(),
     }
 }
 
 fn request(id: &str, kind: u16, content: &str) -> PendingView {
     PendingView {
         id: id.to_owned(),
+        headline: "it asks".to_owned(),
+        asker: keep_sdk::named(&"your bank\u{202e}\u{1b}[2J".into(), CLIENT),
+        not_shown: 0,
         since: "2026-11-20T10:00:00Z".to_owned(),
         origin: "nip46".to_owned(),
         client: Some(CLIENT.to_owned()),
@@ -54,7 +58,8 @@ fn state(pending: Vec<PendingView>) -> State {
         connected: true,
         state: "connected".to_owned(),
     }];
-    state.take_pending(pending, 0);
+    state.take_pending(pending);
+    state.drawn(0);
     state
 }
 
@@ -166,6 +171,7 @@ fn keys_decide_the_request_that_is_shown() {
         assert_eq!(state.press(Key::Char(key), 1_000), decided("aa01", approve, seconds, Kind), "{key}");
     }
     state.press(Key::Down, 1_000);
+    state.drawn(1_000);
     assert_eq!(state.press(Key::Char('n'), 2_000), decided("aa02", false, None, Kind));
     // For a whole client, approval is asked about once more.
     state.press(Key::Char('w'), 2_000);
@@ -174,7 +180,10 @@ fn keys_decide_the_request_that_is_shown() {
     assert!(drawn(&state, 100, 24).contains("Allow everything that \"your bank"));
     assert_eq!(state.press(Key::Escape, 2_000), None);
     assert_eq!(state.press(Key::Char('a'), 2_000), None);
-    assert_eq!(state.press(Key::Char('y'), 2_000), decided("aa02", true, Some(None), Client));
+    assert_eq!(state.press(Key::Char('y'), 2_001), None, "the question was not there yet");
+    state.drawn(2_002);
+    assert_eq!(state.press(Key::Char('y'), 2_001), None, "nor when this was pressed");
+    assert_eq!(state.press(Key::Char('y'), 2_003), decided("aa02", true, Some(None), Client));
 }
 
 #[test]
@@ -183,17 +192,48 @@ fn a_key_never_decides_what_was_not_read() {
     assert_eq!(state.press(Key::Char('y'), 100), None, "it has only just appeared");
     assert!(state.press(Key::Char('y'), 400).is_some());
     // More come: what is read stays under the cursor.
-    state.take_pending(vec![request("aa00", 4, "w"), request("aa01", 1, "x")], 500);
+    state.take_pending(vec![request("aa00", 4, "w"), request("aa01", 1, "x")]);
+    state.drawn(500);
     assert_eq!(state.press(Key::Char('y'), 501), decided("aa01", true, None, keep_sdk::Breadth::Kind));
     // It was decided elsewhere: the next one has to be read first, and a question about the first is void.
     state.press(Key::Char('w'), 600);
     state.press(Key::Char('a'), 600);
-    state.take_pending(vec![request("aa00", 4, "w")], 700);
+    state.take_pending(vec![request("aa00", 4, "w")]);
+    state.drawn(700);
     assert_eq!(state.press(Key::Char('y'), 701), None);
     assert_eq!(state.shown.as_deref(), Some("aa00"));
-    state.take_pending(Vec::new(), 800);
+    state.take_pending(Vec::new());
+    state.drawn(800);
     assert_eq!(state.press(Key::Char('y'), 9_000), None);
     assert!(drawn(&state, 80, 24).contains("Nothing waits for you."));
+}
+
+/// However late a key is looked at: what counts is whether the request stood on the screen when it was pressed.
+#[test]
+fn a_key_from_before_a_request_appeared_does_not_decide_it() {
+    let mut state = state(Vec::new());
+    state.take_pending(vec![request("aa01", 1, "x")]);
+    assert_eq!(state.press(Key::Char('y'), 90_000), None, "it is there, and not drawn");
+    state.drawn(100_000);
+    for pressed in [0, 99_999, 100_000, 100_299] {
+        assert_eq!(state.press(Key::Char('y'), pressed), None, "{pressed}");
+    }
+    assert_eq!(state.press(Key::Char('y'), 100_300), decided("aa01", true, None, keep_sdk::Breadth::Kind));
+    // In another part of the screen nothing is read.
+    state.tab = Tab::Activity;
+    state.take_pending(vec![request("aa02", 1, "x")]);
+    state.drawn(200_000);
+    state.tab = Tab::Requests;
+    assert_eq!(state.press(Key::Char('y'), 300_000), None);
+    state.drawn(300_001);
+    assert!(state.press(Key::Char('y'), 300_400).is_some());
+}
+
+#[test]
+fn what_is_not_shown_is_said_with_where_it_is() {
+    let cut = PendingView { not_shown: 12_345, ..request("aa01", 1, "x") };
+    let screen = drawn(&state(vec![cut]), 120, 30);
+    assert!(screen.contains("12345 characters in all; `keep pending show aa01` shows all of it"), "{screen}");
 }
 
 #[test]
@@ -201,11 +241,13 @@ fn the_kill_switch_asks_and_shows() {
     let mut state = state(Vec::new());
     assert_eq!(state.press(Key::Char('k'), 0), None);
     assert!(drawn(&state, 80, 24).contains("Stop answering every client?"));
+    state.drawn(0);
     assert_eq!(state.press(Key::Char('y'), 0), Some(Act::Stop(true)));
     state.stopped = true;
     assert!(drawn(&state, 80, 24).contains("STOPPED"));
     assert_eq!(state.press(Key::Char('k'), 0), None);
     assert!(drawn(&state, 80, 24).contains("Answer all clients again?"));
+    state.drawn(0);
     assert_eq!(state.press(Key::Char('y'), 0), Some(Act::Stop(false)));
     assert_eq!(state.press(Key::Char('q'), 0), Some(Act::Quit));
     assert_eq!(state.press(Key::Interrupt, 0), Some(Act::Quit));

@@ -20,7 +20,7 @@ pub fn request(page: &Page, pending: &PendingView, error: Option<&str>) -> Strin
     }
     let error =
         error.map(|error| format!("<p class=no role=alert>{}</p>", escaped(error))).unwrap_or_default();
-    let title = format!("{} asks", detail::asker(pending));
+    let title = format!("{} asks", pending.asker);
     let form = format!(
         "<form method=post autocomplete=off><input type=hidden name=seal value=\"{seal}\">\
          <p><label>Code that <code>keep serve</code> shows: <input name=code type=password autocomplete=one-time-code required></label></p>\
@@ -36,6 +36,24 @@ pub fn request(page: &Page, pending: &PendingView, error: Option<&str>) -> Strin
             .collect::<String>(),
     );
     document(&title, &format!("<h1>{}</h1>{error}<dl>{rows}</dl>{form}", escaped(&title)))
+}
+
+/// The question before everything of a client is allowed. The code is asked for once more: the page keeps none.
+pub fn confirm(page: &Page, pending: &PendingView, action: &str) -> String {
+    let title = format!("Allow everything that {} asks, whatever it is?", pending.asker);
+    let how_long = BUTTONS.iter().find(|(value, _)| *value == action).map_or("", |(_, label)| label);
+    let form = format!(
+        "<form method=post autocomplete=off><input type=hidden name=seal value=\"{seal}\">\
+         <input type=hidden name=action value=\"{action}\"><input type=hidden name=scope value=client>\
+         <p><label>Code that <code>keep serve</code> shows, once more: <input name=code type=password autocomplete=one-time-code required></label></p>\
+         <p><button name=sure value=yes>Yes, everything: {how_long}</button></p></form>\
+         <p><a href=\"/{token}\">No, back to the request</a></p>",
+        seal = escaped(&page.seal),
+        action = escaped(action),
+        how_long = escaped(how_long),
+        token = escaped(&page.token),
+    );
+    document(&title, &format!("<h1>{}</h1>{form}", escaped(&title)))
 }
 
 /// What can be done, the same as in the terminal.

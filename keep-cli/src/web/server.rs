@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keep_sdk::{Approvals, ErrorCode, Fault, Keep, PendingView, SecretText};
+use keep_sdk::{Approvals, Breadth, ErrorCode, Fault, Keep, PendingView, SecretText, Surface};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -172,7 +172,12 @@ async fn decided(shared: &Arc<Shared>, page: &Page, request: Request<Incoming>) 
     let person = field("person");
     let vote = if person.trim().is_empty() {
         shared.pages.check(&field("code"))?;
-        with_keep(shared, move |keep| keep.inbox().decide(&id, approve, lasting)).await?
+        let is_wide = approve && lasting.is_some_and(|lasting| lasting.breadth == Breadth::Client);
+        if is_wide && field("sure") != "yes" {
+            let pending = pending(shared, page).await.ok_or_else(|| refuse("this request is gone"))?;
+            return Ok(html(StatusCode::OK, page::confirm(page, &pending, &field("action"))));
+        }
+        with_keep(shared, move |keep| keep.inbox().decide_at(Surface::Page, &id, approve, lasting)).await?
     } else {
         let code = SecretText::new(field("code"));
         with_keep(shared, move |keep| keep.inbox().vote(&id, approve, person.trim(), code)).await?

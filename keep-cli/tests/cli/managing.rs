@@ -85,6 +85,30 @@ fn clients_are_managed_while_the_bunker_serves() {
         world.done(&["deny", text(&pending(&world)["id"])]);
         assert!(waiting.join().unwrap().is_err());
     });
+    // A long text is cut in the list, which says so; it can be seen whole, harmless.
+    let long = format!("{}\u{1b}[2Jthe end", "word ".repeat(2_500));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| net.sign(&client, 3, &long));
+        let one = pending(&world);
+        let id = text(&one["id"]);
+        assert_eq!(one["not_shown"], 2_516);
+        assert!(text(&one["content"]).ends_with("(2516 more characters that are not shown)"));
+        assert!(text(&one["headline"]).contains("asks to sign an event of kind 3"), "{one}");
+        let list = world.done(&["pending"]).stdout;
+        assert!(list.contains("12116 more characters that are not shown"), "{list}");
+        assert!(list.contains(&format!("`keep pending show {id}` shows all of it")), "{list}");
+        assert!(list.contains("2023-11-14T22:13:20Z"), "{list}");
+        let shown = world.done(&["pending", "show", &id[..6]]).stdout;
+        assert!(shown.contains("word \\u{1b}[2Jthe end") && !shown.contains('\u{1b}'), "{shown}");
+        assert!(!shown.contains("not shown"));
+        let whole = world.done(&["--json", "nip46", "pending", "show", id]).json();
+        assert_eq!((text(&whole["content"]).len(), &whole["not_shown"]), (12_516, &0.into()));
+        assert_eq!(world.run(&["pending", "show", "zz"]).code, Some(3));
+        world.done(&["deny", id]);
+        assert!(waiting.join().unwrap().is_err());
+    });
+    let log = world.done(&["audit", "list", "--decision", "declined"]).stdout;
+    assert!(log.contains("by owner:command"), "{log}");
     world.done(&["nip46", "auto-approve", "--kinds", "3"]);
     net.sign(&client, 3, "").unwrap();
 
@@ -165,4 +189,9 @@ fn keep_is_a_client_of_other_bunkers_too() {
     let signed: keep_sdk::Event = serde_json::from_value(signed).unwrap();
     signed.verify().unwrap();
     assert_eq!(call(&["fly"]).code, Some(2));
+    // What the bunker refuses is a refusal, and no trouble with the network.
+    world.done(&["nip46", "grant", "keep", "--permissions", "get_public_key"]);
+    let refused = call(&["sign_event", event]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("\"code\":\"refused_by_policy\""), "{}", refused.stderr);
 }

@@ -81,6 +81,13 @@ fn a_request_is_decided_in_a_browser() {
                     let seal = shown.split("name=seal value=\"").nth(1).unwrap().split('"').next().unwrap();
                     let own = format!("http://{host}");
                     let form = format!("seal={seal}&code={code}&action=once");
+                    // Everything of a client is asked about once more, and no code is on that page.
+                    let wide = format!("seal={seal}&code={code}&action=always&scope=client");
+                    let (status, sure) = post(host, path, &own, &wide);
+                    assert_eq!(status, 200, "{sure}");
+                    assert!(sure.contains("Allow everything that") && sure.contains("name=sure"), "{sure}");
+                    assert!(!sure.contains(code) && !sure.contains("Approved"), "{sure}");
+                    assert_eq!(get(host, path, host).0, 200, "it still waits");
                     assert_eq!(post(host, path, "http://evil.example", &form).0, 403);
                     assert_eq!(post(host, path, "null", &form).0, 403);
                     assert_eq!(post(host, path, &own, &format!("code={code}&action=once")).0, 403);
@@ -124,6 +131,11 @@ fn a_request_is_decided_in_a_browser() {
         })
         .unwrap_err();
     assert!(net.sign(&client, 3, "again").unwrap_err().message().contains("refused_by_policy"));
+    // The log says who it was, and where.
+    let log = world.done(&["--json", "audit", "list", "--action", "sign_event"]).json();
+    let by: Vec<&str> =
+        log["entries"].as_array().unwrap().iter().filter_map(|entry| entry["by"][0].as_str()).collect();
+    assert_eq!(by, ["owner:page", "owner:page"], "{log}");
     drop(serving);
     world.done(&["audit", "verify"]);
 }

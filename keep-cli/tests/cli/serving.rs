@@ -216,6 +216,20 @@ fn a_relay_that_is_down_is_named_and_tried_again() {
 }
 
 #[test]
+fn relays_of_earlier_addresses_are_named_too() {
+    let (world, earlier, net) = (World::with_key(), Net::new(), Net::new());
+    let client = {
+        let serving = Serving::start(&world, &["--relay", &earlier.url()]);
+        earlier.connect(serving.next()["bunker_url"].as_str().unwrap()).unwrap()
+    };
+    let serving = Serving::start(&world, &["--relay", &net.url()]);
+    let first = serving.next();
+    assert_eq!(first["relays"], serde_json::json!([net.url()]));
+    assert_eq!(first["also_relays"], serde_json::json!([earlier.url()]));
+    earlier.sign(&client, 1, "still served").unwrap();
+}
+
+#[test]
 fn people_without_a_terminal_get_the_address_alone_on_stdout() {
     let (world, net) = (World::with_key(), Net::new());
     let serving = Serving::of(world.command(&["serve", "--relay", &net.url()]));

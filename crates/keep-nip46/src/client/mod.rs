@@ -28,6 +28,9 @@ const MAX_CALLS: usize = 1_024;
 /// How long to wait once the person was asked to open an address.
 const CHALLENGE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The longest address that a person may be sent to, in bytes.
+const MAX_ADDRESS: usize = 2_048;
+
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
@@ -192,7 +195,8 @@ impl Client {
                         Some(ClientEffect::OpenAddress(reply.id, address))
                     }
                     None => Some(self.end(reply.id, |expected| {
-                        Err(expected.bad("the address to open is neither https nor on this machine"))
+                        Err(expected
+                            .bad("the address to open is too long, or neither https nor on this machine"))
                     })),
                 }
             }
@@ -239,7 +243,10 @@ impl fmt::Debug for Client {
 /// An address that a person may be sent to: https, or http on this very machine, where the bunker runs then; a host, nobody's
 /// name or password in it.
 fn safe_address(address: &str) -> Option<Url> {
-    let url = Url::parse(address).ok()?;
+    if address.len() > MAX_ADDRESS {
+        return None;
+    }
+    let url = Url::parse(address).ok().filter(|url| url.as_str().len() <= MAX_ADDRESS)?;
     let is_here = match url.host()? {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),

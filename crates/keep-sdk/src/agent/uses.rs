@@ -291,7 +291,7 @@ impl Call for ListPending {
         // What others ask is none of its business.
         let own = host.state::<Approvals>().each(|waiting| {
             let is_own = waiting.prompt.origin == Origin::Agent { session: id };
-            is_own.then(|| PendingView::new(waiting, |_| key.name.to_string()))
+            is_own.then(|| PendingView::new(waiting, key.name.to_string(), crate::approvals::MAX_SHOWN))
         });
         Ok(own.into_iter().flatten().collect())
     }

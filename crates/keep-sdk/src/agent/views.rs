@@ -196,22 +196,26 @@ pub struct ApprovalView {
     pub because: String,
 }
 
+/// How much of each text a person at the agent's program is shown, in characters.
+const MAX_SHOWN: usize = 10_000;
+
 impl From<&Prompt> for ApprovalView {
     fn from(prompt: &Prompt) -> Self {
+        let (prompt, _) = prompt.cut(MAX_SHOWN);
         Self {
-            session: prompt.claims.clone(),
+            session: prompt.claims,
             operation: prompt.operation.as_str().to_owned(),
             npub: None,
             kind: prompt.kind.map(|kind| kind.as_u16()),
             created_at: prompt.created_at.map(|time| time.to_string()),
-            tags: prompt.tags.clone(),
-            content: prompt.content.clone(),
+            tags: prompt.tags,
+            content: prompt.content,
             content_chars: None,
             peer: prompt.peer.map(|peer| peer.to_hex()),
             peer_npub: prompt.peer.map(|peer| npub(&peer)),
-            spend: prompt.spend.clone(),
-            message: prompt.message.clone(),
-            because: prompt.because.clone(),
+            spend: prompt.spend,
+            message: prompt.message,
+            because: prompt.because,
         }
     }
 }

@@ -2,18 +2,23 @@
 
 use std::collections::HashMap;
 
+use keep_audit::{Decider, Surface};
 use keep_policy::Remember;
 use keep_signer::Policies;
-use keep_types::{ErrorCode, Fault, SecretText};
+use keep_types::{ErrorCode, Fault, KeyId, SecretText};
 use serde::{Deserialize, Serialize};
 
-use super::queue::{Approvals, OWNER, Tally};
+use super::queue::{Approvals, Tally, Waiting};
 use super::{Lasting, PendingView, VoteView};
 use crate::call::{Call, Class, Host, secret};
 
 /// Lists what waits.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Pending {}
+pub(crate) struct Pending {
+    /// How much of each text is shown, in characters; the rest is cut, and counted.
+    #[serde(default = "shown_beside_others")]
+    pub most: usize,
+}
 
 impl Call for Pending {
     const NAME: &'static str = "approvals.pending";
@@ -21,11 +26,44 @@ impl Call for Pending {
     type Reply = Vec<PendingView>;
 
     fn run(self, host: &Host) -> Result<Vec<PendingView>, Fault> {
-        let keys = host.vault().keys()?;
-        let own = keys.into_iter().map(|key| (key.id, key.name.to_string()));
-        let names: HashMap<_, _> = own.chain(crate::remote::names(host)?).collect();
-        let name = |key| names.get(&key).cloned().unwrap_or_default();
-        Ok(host.state::<Approvals>().each(|waiting| PendingView::new(waiting, name)))
+        let names = key_names(host)?;
+        Ok(host.state::<Approvals>().each(|waiting| view_of(waiting, &names, self.most)))
+    }
+}
+
+/// How much of each text of a request is shown beside others, in characters.
+pub(crate) const MAX_SHOWN: usize = 10_000;
+
+const fn shown_beside_others() -> usize {
+    MAX_SHOWN
+}
+
+type Names = HashMap<KeyId, String>;
+
+fn key_names(host: &Host) -> Result<Names, Fault> {
+    let keys = host.vault().keys()?;
+    let own = keys.into_iter().map(|key| (key.id, key.name.to_string()));
+    Ok(own.chain(crate::remote::names(host)?).collect())
+}
+
+fn view_of(waiting: &Waiting, names: &Names, most: usize) -> PendingView {
+    PendingView::new(waiting, names.get(&waiting.prompt.key).cloned().unwrap_or_default(), most)
+}
+
+/// Shows one that waits, all of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ShowPending {
+    pub id: String,
+}
+
+impl Call for ShowPending {
+    const NAME: &'static str = "approvals.show";
+    const CLASS: Class = Class::Use;
+    type Reply = PendingView;
+
+    fn run(self, host: &Host) -> Result<PendingView, Fault> {
+        let names = key_names(host)?;
+        host.state::<Approvals>().one(&self.id, |waiting| view_of(waiting, &names, usize::MAX))
     }
 }
 
@@ -35,6 +73,9 @@ pub(crate) struct Decide {
     pub id: String,
     pub approve: bool,
     pub lasting: Option<Lasting>,
+    /// Where the owner decides, for the log.
+    #[serde(default)]
+    pub surface: Surface,
 }
 
 impl Call for Decide {
@@ -47,7 +88,12 @@ impl Call for Decide {
         let remember = self
             .lasting
             .map(|lasting| Remember { breadth: lasting.breadth, until: lasting.seconds.map(until) });
-        Ok(view(host.state::<Approvals>().vote(&self.id, self.approve, OWNER, remember)?))
+        Ok(view(host.state::<Approvals>().vote(
+            &self.id,
+            self.approve,
+            Decider::Owner(self.surface),
+            remember,
+        )?))
     }
 }
 
@@ -74,7 +120,8 @@ impl Call for Vote {
             return Err(Fault::new(ErrorCode::RefusedByPolicy, message)
                 .with_hint("the owner lets somebody approve with `keep policy person add`"));
         }
-        Ok(view(host.state::<Approvals>().vote(&self.id, self.approve, &self.person, None)?))
+        let by = Decider::Person(self.person);
+        Ok(view(host.state::<Approvals>().vote(&self.id, self.approve, by, None)?))
     }
 }
 

@@ -1,18 +1,16 @@
 //! The queue in the process that serves. Terminal, command line and other approvers look at the same one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keep_audit::{Decider, Surface};
 use keep_policy::{Prompt, Remember};
 use keep_signer::{Approver, Decision, Reply, Settled};
 use keep_types::{DisplayText, ErrorCode, Fault, Origin, RequestId, Timestamp};
 use tokio::sync::watch;
 
 use crate::now;
-
-/// Who the owner is among those who approve.
-pub(crate) const OWNER: &str = "owner";
 
 /// Requests that wait. How many may wait is bounded by those that ask.
 #[derive(Debug, Default)]
@@ -30,7 +28,7 @@ pub(crate) struct Waiting {
     pub prompt: Prompt,
     pub since: Timestamp,
     /// Who said yes so far.
-    pub yes: BTreeSet<String>,
+    pub yes: Vec<Decider>,
     reply: Option<Reply>,
 }
 
@@ -99,19 +97,36 @@ impl Approvals {
         waiting.values().find(|one| one.prompt.request == request).map(|one| one.id.clone())
     }
 
-    /// The owner's decision about the request whose id begins with `id`. Says whether it is settled.
+    /// The owner's decision, at `surface`, about the request whose id begins with `id`. Says whether it is settled.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] when no request, or more than one, is meant.
-    pub fn decide(&self, id: &str, approve: bool, remember: Option<Remember>) -> Result<bool, Fault> {
-        Ok(matches!(self.vote(id, approve, OWNER, remember)?, Tally::Settled { .. }))
+    pub fn decide(
+        &self,
+        id: &str,
+        approve: bool,
+        surface: Surface,
+        remember: Option<Remember>,
+    ) -> Result<bool, Fault> {
+        Ok(matches!(self.vote(id, approve, Decider::Owner(surface), remember)?, Tally::Settled { .. }))
+    }
+
+    /// The whole of what is asked by the one request whose id begins with `id`.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub(crate) fn one<T>(&self, id: &str, view: impl FnOnce(&Waiting) -> T) -> Result<T, Fault> {
+        let mut waiting = self.lock();
+        waiting.retain(|_, one| !one.is_moot());
+        let at = find(&waiting, id)?;
+        waiting.get(&at).map(view).ok_or_else(|| unknown(id))
     }
 
     pub(crate) fn vote(
         &self,
         id: &str,
         approve: bool,
-        person: &str,
+        by: Decider,
         remember: Option<Remember>,
     ) -> Result<Tally, Fault> {
         let tally = {
@@ -123,17 +138,20 @@ impl Approvals {
                 let message = "only for clients of the bunker a decision can hold for longer";
                 return Err(Fault::new(ErrorCode::Usage, message).with_hint("decide it for this once"));
             }
-            if approve {
-                one.yes.insert(person.to_owned());
+            if approve && !one.yes.iter().any(|other| other.is_same(&by)) {
+                one.yes.push(by.clone());
             }
             let persons = u8::try_from(one.yes.len()).unwrap_or(u8::MAX);
             let needed = one.prompt.approval.persons();
             if approve && persons < needed {
                 Tally::NeedsMore(needed - persons)
             } else {
-                let settled = Settled { approved: approve, persons, remember };
-                if let Some(reply) = waiting.remove(&at).and_then(|one| one.reply) {
-                    reply.decide(Decision::Settled(settled));
+                if let Some(one) = waiting.remove(&at) {
+                    let by = if approve { one.yes } else { vec![by] };
+                    let settled = Settled { approved: approve, persons, remember, by };
+                    if let Some(reply) = one.reply {
+                        reply.decide(Decision::Settled(settled));
+                    }
                 }
                 Tally::Settled { approved: approve }
             }
@@ -176,7 +194,7 @@ impl Approver for Approvals {
             random = (at as u32).to_be_bytes();
         }
         let id = hex::encode(random);
-        let one = Waiting { id, prompt, since: now(), yes: BTreeSet::new(), reply: Some(reply) };
+        let one = Waiting { id, prompt, since: now(), yes: Vec::new(), reply: Some(reply) };
         self.lock().insert(at, one);
         self.changed();
     }
@@ -232,19 +250,28 @@ mod tests {
         assert!(!queue.available());
     }
 
+    fn owner() -> Decider {
+        Decider::Owner(Surface::Command)
+    }
+
+    fn bob() -> Decider {
+        Decider::Person("bob".to_owned())
+    }
+
     #[test]
     fn one_person_is_not_two() {
         let queue = Approvals::default();
         let mut decision = asked(&queue, Approval::TwoPersons);
         let id = queue.prompts()[0].0.clone();
-        assert_eq!(queue.vote(&id, true, OWNER, None).unwrap(), Tally::NeedsMore(1));
-        assert_eq!(queue.vote(&id, true, OWNER, None).unwrap(), Tally::NeedsMore(1), "the same person again");
+        assert_eq!(queue.vote(&id, true, owner(), None).unwrap(), Tally::NeedsMore(1));
+        let again = Decider::Owner(Surface::Page);
+        assert_eq!(queue.vote(&id, true, again, None).unwrap(), Tally::NeedsMore(1), "the same person again");
         assert!(decision.try_recv().is_err());
-        assert_eq!(queue.vote(&id[..6], true, "bob", None).unwrap(), Tally::Settled { approved: true });
-        let settled = Settled { approved: true, persons: 2, remember: None };
+        assert_eq!(queue.vote(&id[..6], true, bob(), None).unwrap(), Tally::Settled { approved: true });
+        let settled = Settled { approved: true, persons: 2, remember: None, by: vec![owner(), bob()] };
         assert_eq!(decision.try_recv().unwrap(), Decision::Settled(settled));
         assert!(queue.prompts().is_empty());
-        assert_eq!(queue.vote(&id, true, "bob", None).unwrap_err().code(), ErrorCode::NotFound);
+        assert_eq!(queue.vote(&id, true, bob(), None).unwrap_err().code(), ErrorCode::NotFound);
     }
 
     #[test]
@@ -253,8 +280,11 @@ mod tests {
         let mut refused = asked(&queue, Approval::TwoPersons);
         let gone = asked(&queue, Approval::Owner);
         let id = queue.prompts()[0].0.clone();
-        assert_eq!(queue.vote(&id, false, "bob", None).unwrap(), Tally::Settled { approved: false });
-        assert!(matches!(refused.try_recv().unwrap(), Decision::Settled(Settled { approved: false, .. })));
+        assert_eq!(queue.vote(&id, false, bob(), None).unwrap(), Tally::Settled { approved: false });
+        match refused.try_recv().unwrap() {
+            Decision::Settled(Settled { approved: false, by, .. }) => assert_eq!(by, [bob()]),
+            other => panic!("{other:?}"),
+        }
         drop(gone);
         assert!(queue.prompts().is_empty());
     }

@@ -14,6 +14,12 @@ pub struct PendingView {
     pub id: String,
     /// Since when it waits, RFC 3339.
     pub since: String,
+    /// Who asks for what, in one line.
+    #[serde(default)]
+    pub headline: String,
+    /// Who asks, in words.
+    #[serde(default)]
+    pub asker: String,
     /// Who asks: `cli`, `nip46`, ….
     pub origin: String,
     /// The client's public key in hexadecimal.
@@ -53,6 +59,9 @@ pub struct PendingView {
     pub spend: Option<SpendFacts>,
     /// What a message in the name of a Bitcoin address says.
     pub message: Option<MessageFacts>,
+    /// How many characters of its texts are not shown here; `keep pending show` shows all of them.
+    #[serde(default)]
+    pub not_shown: u64,
     /// Why it is asked.
     pub because: String,
     /// How many persons must approve.
@@ -62,21 +71,25 @@ pub struct PendingView {
 }
 
 impl PendingView {
-    pub(crate) fn new(waiting: &Waiting, key_name: impl Fn(keep_types::KeyId) -> String) -> Self {
-        let prompt = &waiting.prompt;
+    /// At most `most` characters of each text are shown.
+    pub(crate) fn new(waiting: &Waiting, key: String, most: usize) -> Self {
+        let (prompt, not_shown) = waiting.prompt.cut(most);
         let client = match &prompt.origin {
             Origin::Nip46 { client, .. } => Some(*client),
             Origin::Cli | Origin::Agent { .. } => None,
         };
         Self {
             id: waiting.id.clone(),
+            headline: prompt.headline(),
+            asker: prompt.asker(),
+            not_shown: u64::try_from(not_shown).unwrap_or(u64::MAX),
             since: waiting.since.to_string(),
             origin: prompt.origin.label().to_owned(),
             client: client.map(|key| key.to_hex()),
             client_npub: client.map(|key| npub(&key)),
             name: prompt.name.clone(),
             claims: prompt.claims.clone(),
-            key: key_name(prompt.key),
+            key,
             method: prompt.operation.to_string(),
             kind: prompt.kind.map(|kind| kind.as_u16()),
             kind_name: prompt.kind_name().map(str::to_owned),
@@ -90,7 +103,7 @@ impl PendingView {
             message: prompt.message.clone(),
             because: prompt.because.clone(),
             persons: prompt.approval.persons(),
-            approved_by: waiting.yes.iter().cloned().collect(),
+            approved_by: waiting.yes.iter().map(|by| by.name().to_owned()).collect(),
         }
     }
 }

@@ -128,5 +128,6 @@ fn view(key: &KeyView, endpoint: &Endpoint) -> Result<BunkerView, Fault> {
         pubkey: key.pubkey.clone(),
         relays: endpoint.relays.clone(),
         policy: endpoint.policy.name.clone(),
+        also_relays: Vec::new(),
     })
 }

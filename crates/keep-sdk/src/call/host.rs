@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 #[cfg(unix)]
-use keep_audit::Draft;
+use keep_audit::{Decider, Draft};
 use keep_policy::{Asks, Prompt};
-use keep_signer::{Approver, Decision, Headless, Reply, Sessions, Signer};
+use keep_signer::{Approver, Decision, Headless, Reply, Sessions, Settled, Signer};
 use keep_types::{
     Answer, ErrorCode, Fault, Intent, KeyId, Origin, RecordId, Request, RequestId, SecretText, SessionId,
     Timestamp,
@@ -353,8 +353,9 @@ impl Host {
     /// The decision about what policy asks, in a session's name.
     fn decide(&self, asks: Asks, asking: &Asking, prompt: &Prompt) -> Option<Decision> {
         match (asks, asking.approved) {
-            (Asks::Client, Some(true)) => Some(Decision::Approve),
-            (Asks::Client, Some(false)) => Some(Decision::Decline),
+            (Asks::Client, Some(approved)) => {
+                Some(Decision::Settled(Settled::once(approved, Decider::Client)))
+            }
             (Asks::Client, None) => {
                 let question = ApprovalView { npub: self.npub(prompt.key), ..prompt.into() };
                 *asking.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(question);

@@ -187,6 +187,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<remote::AddRemote>(),
             CallEntry::of::<remote::AskRemote>(),
             CallEntry::of::<approvals::Pending>(),
+            CallEntry::of::<approvals::ShowPending>(),
             CallEntry::of::<approvals::Decide>(),
             CallEntry::of::<approvals::Vote>(),
             CallEntry::of::<policies::List>(),

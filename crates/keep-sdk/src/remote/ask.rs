@@ -1,7 +1,7 @@
 //! Methods of NIP-46 by their names.
 
 use keep_nip46::client::V3Context;
-use keep_types::{ErrorCode, EventTemplate, Fault, Intent, PublicKey, Scheme, SecretText, V3Use};
+use keep_types::{Blame, ErrorCode, EventTemplate, Fault, Intent, PublicKey, Scheme, SecretText, V3Use};
 
 use super::RemoteSigner;
 
@@ -9,10 +9,29 @@ impl RemoteSigner {
     /// Calls a method by its name; the other side of a message may be `self`.
     ///
     /// # Errors
-    /// [`ErrorCode::Usage`] without such a method, or with too few parameters; what the bunker answers.
+    /// [`ErrorCode::Usage`] without such a method, or with too few parameters; what the bunker answers, with its own code
+    /// where that is one of the table, else as [`ErrorCode::RefusedByPolicy`].
     pub async fn call(&self, method: &str, params: &[String]) -> Result<serde_json::Value, Fault> {
-        ask(self, method, params).await
+        ask(self, method, params).await.map_err(refusal)
     }
+
+    /// A failure with the code of what the bunker answered, where it answered with an error: that is a refusal, and no
+    /// trouble with the network.
+    pub fn refusal(fault: Fault) -> Fault {
+        refusal(fault)
+    }
+}
+
+/// What a bunker's error answer counts as: what its first word says, where that is one of our table; else that it refuses.
+fn refusal(fault: Fault) -> Fault {
+    let Some(said) = fault.message().strip_prefix("the signer answered: ") else { return fault };
+    if fault.code() != ErrorCode::Peer {
+        return fault;
+    }
+    let word = said.split_once(": ").and_then(|(word, _)| ErrorCode::from_word(word));
+    let code = word.filter(|code| !matches!(code.blame(), Blame::Storage | Blame::Bug));
+    Fault::new(code.unwrap_or(ErrorCode::RefusedByPolicy), fault.message())
+        .with_hint("whoever runs that bunker decides what it answers")
 }
 
 /// Calls a method by its name, with parameters as people write them.
@@ -113,4 +132,21 @@ pub fn intent(user: &PublicKey, method: &str, params: &[String]) -> Result<Optio
         }
         _ => return Ok(None),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bunkers_no_is_a_refusal_and_silence_is_none() {
+        let said =
+            |text: &str| refusal(Fault::new(ErrorCode::Peer, format!("the signer answered: {text}"))).code();
+        assert_eq!(said("refused_by_person: the owner declined this request"), ErrorCode::RefusedByPerson);
+        assert_eq!(said("no permission"), ErrorCode::RefusedByPolicy);
+        assert_eq!(said("storage: the signer cannot answer now"), ErrorCode::RefusedByPolicy);
+        assert_eq!(said("invalid_input: not an event").exit_code(), 5);
+        assert_eq!(refusal(Fault::new(ErrorCode::Peer, "not an answer")).code(), ErrorCode::Peer);
+        assert_eq!(refusal(Fault::new(ErrorCode::TimedOut, "late")).exit_code(), 6);
+    }
 }

@@ -214,7 +214,11 @@ impl RemoteSigner {
         let address = self.shared.address.lock().unwrap_or_else(PoisonError::into_inner).take();
         match address {
             Some(address) => {
-                fault.with_hint(format!("it wants its owner to decide at {address}; then try again"))
+                let bunker = keep_policy::short(&self.shared.client().remote().to_hex());
+                fault.with_hint(format!(
+                    "the bunker {bunker} names a page of its own, which is not Keep's: {address} . Open it only if you \
+                     trust that bunker, decide there, then try again"
+                ))
             }
             None => fault.with_hint(
                 "is it running, and on the same relays? It may also wait for its owner; try again",
@@ -265,8 +269,11 @@ impl Shared {
                 }
             }
             ClientEffect::OpenAddress(_, address) => {
-                tracing::warn!(%address, "the bunker asks for an approval in the browser");
-                *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address.to_string());
+                // Its host is in ASCII and everything else is percent-encoded; whoever shows it need not trust that.
+                let address = keep_types::DisplayText::new(address.as_str()).to_string();
+                let bunker = self.client().remote().to_hex();
+                tracing::warn!(%bunker, %address, "another bunker wants its user to open a page, which is its own and not Keep's");
+                *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
             }
         }
     }

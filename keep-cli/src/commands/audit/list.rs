@@ -1,6 +1,6 @@
 //! `keep audit list`.
 
-use keep_sdk::{AuditEntryView, AuditFilter, Clock, Fault, SystemClock, parse_when};
+use keep_sdk::{AuditEntryView, AuditFilter, Clock, DisplayText, Fault, SystemClock, parse_when};
 use serde::Serialize;
 
 use crate::args::AuditList;
@@ -38,7 +38,9 @@ fn line(entry: &AuditEntryView, width: usize, style: Style) -> String {
     // A key that is no longer there is named by its identifier.
     let is_id = |key: &str| key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = entry.key.as_deref().map(|key| if is_id(key) { head(key) } else { key.to_owned() });
-    let details = [key, kind, subject, client, reason];
+    let by: Vec<&str> = entry.by.iter().map(DisplayText::as_str).collect();
+    let by = (!by.is_empty()).then(|| format!("by {}", by.join(", ")));
+    let details = [key, kind, subject, client, by, reason];
     let details: Vec<String> = details.into_iter().flatten().collect();
     let time = entry.time.replace('T', " ");
     let (seq, time) = (style.dim(&format!("{:>5}", entry.seq)), style.dim(time.trim_end_matches('Z')));

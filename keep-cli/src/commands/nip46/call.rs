@@ -68,9 +68,11 @@ async fn ask(
     for relay in uri.relays() {
         pool.add(relay.clone(), RelayPolicy { allow_private: true });
     }
-    let signer = RemoteSigner::connect_as(uri, Arc::clone(&pool) as _, "keep", key).await?;
-    let asked = signer.call(method, params).await;
-    drop(signer);
+    let connected = RemoteSigner::connect_as(uri, Arc::clone(&pool) as _, "keep", key).await;
+    let asked = match connected.map_err(RemoteSigner::refusal) {
+        Ok(signer) => signer.call(method, params).await,
+        Err(fault) => Err(fault),
+    };
     pool.shutdown().await;
     asked
 }

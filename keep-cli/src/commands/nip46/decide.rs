@@ -4,15 +4,15 @@ use keep_sdk::{Breadth, Lasting, PendingView, VoteView};
 use serde::Serialize;
 
 use super::seconds;
-use crate::args::nip46::{Decide, ScopeName};
+use crate::args::nip46::{Decide, PendingCommand, ScopeName};
 use crate::ending::Ending;
 use crate::output::View;
-use crate::prompt::spend_rows;
+use crate::screen::detail::rows;
 use crate::secrets::Source;
 use crate::session::Session;
 use crate::style::Style;
 
-/// The most characters of a content in a list.
+/// The most characters of each text in a list.
 const SHOWN: usize = 400;
 
 #[derive(Serialize)]
@@ -29,58 +29,25 @@ impl View for Pending {
     }
 }
 
+/// One of them, whole.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Whole(PendingView);
+
+impl View for Whole {
+    fn human(&self, style: Style) -> String {
+        entry(&self.0, style)
+    }
+}
+
+/// What is asked, as on the screen.
 fn entry(pending: &PendingView, style: Style) -> String {
-    let who = match (pending.name.as_str(), pending.claims.as_str()) {
-        ("", "") => "a client without a name".to_owned(),
-        ("", claims) => format!("a client that calls itself \"{claims}\""),
-        (name, _) => name.to_owned(),
-    };
-    let kind = pending.kind.map(|kind| match &pending.kind_name {
-        Some(name) => format!(" of kind {kind} ({name})"),
-        None => format!(" of kind {kind}"),
-    });
-    let mut lines = vec![
-        format!(
-            "{} {who} asks {}: {}{}",
-            style.bold(&pending.id),
-            pending.key,
-            pending.method,
-            kind.unwrap_or_default()
-        ),
-        format!("  since {}, because {}", pending.since, pending.because),
-    ];
-    if let Some(npub) = &pending.client_npub {
-        lines.push(format!("  client {npub}"));
-    }
-    if let Some(peer) = &pending.peer {
-        lines.push(format!("  with {peer}"));
-    }
-    if let Some(amount) = pending.zap_millisats {
-        lines.push(format!("  zap of {} sat", amount / 1000));
-    }
-    if let Some(spend) = &pending.spend {
-        lines.extend(spend_rows(spend).into_iter().map(|(label, text)| format!("  {label:6} {text}")));
-    }
-    if let Some(message) = &pending.message {
-        let address = message.address.as_ref().map_or("no address", |address| address.as_str());
-        let text: String = message.message.as_str().chars().take(SHOWN).collect();
-        lines.push(format!("  as {address}: {text}"));
-    }
-    for tag in &pending.tags {
-        let parts: Vec<&str> = tag.iter().map(|part| part.as_str()).collect();
-        lines.push(style.dim(&format!("  tag {}", parts.join(" "))));
-    }
-    if !pending.content.as_str().is_empty() {
-        let shown: String = pending.content.as_str().chars().take(SHOWN).collect();
-        lines.push(format!("  {shown}"));
-    }
-    if pending.persons > 1 {
-        lines.push(format!(
-            "  takes {} persons; approved by {}",
-            pending.persons,
-            pending.approved_by.join(", ")
-        ));
-    }
+    let mut lines = vec![format!("{} {}", style.bold(&pending.id), pending.headline)];
+    lines.extend(
+        rows(pending)
+            .into_iter()
+            .map(|(label, text)| format!("  {} {text}", style.dim(&format!("{label:10}")))),
+    );
     lines.join("\n")
 }
 
@@ -98,9 +65,13 @@ impl View for Voted {
     }
 }
 
-pub fn pending(session: &Session) -> Result<(), Ending> {
-    let pending = session.open()?.inbox().pending()?;
-    session.output.show(&Pending { pending })
+pub fn pending(session: &Session, which: Option<&PendingCommand>) -> Result<(), Ending> {
+    let inbox = session.open()?.inbox();
+    match which {
+        Some(PendingCommand::Show { id }) => session.output.show(&Whole(inbox.show(id)?)),
+        None if session.output.is_json() => session.output.show(&Pending { pending: inbox.pending()? }),
+        None => session.output.show(&Pending { pending: inbox.pending_within(SHOWN)? }),
+    }
 }
 
 pub fn approve(session: &Session, arguments: &Decide) -> Result<(), Ending> {

@@ -32,7 +32,7 @@ pub fn run(session: &Session, command: Nip46) -> Result<(), Ending> {
         Nip46::Call(arguments) => call::run(session, &arguments),
         Nip46::Stop => stop(session, true),
         Nip46::Resume => stop(session, false),
-        Nip46::Pending => pending(session),
+        Nip46::Pending { which } => pending(session, which.as_ref()),
         Nip46::Approve(arguments) => approve(session, &arguments),
         Nip46::Deny(arguments) => deny(session, &arguments),
     }
