@@ -11,6 +11,15 @@ use crate::{
 pub enum Standing<'a> {
     /// The owner of an unlocked vault.
     Owner,
+    /// The owner, who put the own command line under a policy.
+    Ruled {
+        /// That policy.
+        policy: &'a Policy,
+        /// How often the owner used the key. Counted here when the verdict is `Allow`.
+        usage: &'a mut Usage,
+        /// The identity that is asked for.
+        identity: &'a PublicKey,
+    },
     /// A client that was granted something.
     Client {
         /// What it was granted.
@@ -98,6 +107,16 @@ pub enum Reason {
         /// The event's kind.
         kind: Option<Kind>,
     },
+    /// A rule of the policy for the owner's own command line denies it.
+    #[error("{operation}{} is denied by {}", of_kind(*.kind), by_own(*.rule))]
+    OwnRule {
+        /// Which rule.
+        rule: Source,
+        /// What was asked.
+        operation: Operation,
+        /// The event's kind.
+        kind: Option<Kind>,
+    },
     /// It is not allowed over this path whatever the rules say.
     #[error("{0} is never allowed to a client")]
     Never(Operation),
@@ -105,7 +124,7 @@ pub enum Reason {
     #[error("{0}")]
     Limit(#[from] Exceeded),
     /// A limit of one rule is reached.
-    #[error("{limit}, by rule {rule} of the client's policy")]
+    #[error("{limit}, by rule {rule} of the policy")]
     RuleLimit {
         /// Which rule, from 1.
         rule: usize,
@@ -131,6 +150,7 @@ impl From<Reason> for Fault {
                 ErrorCode::RateLimited
             }
             Reason::Rule { .. }
+            | Reason::OwnRule { .. }
             | Reason::Never(_)
             | Reason::Limit(_)
             | Reason::RuleLimit { .. }
@@ -201,8 +221,47 @@ fn judge_standing(
             let client = Client { grant, followed, usage, relays, identity, large };
             judge_client(request, job, client, basis, now)
         }
-        Standing::Owner | Standing::Client { .. } | Standing::Stranger => deny(request, Reason::NotConnected),
+        Standing::Ruled { policy, usage, identity } if request.origin == Origin::Cli => {
+            judge_ruled(request, job, (policy, identity), usage, basis, now)
+        }
+        Standing::Owner | Standing::Ruled { .. } | Standing::Client { .. } | Standing::Stranger => {
+            deny(request, Reason::NotConnected)
+        }
     }
+}
+
+/// The owner's own use under the policy that the owner set for it. Rules, limits and approvals hold as for a client.
+fn judge_ruled(
+    request: Request,
+    job: JobId,
+    (policy, identity): (&Policy, &PublicKey),
+    usage: &mut Usage,
+    basis: Basis,
+    now: Timestamp,
+) -> Verdict {
+    let (operation, kind) = (request.intent.operation(), request.intent.kind());
+    let facts = Facts::of(&request.intent, identity, &[], now);
+    let (decided, rules) = (policy.decide(&facts), policy.deciding(&facts));
+    if decided.effect == Effect::Deny {
+        return deny(request, Reason::OwnRule { rule: decided.source, operation, kind });
+    }
+    if let Err(exceeded) = usage.check(&policy.limits.unwrap_or_default(), now) {
+        return deny(request, exceeded.into());
+    }
+    if let Err((rule, limit)) = usage.check_rules(policy, &rules, now) {
+        return deny(request, Reason::RuleLimit { rule, limit });
+    }
+    let approved = match basis {
+        Basis::Approved { persons } => persons >= decided.approval.persons(),
+        Basis::Fresh | Basis::Recorded => false,
+    };
+    if decided.effect == Effect::Ask && !approved {
+        let prompt = Prompt::of_ruled(&request, in_policy(decided.source, policy), decided.approval);
+        return Verdict::Ask(Question { request, prompt });
+    }
+    usage.count(now);
+    usage.count_rules(policy, &rules, now);
+    Verdict::Allow(Permit::new(request, job, false).releasing(decided.releases))
 }
 
 /// A client with what stands about it.
@@ -303,6 +362,15 @@ fn by(source: Source) -> String {
         Source::Rule(rule) => format!("rule {rule} of the client's policy"),
         Source::Remembered(_) => "an earlier decision of the owner".to_owned(),
         Source::Otherwise => "the client's policy, which has no rule for it".to_owned(),
+    }
+}
+
+fn by_own(source: Source) -> String {
+    match source {
+        Source::Rule(rule) => format!("rule {rule} of your policy {}", Policy::CLI),
+        Source::Remembered(_) | Source::Otherwise => {
+            format!("your policy {}, which has no rule for it", Policy::CLI)
+        }
     }
 }
 

@@ -82,6 +82,9 @@ impl Decided {
 }
 
 impl Policy {
+    /// The name of the policy under which the owner's own command line is, if the owner made one of this name.
+    pub const CLI: &'static str = "cli";
+
     /// Where the policy of this name lies, among the records that are found by what they are about.
     pub fn natural_key(name: &str) -> Vec<u8> {
         [b"policy:", name.as_bytes()].concat()

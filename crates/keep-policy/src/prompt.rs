@@ -49,6 +49,10 @@ impl Prompt {
         Self::shown(request, "uses over the socket are to be confirmed".to_owned(), Approval::Owner)
     }
 
+    pub(crate) fn of_ruled(request: &Request, because: String, approval: Approval) -> Self {
+        Self::shown(request, because, approval)
+    }
+
     pub(crate) fn of_session(request: &Request, name: &str, because: String, approval: Approval) -> Self {
         Self { claims: name.into(), ..Self::shown(request, because, approval) }
     }

@@ -480,10 +480,7 @@ fn a_rule_has_limits_of_its_own() {
     assert_eq!(word(&try_at(1, fresh, NOW)), "allow");
     assert_eq!(word(&try_at(1, fresh, NOW)), "allow");
     let Verdict::Deny(denied) = try_at(1, Basis::Approved { persons: 2 }, NOW) else { panic!() };
-    assert_eq!(
-        denied.reason.to_string(),
-        "more than 2 requests in one hour, by rule 1 of the client's policy"
-    );
+    assert_eq!(denied.reason.to_string(), "more than 2 requests in one hour, by rule 1 of the policy");
     let fault = keep_types::Fault::from(denied.reason);
     assert_eq!(fault.code(), keep_types::ErrorCode::RateLimited);
     // Another rule is not touched, a repeat counts nothing, and the next hour is another one.
@@ -491,7 +488,7 @@ fn a_rule_has_limits_of_its_own() {
     assert_eq!(word(&try_at(1, Basis::Recorded, NOW)), "allow");
     assert_eq!(word(&try_at(1, fresh, NOW + 3_600)), "allow");
     let Verdict::Deny(denied) = try_at(1, fresh, NOW + 3_600) else { panic!() };
-    assert_eq!(denied.reason.to_string(), "all 3 uses are spent, by rule 1 of the client's policy");
+    assert_eq!(denied.reason.to_string(), "all 3 uses are spent, by rule 1 of the policy");
     assert_eq!((usage.total, usage.rules.len()), (4, 1));
     let stored = usage.to_cbor().unwrap();
     assert_eq!(Usage::from_cbor(&stored).unwrap(), usage);
@@ -530,4 +527,26 @@ fn limits_hold_for_decryptions_whose_plaintext_decides() {
     let mut usage = Usage::default();
     assert_eq!(word(&judged(&grant, None, &mut usage, decrypt(key(1)), Basis::Fresh, NOW)), "allow");
     assert_eq!(word(&judged(&grant, None, &mut usage, decrypt(key(1)), Basis::Fresh, NOW)), "deny");
+}
+
+/// The owner's own uses under the policy that the owner set for them.
+#[test]
+fn the_owner_can_be_under_a_policy_too() {
+    let of = policy(
+        "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [1]\nlimits = { uses = 1 }\n[[rule]]\neffect = \"ask\"\nkinds = [0]\n\
+         [[rule]]\neffect = \"ask\"\nkinds = [3]\napproval = \"two_persons\"",
+    );
+    let mut usage = Usage::default();
+    let mut run = |origin, kind, basis| {
+        let standing = Standing::Ruled { policy: &of, usage: &mut usage, identity: &me() };
+        let request = Request { origin, ..request(sign(kind, "x", &[])) };
+        word(&judge(request, JobId::fresh(), standing, basis, Timestamp::from_secs(NOW)))
+    };
+    let (fresh, approved) = (Basis::Fresh, |persons| Basis::Approved { persons });
+    assert_eq!([run(Origin::Cli, 1, fresh), run(Origin::Cli, 1, fresh)], ["allow", "deny"]);
+    assert_eq!([run(Origin::Cli, 0, fresh), run(Origin::Cli, 0, approved(1))], ["ask", "allow"]);
+    assert_eq!([run(Origin::Cli, 3, approved(1)), run(Origin::Cli, 3, approved(2))], ["ask", "allow"]);
+    assert_eq!(run(Origin::Cli, 7, approved(2)), "deny");
+    // It is the owner's alone.
+    assert_eq!(run(request(sign(1, "x", &[])).origin, 0, approved(2)), "deny");
 }

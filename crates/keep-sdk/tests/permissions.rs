@@ -139,12 +139,12 @@ async fn the_limit_of_one_rule_holds_for_it_alone_and_after_a_restart() {
     let client = world.client(&world.token("few")).await.unwrap();
     let many = futures_of(&client, 1, 8).await;
     assert_eq!(many, 2, "they came at the same time");
-    refused(sign(&client, 1, "more").await, "all 2 uses are spent, by rule 2");
+    refused(sign(&client, 1, "more").await, "all 2 uses are spent, by rule 2 of the policy");
     sign(&client, 7, "+").await.unwrap();
     serving.stop().await.unwrap();
     let world = world.reopened();
     let (_serving, _attendance) = world.serve().await;
-    refused(sign(&client, 1, "after the restart").await, "all 2 uses are spent, by rule 2");
+    refused(sign(&client, 1, "after the restart").await, "all 2 uses are spent, by rule 2 of the policy");
     sign(&client, 7, "-").await.unwrap();
 }
 
@@ -168,11 +168,19 @@ async fn a_token_is_taken_as_often_as_it_says_and_ends_when_it_says() {
     world.client(&twice).await.unwrap();
     world.client(&twice).await.unwrap();
     refused(world.client(&twice).await.map(drop), "invalid_secret");
-    let short = world.token_with("full", 5, Some(2), Limits::default());
+    // Long enough for a machine that is busy.
+    let short = world.token_with("full", 5, Some(12), Limits::default());
     let brief = world.client(&short).await.unwrap();
     sign(&brief, 1, "in time").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(3_100)).await;
-    refused(sign(&brief, 1, "too late").await, "expired");
+    let mut after = sign(&brief, 1, "perhaps in time").await;
+    for _ in 0..240 {
+        if after.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        after = sign(&brief, 1, "perhaps in time").await;
+    }
+    refused(after, "expired");
     refused(world.client(&short).await.map(drop), "invalid_secret");
     // A token that is withdrawn takes its clients along.
     sign(&first, 1, "before").await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keep_audit::{Decider, Outcome};
 use keep_policy::{
-    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Rule, Standing, Usage, Verdict, judge,
+    Basis, Denied, Effect, Grant, Permit, Policy, Prompt, Question, Rule, Standing, Usage, Verdict, judge,
     judge_within,
 };
 use keep_types::{
@@ -185,6 +185,9 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<R
             return Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)));
         }
     };
+    if let Some(ruled) = Ruled::open(tx, &request)? {
+        return ruled.rule(tx, request, &coming, basis, outcome);
+    }
     let entry = draft(&request, outcome).by(coming.by());
     let nonces = Nonces::of(&request);
     let (now, job) = (tx.now(), tx.job());
@@ -211,6 +214,63 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<R
             let fault = Fault::from(reason);
             tx.audit(draft(&request, Outcome::Refused).reason(fault.message()));
             Ok(Ruling::Refused(fault))
+        }
+    }
+}
+
+/// What stands about the owner's own use where the owner made a policy for the command line.
+struct Ruled {
+    policy: Arc<PolicyRow>,
+    identity: PublicKey,
+    usage_at: RecordId,
+    usage: Usage,
+}
+
+impl Ruled {
+    /// `None` where there is no such policy, or the use is none that policies are about: handing out a secret takes the
+    /// passphrase again, transactions have limits of their own, and shares are judged by amounts and messages.
+    fn open(tx: &mut Tx<'_, '_>, request: &Request) -> Result<Option<Self>, VaultError> {
+        if !request.intent.operation().is_for_clients() {
+            return Ok(None);
+        }
+        let Some(policy) = followed(tx, Policy::CLI)? else { return Ok(None) };
+        let place = RecordId::from_bytes(*request.key.as_bytes());
+        let Some(key) = tx.get_shared::<KeyRecord>(&place)? else { return Ok(None) };
+        let usage_at = tx.locate::<Usage>(&Usage::owner_key(request.key));
+        let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+        Ok(Some(Self { policy, identity: key.nostr_key(), usage_at, usage }))
+    }
+
+    fn rule(
+        mut self,
+        tx: &mut Tx<'_, '_>,
+        request: Request,
+        coming: &Coming,
+        basis: Basis,
+        outcome: Outcome,
+    ) -> Result<Ruling, VaultError> {
+        let Some(policy) = self.policy.policy() else { return Err(VaultError::NoSuchKey) };
+        let entry = draft(&request, outcome).by(coming.by());
+        let standing = Standing::Ruled { policy, usage: &mut self.usage, identity: &self.identity };
+        match judge(request, tx.job(), standing, basis, tx.now()) {
+            Verdict::Allow(permit) => {
+                tx.put(self.usage_at, &self.usage)?;
+                tx.audit(entry);
+                Ok(Ruling::Allowed(permit))
+            }
+            Verdict::Ask(question) if basis == Basis::Fresh => Ok(Ruling::Asks(question, None)),
+            Verdict::Ask(Question { request, prompt }) => {
+                let needed = prompt.approval.persons();
+                let message = format!("{} takes {needed} persons ({})", describe(&request), prompt.because);
+                tx.audit(draft(&request, Outcome::Unanswered).by(coming.by()).reason(&*message));
+                Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)))
+            }
+            Verdict::Deny(Denied { request, reason }) => {
+                let fault = Fault::from(reason)
+                    .with_hint("`keep policy edit cli` changes the policy of the command line");
+                tx.audit(draft(&request, Outcome::Refused).reason(fault.message()));
+                Ok(Ruling::Refused(fault))
+            }
         }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keep_audit::{Action, Decider, Outcome, Surface};
-use keep_policy::{Builtin, Days, Effect, Limits, Policy, Prompt, Rule, RuleLimits, Schedule, Zone};
+use keep_policy::{
+    Approval, Builtin, Days, Effect, Limits, Policy, Prompt, Rule, RuleLimits, Schedule, Zone,
+};
 use keep_signer::{
-    Approver, Arrival, Connections, Decision, Endpoint, Headless, NewEndpoint, Repeatable, Reply,
+    Approver, Arrival, Connections, Decision, Endpoint, Headless, NewEndpoint, Policies, Repeatable, Reply,
     RequestState, Settled, Signer, SignerError,
 };
 use keep_store::{MemoryStore, Store};
@@ -467,6 +469,45 @@ fn the_owner_signs_and_exports_and_both_are_logged() {
     let Answer::SecretKey(secret) = exported else { panic!("no secret") };
     assert_eq!(nostr_keys(secret.expose()), world.author.to_bytes());
     assert_eq!(world.outcomes(Action::Export), [Outcome::Allowed]);
+}
+
+#[test]
+fn the_owners_own_policy_holds_for_the_command_line_and_for_nobody_else() {
+    let world = World::new(Builtin::Social, Limits::default());
+    let limits = Some(RuleLimits { uses: Some(1), ..RuleLimits::default() });
+    let policy = Policy {
+        name: Policy::CLI.to_owned(),
+        rules: vec![
+            Rule { limits, ..Rule::sign(Effect::Allow, &[1]) },
+            Rule { approval: Some(Approval::TwoPersons), ..Rule::sign(Effect::Ask, &[0]) },
+        ],
+        otherwise: Some(Effect::Deny),
+        ..Policy::default()
+    };
+    Policies::new(Arc::clone(&world.vault)).put(policy, false).unwrap();
+    let own = |id, kind| Request { origin: Origin::Cli, ..world.sign(id, kind) };
+    let signer = world.signer();
+    event(signer.handle_blocking(own(1, 1)).unwrap()).verify().unwrap();
+    assert_eq!(refusal(signer.handle_blocking(own(2, 1))), ErrorCode::RefusedByPolicy);
+    assert_eq!(refusal(signer.handle_blocking(own(3, 7))), ErrorCode::RefusedByPolicy);
+    let one = Settled::once(true, Decider::Owner(Surface::Command));
+    let asked = signer.handle_asking(own(4, 0), |_| Some(Decision::Settled(one.clone())));
+    assert_eq!(refusal(asked), ErrorCode::ApprovalUnavailable);
+    let both = Settled { persons: 2, ..one };
+    event(signer.handle_asking(own(5, 0), |_| Some(Decision::Settled(both))).unwrap()).verify().unwrap();
+    assert_eq!(
+        refusal(signer.handle_asking(own(6, 0), |_| Some(Decision::Decline))),
+        ErrorCode::RefusedByPerson
+    );
+    // What takes the passphrase again is not a matter of policies.
+    let export = Request { origin: Origin::Cli, ..world.request(7, Intent::Export) };
+    signer.handle_blocking(export).unwrap();
+    use Outcome::{Allowed, Approved, Declined, Refused, Unanswered};
+    let log = world.outcomes(Action::SignEvent);
+    assert_eq!(log, [Allowed, Refused, Refused, Unanswered, Approved, Declined]);
+    // Once it is gone, the owner is free again.
+    Policies::new(Arc::clone(&world.vault)).remove(Policy::CLI).unwrap();
+    event(signer.handle_blocking(own(8, 7)).unwrap()).verify().unwrap();
 }
 
 #[tokio::test]

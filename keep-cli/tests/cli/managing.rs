@@ -173,6 +173,23 @@ fn tokens_carry_named_policies_whose_changes_hold_at_once() {
 }
 
 #[test]
+fn a_policy_for_the_command_line_holds_for_it() {
+    let world = World::with_key();
+    let sign = |kind: &str| world.run(&["sign-event", "--kind", kind, "--content", "x"]);
+    assert_eq!(sign("7").code, Some(0));
+    let text = "name = \"cli\"\notherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [1]\n[[rule]]\neffect = \"ask\"\nkinds = [0]\n";
+    std::fs::write(world.path().join("cli.toml"), text).unwrap();
+    world.done(&["policy", "add", "cli.toml"]);
+    assert_eq!(sign("1").code, Some(0));
+    let refused = sign("7");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("denied by your policy cli"), "{}", refused.stderr);
+    assert_eq!(sign("0").code, Some(1), "nobody can be asked");
+    world.done(&["policy", "remove", "cli"]);
+    assert_eq!(sign("7").code, Some(0));
+}
+
+#[test]
 fn keep_is_a_client_of_other_bunkers_too() {
     let (world, net) = (World::with_key(), Net::new());
     let (_serving, first) = serve(&world, &net);

@@ -301,7 +301,8 @@ impl Host {
         match &self.caller {
             Caller::Owner => {
                 let request = self.request(Origin::Cli, key, intent)?;
-                Ok(self.shared.owner.handle_blocking(request)?)
+                // Only a policy for the command line ever asks the owner.
+                Ok(self.shared.owner.handle_asking(request, |prompt| Some(self.ask_owner(false, prompt)))?)
             }
             Caller::Confirmed(approver) => {
                 let request = self.request(Origin::Cli, key, intent)?;
