@@ -876,6 +876,7 @@ mod tests {
             "keep nip46 relays my-client --relay wss://a --relay wss://b",
             "keep nip46 connect nostrconnect://x",
             "keep nip46 connect -",
+            "keep nip46 connect --qr code.png",
             "keep nip46 call bunker://x sign_event {}",
             "keep import --name remote --bunker bunker://x",
             "keep import --name remote --bunker -",

@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod prompt;
 mod qr;
+mod qr_picture;
 mod screen;
 mod secrets;
 mod session;

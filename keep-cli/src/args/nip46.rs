@@ -146,7 +146,11 @@ pub struct TokenCreate {
 #[derive(Debug, Args)]
 pub struct Connect {
     /// The client's nostrconnect:// address, or - to read it from stdin
-    pub uri: String,
+    #[arg(required_unless_present = "qr")]
+    pub uri: Option<String>,
+    /// Read the address from a picture of its QR code (PNG) instead, such as a screenshot
+    #[arg(long, value_name = "FILE", conflicts_with = "uri")]
+    pub qr: Option<PathBuf>,
     /// What it may do without asking
     #[arg(long, default_value = "social", value_name = "NAME")]
     pub policy: String,

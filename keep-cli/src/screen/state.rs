@@ -207,9 +207,11 @@ impl State {
     /// What a key does that was pressed at `at_ms`, however much later that is looked at.
     pub fn press(&mut self, key: Key, at_ms: u64) -> Option<Act> {
         self.notice = None;
-        // A yes from before the question stood there is no answer to it.
-        let unseen = |confirm: &mut Confirm| confirm.since.is_none_or(|since| at_ms < since);
-        if key == Key::Char('y') && self.confirm.as_mut().is_some_and(unseen) {
+        // A yes from before the question stood there approves nothing.
+        let unseen = |confirm: &Confirm| {
+            matches!(confirm.act, Act::Decide { .. }) && confirm.since.is_none_or(|since| at_ms < since)
+        };
+        if key == Key::Char('y') && self.confirm.as_ref().is_some_and(unseen) {
             return None;
         }
         if let Some(confirm) = self.confirm.take() {

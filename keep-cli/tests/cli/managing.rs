@@ -173,6 +173,40 @@ fn tokens_carry_named_policies_whose_changes_hold_at_once() {
 }
 
 #[test]
+fn a_client_connects_by_a_picture_of_its_code() {
+    let (world, net) = (World::with_key(), Net::new());
+    let relay = net.url().replace(':', "%3A").replace('/', "%2F");
+    let client = crate::world::PUBKEY;
+    let text = format!("nostrconnect://{client}?relay={relay}&secret=0s8j2djs&name=picture");
+    let code = qrcode::QrCode::new(&text).unwrap();
+    let (scale, side) = (4, code.width() + 8);
+    let dark = |x: usize, y: usize| {
+        let at = |n: usize| (n / scale).checked_sub(4).filter(|n| *n < code.width());
+        at(x).zip(at(y)).is_some_and(|place| code[place] == qrcode::Color::Dark)
+    };
+    let pixels: Vec<u8> = (0..side * scale)
+        .flat_map(|y| (0..side * scale).map(move |x| (x, y)))
+        .map(|(x, y)| if dark(x, y) { 0 } else { 255 })
+        .collect();
+    let mut bytes = Vec::new();
+    let size = (side * scale) as u32;
+    let mut encoder = png::Encoder::new(&mut bytes, size, size);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    std::fs::write(world.path().join("code.png"), &bytes).unwrap();
+    let connected = world.done(&["--json", "nip46", "connect", "--qr", "code.png"]).json();
+    assert_eq!((text_of(&connected["client"]), text_of(&connected["claims"])), (client, "picture"));
+    std::fs::write(world.path().join("code.png"), &bytes[..60]).unwrap();
+    assert_eq!(world.run(&["nip46", "connect", "--qr", "code.png"]).code, Some(5));
+    assert_eq!(world.run(&["nip46", "connect", "--qr", "none.png"]).code, Some(3));
+    assert_eq!(world.run(&["nip46", "connect"]).code, Some(2));
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[test]
 fn a_policy_for_the_command_line_holds_for_it() {
     let world = World::with_key();
     let sign = |kind: &str| world.run(&["sign-event", "--kind", kind, "--content", "x"]);
@@ -207,7 +241,8 @@ fn keep_is_a_client_of_other_bunkers_too() {
     signed.verify().unwrap();
     assert_eq!(call(&["fly"]).code, Some(2));
     // What the bunker refuses is a refusal, and no trouble with the network.
-    world.done(&["nip46", "grant", "keep", "--permissions", "get_public_key"]);
+    let apps = world.done(&["--json", "nip46", "apps"]).json();
+    world.done(&["nip46", "grant", text(&apps["apps"][0]["npub"]), "--permissions", "get_public_key"]);
     let refused = call(&["sign_event", event]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(refused.stderr.contains("\"code\":\"refused_by_policy\""), "{}", refused.stderr);

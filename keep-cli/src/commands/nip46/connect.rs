@@ -9,6 +9,7 @@ use super::{limits, seconds};
 use crate::args::nip46::Connect;
 use crate::ending::Ending;
 use crate::output::View;
+use crate::qr_picture;
 use crate::session::Session;
 use crate::style::Style;
 
@@ -41,7 +42,10 @@ impl View for Connected {
 }
 
 pub fn run(session: &Session, arguments: &Connect) -> Result<(), Ending> {
-    let uri = address(&arguments.uri)?;
+    let uri = match (&arguments.qr, &arguments.uri) {
+        (Some(picture), _) => qr_picture::read(picture, "nostrconnect://")?,
+        (None, given) => address(given.as_deref().unwrap_or("-"))?,
+    };
     // What is wrong with it is said before the vault is opened.
     NostrConnectUri::parse(&uri).map_err(Fault::from)?;
     let terms = ConnectTerms {

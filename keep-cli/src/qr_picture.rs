@@ -1,0 +1,180 @@
+//! Reading QR codes from pictures: screenshots and saved codes, as PNG.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use keep_sdk::{DisplayText, ErrorCode, Fault};
+use png::{ColorType, Decoder, Limits, Transformations};
+
+use crate::secrets::unreadable;
+
+/// The largest picture, in bytes of its file and of its decoded form.
+const MAX_FILE: u64 = 32 << 20;
+const MAX_DECODED: usize = 256 << 20;
+/// Pixels beyond which nothing is looked for: a code on a screen needs far fewer.
+const MAX_PIXELS: usize = 50_000_000;
+
+/// A picture in shades of grey.
+struct Grey {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+/// What the one QR code in this picture says that begins with `scheme`.
+///
+/// # Errors
+/// [`ErrorCode::NotFound`] without such a file; [`ErrorCode::InvalidInput`] when it is no PNG, or does not have exactly one.
+pub fn read(path: &Path, scheme: &str) -> Result<String, Fault> {
+    let shown = DisplayText::truncated(&path.display().to_string(), 200);
+    let file = File::open(path).map_err(|error| unreadable(shown.as_str(), &error))?;
+    let picture = decode(BufReader::new(file).take(MAX_FILE)).map_err(|why| {
+        Fault::new(ErrorCode::InvalidInput, format!("{shown} is no picture that can be read: {why}"))
+            .with_hint("save the code as PNG, such as a screenshot; or paste its text instead")
+    })?;
+    let mut codes = codes(&picture);
+    codes.retain(|text| text.starts_with(scheme));
+    codes.sort();
+    codes.dedup();
+    match codes.len() {
+        1 => Ok(codes.remove(0)),
+        0 => Err(Fault::new(
+            ErrorCode::InvalidInput,
+            format!("in {shown} no QR code is found that says {scheme}…"),
+        )
+        .with_hint(
+            "the whole code must be in the picture, sharp, with its white border; or paste its text instead",
+        )),
+        more => Err(Fault::new(ErrorCode::InvalidInput, format!("in {shown} are {more} such QR codes"))
+            .with_hint("cut the picture so that one is left")),
+    }
+}
+
+fn decode(from: impl Read) -> Result<Grey, String> {
+    let mut bytes = Vec::new();
+    { from }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let limits = Limits { bytes: MAX_DECODED };
+    let mut decoder = Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
+    let size = reader.output_buffer_size().filter(|size| *size <= MAX_DECODED).ok_or("it is too large")?;
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    if width.saturating_mul(height) > MAX_PIXELS {
+        return Err("it is too large".to_owned());
+    }
+    let mut raw = vec![0; size];
+    let frame = reader.next_frame(&mut raw).map_err(|error| error.to_string())?;
+    let samples = raw.get(..frame.buffer_size()).ok_or("it is cut")?;
+    let pixels = match frame.color_type {
+        ColorType::Grayscale => samples.to_vec(),
+        ColorType::GrayscaleAlpha => samples.chunks_exact(2).map(|p| on_white(p[0], p[1])).collect(),
+        ColorType::Rgb => samples.chunks_exact(3).map(|p| grey(p[0], p[1], p[2])).collect(),
+        ColorType::Rgba => samples.chunks_exact(4).map(|p| on_white(grey(p[0], p[1], p[2]), p[3])).collect(),
+        ColorType::Indexed => return Err("its colours cannot be read".to_owned()),
+    };
+    Ok(Grey { width, height, pixels })
+}
+
+/// How bright a colour is (ITU-R BT.601).
+fn grey(red: u8, green: u8, blue: u8) -> u8 {
+    let sum = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
+    u8::try_from(sum / 1000).unwrap_or(u8::MAX)
+}
+
+/// What can be seen through is on white, as a browser shows it.
+fn on_white(bright: u8, alpha: u8) -> u8 {
+    let (bright, alpha) = (u32::from(bright), u32::from(alpha));
+    u8::try_from((bright * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX)
+}
+
+/// Every code that can be read, also where the screen is dark and the code is light on it.
+fn codes(picture: &Grey) -> Vec<String> {
+    let look = |turned: u8| {
+        let at = |x: usize, y: usize| {
+            picture.pixels.get(y * picture.width + x).map_or(u8::MAX, |pixel| pixel ^ turned)
+        };
+        let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(picture.width, picture.height, at);
+        let grids = prepared.detect_grids();
+        grids.into_iter().filter_map(|grid| grid.decode().ok()).map(|(_, text)| text).collect::<Vec<_>>()
+    };
+    let found = look(0);
+    if found.is_empty() { look(u8::MAX) } else { found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "nostrconnect://b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4?relay=wss%3A%2F%2Frelay.example.com&secret=0s8j2djs&perms=nip44_encrypt%2Csign_event%3A1&name=App";
+
+    /// A picture of these texts, one beside the other: `scale` pixels for each module, in two colours.
+    fn picture(texts: &[&str], scale: usize, dark: [u8; 4], light: [u8; 4]) -> Vec<u8> {
+        let codes: Vec<_> = texts.iter().map(|text| qrcode::QrCode::new(text).unwrap()).collect();
+        let side = codes.iter().map(|code| code.width() + 8).max().unwrap();
+        let (width, height) = (side * scale * codes.len(), side * scale);
+        let mut pixels = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                let code = &codes[x / (side * scale)];
+                let (column, row) = (x % (side * scale) / scale, y / scale);
+                let inside = |at: usize| at >= 4 && at < 4 + code.width();
+                let is_dark =
+                    inside(column) && inside(row) && code[(column - 4, row - 4)] == qrcode::Color::Dark;
+                pixels.extend(if is_dark { dark } else { light });
+            }
+        }
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+        encoder.set_color(ColorType::Rgba);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        bytes
+    }
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    const BLACK: [u8; 4] = [0, 0, 0, 255];
+    const WHITE: [u8; 4] = [255; 4];
+
+    #[test]
+    fn a_code_is_read_in_every_size_and_colour() {
+        for (scale, dark, light) in [
+            (2, BLACK, WHITE),
+            (7, [20, 20, 90, 255], [240, 230, 220, 255]),
+            (4, BLACK, [0, 0, 0, 0]),
+            (4, WHITE, [10, 10, 10, 255]),
+        ] {
+            let picture = file(&picture(&[TEXT], scale, dark, light));
+            assert_eq!(read(picture.path(), "nostrconnect://").unwrap(), TEXT, "{scale} {dark:?} {light:?}");
+        }
+    }
+
+    #[test]
+    fn other_codes_do_not_matter_and_two_are_one_too_many() {
+        let both = file(&picture(&["https://example.com", TEXT], 4, BLACK, WHITE));
+        assert_eq!(read(both.path(), "nostrconnect://").unwrap(), TEXT);
+        let other = TEXT.replace("0s8j", "1s8j");
+        let two = file(&picture(&[TEXT, &other], 4, BLACK, WHITE));
+        assert!(read(two.path(), "nostrconnect://").unwrap_err().message().contains("2 such QR codes"));
+        let none = file(&picture(&["https://example.com"], 4, BLACK, WHITE));
+        assert_eq!(read(none.path(), "nostrconnect://").unwrap_err().code(), ErrorCode::InvalidInput);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_said_to_be_none() {
+        let whole = picture(&[TEXT], 3, BLACK, WHITE);
+        for bytes in [b"".as_slice(), b"GIF89a", &whole[..whole.len() / 2], &whole[..40]] {
+            assert_eq!(
+                read(file(bytes).path(), "nostrconnect://").unwrap_err().code(),
+                ErrorCode::InvalidInput
+            );
+        }
+        let missing = Path::new("/nowhere/code.png");
+        assert_eq!(read(missing, "nostrconnect://").unwrap_err().code(), ErrorCode::NotFound);
+    }
+}
