@@ -1067,6 +1067,7 @@ mod tests {
             "from",
             "auth_port",
             "whose",
+            "qr",
             "recipients",
         ];
         let mut commands = vec![Arguments::command()];
