@@ -302,7 +302,7 @@ impl Host {
             Caller::Owner => {
                 let request = self.request(Origin::Cli, key, intent)?;
                 // Only a policy for the command line ever asks the owner.
-                Ok(self.shared.owner.handle_asking(request, |prompt| Some(self.ask_owner(false, prompt)))?)
+                Ok(self.shared.owner.handle_asking(request, |prompt| Some(self.ask_owner(None, prompt)))?)
             }
             Caller::Confirmed(approver) => {
                 let request = self.request(Origin::Cli, key, intent)?;
@@ -362,7 +362,7 @@ impl Host {
                 *asking.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(question);
                 None
             }
-            (Asks::Vault, _) => Some(self.ask_owner(asking, prompt)),
+            (Asks::Vault, _) => Some(self.ask_owner(Some(asking), prompt)),
         }
     }
 
@@ -374,19 +374,25 @@ impl Host {
     }
 
     /// Waits for the owner, where there is somebody to wait for.
-    fn ask_owner(&self, asking: &Asking, prompt: &Prompt) -> Decision {
+    fn ask_owner(&self, asking: Option<&Asking>, prompt: &Prompt) -> Decision {
         let queue = self.state::<Approvals>();
-        if !asking.waits && !queue.available() {
+        if !asking.is_some_and(|asking| asking.waits) && !queue.available() {
             return Decision::Unavailable;
         }
         let Ok(runtime) = self.runtime() else { return Decision::Unavailable };
         let (reply, decision) = Reply::pair();
         queue.ask(prompt.clone(), reply);
+        let left_alone = async {
+            match asking {
+                Some(asking) => asking.left_alone().await,
+                None => std::future::pending().await,
+            }
+        };
         let decided = runtime.block_on(async {
             // With the receiver the question goes, too.
             tokio::select! {
                 decided = tokio::time::timeout(OWNER_TAKES, decision) => decided.ok().and_then(Result::ok),
-                () = asking.left_alone() => None,
+                () = left_alone => None,
             }
         });
         decided.unwrap_or(Decision::Unavailable)
