@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(said("storage: the signer cannot answer now"), ErrorCode::RefusedByPolicy);
         assert_eq!(said("invalid_input: not an event").exit_code(), 5);
         assert_eq!(refusal(Fault::new(ErrorCode::Peer, "not an answer")).code(), ErrorCode::Peer);
-        assert_eq!(refusal(Fault::new(ErrorCode::TimedOut, "late")).exit_code(), 6);
+        assert_eq!(refusal(Fault::new(ErrorCode::TimedOut, "late")).code().exit_code(), 6);
     }
 }
