@@ -274,6 +274,6 @@ fn wrong_signature_shares_name_all_who_sent_them() {
     }
     let (code, stderr) = coordinator.last_words();
     assert_eq!(code, Some(6), "{stderr}");
-    assert!(stderr.contains("wrong signature shares from member 2, member 3"), "{stderr}");
+    assert!(stderr.contains("invalid signature shares from member 2, member 3"), "{stderr}");
     signers.into_iter().for_each(Talking::kill);
 }
