@@ -14,8 +14,14 @@ const DATABASE: &str = "KEEP_STORE_TEST_DATABASE";
 const NUMBER: &str = "KEEP_STORE_TEST_NUMBER";
 /// For how many milliseconds they write.
 const MILLIS: &str = "KEEP_STORE_TEST_MILLIS";
+/// How many of them begin together.
+const TOGETHER: &str = "KEEP_STORE_TEST_TOGETHER";
 /// The row that all count in.
 const TOTAL: u8 = 100;
+/// The row in which those count themselves that are ready to begin.
+const READY: u8 = 101;
+/// How many commits a process makes at least, however slow the machine is.
+const LEAST: u64 = 25;
 
 fn counter(tx: &dyn ReadTx, number: u8) -> Result<u64, StoreError> {
     let bytes = tx.get(1, &id(number))?.map(|row| row.sealed);
@@ -33,25 +39,42 @@ fn process_that_writes() {
     let Ok(path) = std::env::var(DATABASE) else { return };
     let number = std::env::var(NUMBER).unwrap().parse().unwrap();
     let millis = std::env::var(MILLIS).unwrap().parse().unwrap();
+    let together: u64 = std::env::var(TOGETHER).unwrap().parse().unwrap();
     let store = SqliteStore::open(path).unwrap();
+    store.write(&mut |tx| increment(tx, READY)).unwrap();
+    let (mut ready, waits) = (0, Instant::now());
+    while ready < together {
+        assert!(waits.elapsed() < Duration::from_secs(120), "the others do not come");
+        store.read(&mut |tx| counter(tx, READY).map(|now| ready = now)).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let end = Instant::now() + Duration::from_millis(millis);
-    let (mut commits, mut worst) = (0_u64, Duration::ZERO);
-    while Instant::now() < end {
+    let (mut commits, mut worst, mut overtaken) = (0_u64, Duration::ZERO, Vec::new());
+    while Instant::now() < end || commits < LEAST {
         let begin = Instant::now();
-        store.write(&mut |tx| increment(tx, number).and_then(|()| increment(tx, TOTAL))).unwrap();
+        let (mut before, mut then) = (0, 0);
+        store.read(&mut |tx| counter(tx, TOTAL).map(|now| before = now)).unwrap();
+        let write = |tx: &mut dyn WriteTx, then: &mut u64| {
+            *then = counter(tx, TOTAL)?;
+            increment(tx, number).and_then(|()| increment(tx, TOTAL))
+        };
+        store.write(&mut |tx| write(tx, &mut then)).unwrap();
+        overtaken.push(then - before);
         worst = worst.max(begin.elapsed());
         commits += 1;
     }
-    println!("\nRESULT {commits} {}", worst.as_micros());
+    overtaken.sort_unstable();
+    println!("\nRESULT {commits} {} {}", worst.as_micros(), overtaken[overtaken.len() / 2]);
 }
 
-fn start(path: &Path, number: u8, millis: u64) -> Child {
+fn start(path: &Path, number: u8, millis: u64, together: u8) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process_that_writes", "--nocapture"])
         .envs([
             (DATABASE, path.display().to_string()),
             (NUMBER, number.to_string()),
             (MILLIS, millis.to_string()),
+            (TOGETHER, together.to_string()),
         ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -59,14 +82,14 @@ fn start(path: &Path, number: u8, millis: u64) -> Child {
         .unwrap()
 }
 
-/// How many commits a process made, and how long the slowest took.
-fn finish(child: Child) -> (u64, Duration) {
+/// How many commits a process made, how long the slowest took, and how many of the others went before it as a rule.
+fn finish(child: Child) -> (u64, Duration, u64) {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let result = text.lines().find_map(|line| line.strip_prefix("RESULT "));
     let result = result.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-    let (commits, worst) = result.split_once(' ').unwrap();
-    (commits.parse().unwrap(), Duration::from_micros(worst.parse().unwrap()))
+    let numbers: Vec<u64> = result.split(' ').map(|number| number.parse().unwrap()).collect();
+    (numbers[0], Duration::from_micros(numbers[1]), numbers[2])
 }
 
 #[test]
@@ -75,26 +98,26 @@ fn three_processes_share_a_vault_fairly() {
     let path = dir.path().join("keep.db");
     let store = SqliteStore::create(&path).unwrap();
     let millis = if std::env::var_os("KEEP_SOAK").is_some() { 60_000 } else { 2_000 };
-    let children = [1, 2, 3].map(|number| start(&path, number, millis));
+    let children = [1, 2, 3].map(|number| start(&path, number, millis, 3));
     let results = children.map(finish);
     println!("commits and worst wait: {results:?}");
     store
         .read(&mut |tx| {
-            for (number, (commits, _)) in (1..).zip(&results) {
+            for (number, (commits, ..)) in (1..).zip(&results) {
                 assert_eq!(
                     counter(tx, number)?,
                     *commits,
                     "what was acknowledged is there, and nothing else"
                 );
             }
-            assert_eq!(counter(tx, TOTAL)?, results.iter().map(|(commits, _)| commits).sum::<u64>());
+            assert_eq!(counter(tx, TOTAL)?, results.iter().map(|(commits, ..)| commits).sum::<u64>());
             Ok(())
         })
         .unwrap();
-    let commits = results.map(|(commits, _)| commits);
-    let (least, most) = (*commits.iter().min().unwrap(), *commits.iter().max().unwrap());
-    assert!(least > 20 && most < 4 * least, "unfair: {commits:?}");
-    assert!(results.iter().all(|(_, worst)| *worst < Duration::from_secs(8)), "starved: {results:?}");
+    // Who is waiting lets each of the two others go before, and perhaps again; how many commits each makes in all is up to the
+    // system, which may let one of them sleep.
+    assert!(results.iter().all(|(_, _, overtaken)| *overtaken <= 6), "unfair: {results:?}");
+    assert!(results.iter().all(|(_, worst, _)| *worst < Duration::from_secs(8)), "starved: {results:?}");
     assert_eq!(store.integrity_check().unwrap(), [] as [String; 0]);
 }
 
@@ -103,9 +126,9 @@ fn a_process_that_is_killed_leaves_the_vault_to_others() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keep.db");
     let store = SqliteStore::create(&path).unwrap();
-    let survivor = start(&path, 1, 1_500);
+    let survivor = start(&path, 1, 1_500, 1);
     for number in 2..8 {
-        let mut victim = start(&path, number, 60_000);
+        let mut victim = start(&path, number, 60_000, 1);
         // Killed while it writes: it has committed something, and so it is writing all the time.
         let mut count = 0;
         while count < 5 {
@@ -115,7 +138,7 @@ fn a_process_that_is_killed_leaves_the_vault_to_others() {
         victim.kill().unwrap();
         victim.wait().unwrap();
     }
-    let (commits, worst) = finish(survivor);
+    let (commits, worst, _) = finish(survivor);
     assert!(worst < Duration::from_secs(8), "{worst:?}");
     store
         .read(&mut |tx| {
