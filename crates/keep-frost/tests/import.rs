@@ -28,10 +28,10 @@ fn bip445_groups_load_and_sign() {
     };
     let mut groups = read("sign_verify_vectors.json");
     assert!(groups.len() >= 4);
-    // The other files have key material of their own.
+    // The other files have key material of their own; what only tests aggregation has no secret shares.
     for name in ["tweak_vectors.json", "det_sign_vectors.json", "sig_agg_vectors.json"] {
         if is_there(&format!("bip445-frost-signing/{name}")) {
-            groups.extend(read(name));
+            groups.extend(read(name).into_iter().filter(|group| group["secshares"].is_array()));
         }
     }
     for vector in &groups {

@@ -162,7 +162,7 @@ fn a_reset_destroys_the_hidden_vault_and_keeps_the_other() {
     let (_, code) = outer.add_recovery_code(None).unwrap();
     assert_eq!(outer.reset_reserve(bench.0.path(), &text("wrong")).unwrap_err(), VaultError::WrongPassphrase);
     let hidden = bench.open("inner", None).unwrap().vault;
-    assert!(matches!(hidden.reset_reserve(bench.0.path(), &text("inner")), Err(VaultError::HiddenHasOne)));
+    assert!(matches!(hidden.reset_reserve(bench.0.path(), &text("inner")), Err(VaultError::InReserve)));
     drop(hidden);
     let reset = outer.reset_reserve(bench.0.path(), &text("outer")).unwrap();
     drop(outer);
