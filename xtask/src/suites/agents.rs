@@ -82,6 +82,9 @@ const PYTEST: [&str; 7] = ["-m", "pytest", "-q", "-rA", "--color=no", "-p", "no:
 /// The tests that want an environment of their own: CrewAI takes older packages than the other frameworks.
 const CREWAI: &str = "tests/test_crewai.py";
 
+/// Who has the minutes for it says so.
+const WANTS_CREWAI: &str = "KEEP_TEST_CREWAI";
+
 fn pytest(job: &Job<'_>, whose: &str, command: &mut Command, keep: &Path) -> Result<Tally> {
     let finished = job.run(command.env("KEEP_BIN", keep).env("PYTHONDONTWRITEBYTECODE", "1"))?;
     let mut tests = Tally::from_pytest(whose, &finished.output);
@@ -92,6 +95,10 @@ fn pytest(job: &Job<'_>, whose: &str, command: &mut Command, keep: &Path) -> Res
 }
 
 fn crewai(job: &Job<'_>, installed: &Path, keep: &Path) -> Result<Tally> {
+    if std::env::var_os(WANTS_CREWAI).is_none() {
+        let reason = format!("it installs 160 MB more; {WANTS_CREWAI}=1 has it run");
+        return Ok(Tally::skipped(format!("{PACKAGE}/{CREWAI}"), &*reason));
+    }
     let source = job.root().join(PACKAGE);
     let bin = match install::python_alone(job, "crewai", &source.join("requirements-crewai.txt")) {
         Ok(bin) => bin,
