@@ -654,7 +654,7 @@ pub struct AuditList {
     /// The last so many entries
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: usize,
-    /// Only of this origin: cli, nip46, …; may be given several times
+    /// Only of this origin: cli, nip46 or agent; may be given several times
     #[arg(long, value_name = "WORD")]
     pub origin: Vec<String>,
     /// Only of this client: its npub or public key in hex; may be given several times

@@ -102,7 +102,10 @@ impl Config {
             let unreadable = |_| Fault::new(ErrorCode::InvalidInput, format!("{name} is not UTF-8 text"));
             value.map(OsString::into_string).transpose().map_err(unreadable)
         };
-        let split = |list: String| list.split(',').map(|relay| relay.trim().to_owned()).collect();
+        let split = |list: String| {
+            let relays = list.split(',').map(str::trim).filter(|relay| !relay.is_empty());
+            relays.map(str::to_owned).collect()
+        };
         let yes = |name: &str| {
             Ok::<_, Fault>(text(name)?.map(|word| !matches!(word.as_str(), "0" | "false" | "no" | "off")))
         };
@@ -122,18 +125,29 @@ impl Config {
 
     /// The Bitcoin network.
     pub fn network(&self) -> Result<Network, Fault> {
-        Network::ALL.into_iter().find(|network| network.as_str() == self.network.value).ok_or_else(|| {
+        self.network.value.parse().map_err(|_| {
+            let place = place(self.network.from, "KEEP_NETWORK");
             Fault::new(ErrorCode::InvalidInput, "the setting network is no Bitcoin network")
-                .with_hint("write mainnet, testnet3, testnet4, signet or regtest")
+                .with_hint(format!("write mainnet, testnet3, testnet4, signet or regtest {place}"))
         })
     }
 
     /// How long `keep unlock` unlocks.
     pub fn lifetime(&self) -> Result<Lifetime, Fault> {
         self.unlock_for.value.parse().map_err(|error| {
+            let place = place(self.unlock_for.from, "KEEP_UNLOCK_FOR");
             Fault::new(ErrorCode::InvalidInput, format!("the setting unlock_for is no duration: {error}"))
-                .with_hint("see `keep config show`")
+                .with_hint(format!("correct it {place}"))
         })
+    }
+}
+
+/// Where a setting that does not hold is to be corrected.
+fn place(from: From, variable: &str) -> String {
+    match (from, Config::path()) {
+        (From::File, Some(path)) => format!("in {}", path.display()),
+        (From::File | From::Default, _) => "in the settings".to_owned(),
+        (From::Environment, _) => format!("in {variable}"),
     }
 }
 
@@ -186,6 +200,17 @@ mod tests {
         assert_eq!((config.unlock_for.value.as_str(), config.unlock_for.from), ("1h", From::File));
         assert_eq!((config.confirm.value, config.confirm.from), (false, From::Environment));
         assert_eq!(of(file, &[("KEEP_KEY", "")]).unwrap().key.from, From::File);
+        let relays = of("", &[("KEEP_RELAYS", ",wss://b, ,")]).unwrap().relays;
+        assert_eq!(relays.value, ["wss://b"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let error = of("unlock_for = \"1h\"", &[("KEEP_UNLOCK_FOR", "soon")]).unwrap_err();
+        assert!(error.hint().contains("KEEP_UNLOCK_FOR"), "{}", error.hint());
+        assert_eq!(of("network = \"test\"", &[]).unwrap().network().unwrap(), Network::Testnet3);
+        let error = of("", &[("KEEP_NETWORK", "moon")]).unwrap_err();
+        assert!(error.hint().contains("KEEP_NETWORK"), "{}", error.hint());
     }
 
     #[test]

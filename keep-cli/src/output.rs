@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keep_sdk::{Blame, ErrorCode, Fault, SecretText};
+use keep_sdk::{Blame, DisplayText, ErrorCode, Fault, SecretText};
 use serde::{Serialize, Serializer};
 
 use crate::ending::Ending;
@@ -114,9 +114,9 @@ impl Output {
             say(&to_json(&warning).unwrap_or_default());
             return;
         }
-        say(&format!("{} {message}", self.stderr.yellow("warning:")));
+        say(&format!("{} {}", self.stderr.yellow("warning:"), harmless(message)));
         if !hint.is_empty() {
-            say(&format!("{} {hint}", self.stderr.dim("hint:")));
+            say(&format!("{} {}", self.stderr.dim("hint:"), harmless(hint)));
         }
     }
 
@@ -126,8 +126,8 @@ impl Output {
             say(&to_json(&Failed::from(fault)).unwrap_or_default());
             return;
         }
-        say(&format!("{} {}", self.stderr.red("error:"), fault.message()));
-        say(&format!("{} {}", self.stderr.dim("hint:"), fault.hint()));
+        say(&format!("{} {}", self.stderr.red("error:"), harmless(fault.message())));
+        say(&format!("{} {}", self.stderr.dim("hint:"), harmless(fault.hint())));
     }
 }
 
@@ -196,7 +196,23 @@ fn print(text: &str) -> Result<(), Ending> {
     })
 }
 
+/// Lines that drive no terminal, whatever file, relay or peer they quote.
+fn harmless(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| DisplayText::new(line).to_string()).collect();
+    lines.join("\n")
+}
+
 /// Where nobody listens, there is nobody to tell.
 fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_in_an_error_drives_no_terminal() {
+        assert_eq!(harmless("a\n\u{1b}[31mred\r"), "a\n\\u{1b}[31mred\\r");
+    }
 }

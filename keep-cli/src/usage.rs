@@ -1,6 +1,7 @@
 //! Reading the command line, and saying what is wrong with it in the form that was asked for.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -22,7 +23,12 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Exi
             return told.map_or_else(|ending| ExitCode::from(ending.exit_code()), |()| ExitCode::SUCCESS);
         }
         let json = arguments.iter().any(|argument| argument == "--json");
-        if json && !asked_for {
+        if !json
+            && error.kind() == ErrorKind::MissingSubcommand
+            && let Some(help) = help_instead(&error)
+        {
+            let _ = std::io::stderr().lock().write_all(help.as_bytes());
+        } else if json && !asked_for {
             Output::new(true, false).fail(&fault(&error));
         } else {
             // If nobody reads it, nobody misses it.
@@ -30,6 +36,18 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Exi
         }
         ExitCode::from(if asked_for { 0 } else { ErrorCode::Usage.exit_code() })
     })
+}
+
+/// The help of the command that misses the name of one below it: clap's own list has the hidden ones, too.
+fn help_instead(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(path)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let mut command = Arguments::command();
+    command.build();
+    let mut chosen = &mut command;
+    for word in path.split_whitespace().skip(1) {
+        chosen = chosen.find_subcommand_mut(word)?;
+    }
+    Some(chosen.render_help().to_string())
 }
 
 /// Whether a wallet calls, which wants every answer as HWI gives it.
@@ -45,7 +63,12 @@ fn fault(error: &clap::Error) -> Fault {
     let sentence = text.split("\n\n").next().unwrap_or_default();
     let sentence = sentence.strip_prefix("error: ").unwrap_or(sentence);
     let sentence: Vec<&str> = sentence.split_whitespace().collect();
-    let fault = Fault::new(ErrorCode::Usage, DisplayText::truncated(&sentence.join(" "), 300).as_str());
+    let message = match error.kind() {
+        // Clap's own sentence lists every command, the hidden ones too.
+        ErrorKind::MissingSubcommand => DisplayText::new("the command is missing"),
+        _ => DisplayText::truncated(&sentence.join(" "), 300),
+    };
+    let fault = Fault::new(ErrorCode::Usage, message.as_str());
     match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => {
             let usage = usage.to_string();

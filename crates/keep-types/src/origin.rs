@@ -28,6 +28,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Every [`label`](Self::label).
+    pub const LABELS: [&'static str; 3] = ["cli", "nip46", "agent"];
+
     /// A short stable word for logs and JSON: `cli`, `nip46`, `agent`.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -71,6 +71,9 @@ pub enum VaultError {
     /// Two keys with one name.
     #[error("the name \"{0}\" is taken")]
     NameTaken(String),
+    /// A name that reads as a public key, which always means that key.
+    #[error("what reads as a public key cannot be a name: \"{0}\"")]
+    NameReadsAsKey(String),
     /// The same key is there already.
     #[error("this key is already in the vault, as \"{0}\"")]
     KeyExists(String),
@@ -148,6 +151,10 @@ impl From<VaultError> for Fault {
             VaultError::Rekeyed => {
                 return Self::new(ErrorCode::Locked, message).with_hint("start the command again");
             }
+            VaultError::NameReadsAsKey(_) => {
+                return Self::new(ErrorCode::InvalidInput, message)
+                    .with_hint("choose another name, for example main");
+            }
             VaultError::PassphraseTaken => {
                 return Self::new(ErrorCode::AlreadyExists, message)
                     .with_hint("choose another passphrase: each opens one vault");
@@ -188,7 +195,10 @@ impl From<VaultError> for Fault {
             | VaultError::SecretMismatch => ErrorCode::Integrity,
             VaultError::TooNew(_) => ErrorCode::FormatTooNew,
             VaultError::NameTaken(_) | VaultError::KeyExists(_) => ErrorCode::AlreadyExists,
-            VaultError::NoSuchKey | VaultError::NoSuchSecret | VaultError::NoMnemonic => ErrorCode::NotFound,
+            VaultError::NoSuchSecret => {
+                return Self::new(ErrorCode::NotFound, message).with_hint("see `keep secret list`");
+            }
+            VaultError::NoSuchKey | VaultError::NoMnemonic => ErrorCode::NotFound,
             VaultError::Mnemonic(_) => ErrorCode::InvalidKey,
             VaultError::TooLong(_) => ErrorCode::InvalidInput,
             VaultError::Payload(_) => ErrorCode::InvalidPayload,

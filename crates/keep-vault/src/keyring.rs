@@ -19,11 +19,22 @@ use crate::subkeys::Subkeys;
 use crate::tx::name_index;
 use crate::{Derivation, KeyRecord, KeySource, MnemonicSecret, Tx, Vault, VaultError, WalletRow};
 
+/// Refuses a name that reads as a public key. Wherever a key is named, such a text means the key whose public key it is: a
+/// key with that name could not be reached, and whoever tries would reach the other one.
+pub(crate) fn check_name(name: &Name) -> Result<(), VaultError> {
+    let name = name.as_str();
+    let digits = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits || PublicKey::parse(name).is_ok() {
+        return Err(VaultError::NameReadsAsKey(name.to_owned()));
+    }
+    Ok(())
+}
+
 impl Vault {
     /// Makes a key with the operating system's random number generator. Durable when this returns.
     ///
     /// # Errors
-    /// [`VaultError::NameTaken`]; when the store cannot be written.
+    /// [`VaultError::NameTaken`], [`VaultError::NameReadsAsKey`]; when the store cannot be written.
     pub fn generate_key(&self, name: Name) -> Result<KeyRecord, VaultError> {
         self.add_key(name, &random_secret()?, KeySource::Generated, None)
     }
@@ -31,8 +42,8 @@ impl Vault {
     /// Brings a secret key in. Durable when this returns.
     ///
     /// # Errors
-    /// [`VaultError::NameTaken`], [`VaultError::KeyExists`]; when the bytes are no secret key of secp256k1, or the store
-    /// cannot be written.
+    /// [`VaultError::NameTaken`], [`VaultError::NameReadsAsKey`], [`VaultError::KeyExists`]; when the bytes are no secret
+    /// key of secp256k1, or the store cannot be written.
     pub fn import_key(&self, name: Name, secret: &SecretKey32) -> Result<KeyRecord, VaultError> {
         self.add_key(name, secret, KeySource::Imported, None)
     }
@@ -60,6 +71,7 @@ impl Vault {
         source: KeySource,
         mnemonic: Option<(Derivation, SecretRecord)>,
     ) -> Result<KeyRecord, VaultError> {
+        check_name(&name)?;
         let public_key = public_key(secret)?.to_bytes();
         if let Some(existing) = self.key_by_public(&public_key)? {
             return Err(VaultError::KeyExists(existing.name.to_string()));
@@ -123,8 +135,10 @@ impl Vault {
     /// Gives a key another name. It stays the same key, with the same clients.
     ///
     /// # Errors
-    /// [`VaultError::NoSuchKey`], [`VaultError::NameTaken`]; when the store cannot be written.
+    /// [`VaultError::NoSuchKey`], [`VaultError::NameTaken`], [`VaultError::NameReadsAsKey`]; when the store cannot be
+    /// written.
     pub fn rename_key(&self, id: KeyId, name: Name) -> Result<KeyRecord, VaultError> {
+        check_name(&name)?;
         let what = format!("renamed to {name}");
         self.change_key(id, what, move |key| key.name = name)
     }

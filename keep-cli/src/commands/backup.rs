@@ -1,7 +1,7 @@
 //! `keep backup`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use keep_sdk::{
@@ -16,6 +16,9 @@ use crate::output::{View, optional_in_clear};
 use crate::secrets::{Source, read_file, unreadable};
 use crate::session::Session;
 use crate::style::Style;
+
+/// How every age file begins.
+const BEGINNING: &[u8] = b"age-encryption.org/";
 
 #[derive(Serialize)]
 struct Written {
@@ -104,7 +107,7 @@ fn verify(session: &Session, arguments: &BackupOpened) -> Result<(), Ending> {
 /// The bytes of a backup, and what opens it.
 pub fn open(arguments: &BackupOpened) -> Result<(Vec<u8>, BackupKey), Ending> {
     let shown = arguments.file.display().to_string();
-    let file = std::fs::read(&arguments.file).map_err(|error| unreadable(&shown, &error))?;
+    let file = read(&arguments.file).map_err(|error| unreadable(&shown, &error))?;
     let key = match (backup_needs(&file)?, &arguments.identity_file) {
         (BackupNeeds::Identity, Some(path)) => BackupKey::Identities(read_file(path)?),
         (BackupNeeds::Identity, None) => {
@@ -120,6 +123,17 @@ pub fn open(arguments: &BackupOpened) -> Result<(Vec<u8>, BackupKey), Ending> {
         }
     };
     Ok((file, key))
+}
+
+/// All of a file that begins like a backup; of any other, the beginning: it may have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(BEGINNING.len() as u64).read_to_end(&mut bytes)?;
+    if bytes == BEGINNING {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// What is in a backup, in words.

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
@@ -46,8 +46,14 @@ impl View for Shown<'_> {
 
 #[derive(Serialize)]
 struct Place {
+    #[serde(serialize_with = "shown")]
     path: PathBuf,
     exists: bool,
+}
+
+/// A path need not be UTF-8 text; JSON must be.
+fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl View for Place {

@@ -63,7 +63,9 @@ fn add(session: &Session, arguments: &SecretAdd) -> Result<(), Ending> {
     Keep::expect_vault(&Home::from_environment()?)?;
     let secret = read_text(&session.output)?;
     if secret.expose().is_empty() {
-        return Err(Fault::new(ErrorCode::InvalidInput, "the secret is empty").into());
+        return Err(Fault::new(ErrorCode::InvalidInput, "the secret is empty")
+            .with_hint("write it to stdin, or run in a terminal to be asked")
+            .into());
     }
     let item = session.open()?.secrets().add(name, secret, arguments.note.clone(), arguments.replace)?;
     session.output.show(&One(&item))

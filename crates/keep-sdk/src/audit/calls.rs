@@ -75,6 +75,11 @@ fn resolve(vault: &Vault, filter: &AuditFilter) -> Result<Filter, Fault> {
             Fault::new(ErrorCode::Usage, format!("there is no decision \"{word}\"")).with_hint(words(all))
         })
     });
+    let unknown = filter.origins.iter().find(|word| !Origin::LABELS.contains(&word.as_str()));
+    if let Some(word) = unknown {
+        return Err(Fault::new(ErrorCode::Usage, format!("there is no origin \"{word}\""))
+            .with_hint(words(Origin::LABELS.to_vec())));
+    }
     let clients = filter.clients.iter().map(|text| {
         PublicKey::parse(text).map(|key| key.to_bytes()).map_err(|_| {
             Fault::new(ErrorCode::InvalidInput, format!("\"{text}\" is no public key"))

@@ -30,6 +30,7 @@ pub(crate) fn record(host: &Host, selector: Option<&str>) -> Result<KeyRecord, F
                 .with_hint("sign with `keep sign-event --key`, and encrypt with `keep nip46 call`");
         }
         Fault::new(ErrorCode::NotFound, format!("there is no key \"{shown}\" in the vault"))
+            .with_hint("see `keep list`")
     })
 }
 

@@ -12,6 +12,7 @@ use rand_core::OsRng;
 
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
 use super::{GroupRecord, Holding, IncomingShares};
+use crate::keyring::check_name;
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Spending, Tx, Vault, VaultError, WalletRow};
 
@@ -63,7 +64,8 @@ impl Vault {
     /// Makes a fresh key and shares it out; all shares are in this vault then. Durable when this returns.
     ///
     /// # Errors
-    /// [`FrostError::Threshold`]; [`VaultError::NameTaken`]; when the store cannot be written.
+    /// [`FrostError::Threshold`]; [`VaultError::NameTaken`], [`VaultError::NameReadsAsKey`]; when the store cannot be
+    /// written.
     pub fn deal_group(
         &self,
         name: Name,
@@ -91,8 +93,8 @@ impl Vault {
     /// Brings a group in that is not here yet, with some of its shares. Durable when this returns.
     ///
     /// # Errors
-    /// Those of [`Group::check`] and [`SecretShare::check`]; [`VaultError::NameTaken`]; when the group is here already, or
-    /// the store cannot be written.
+    /// Those of [`Group::check`] and [`SecretShare::check`]; [`VaultError::NameTaken`], [`VaultError::NameReadsAsKey`]; when
+    /// the group is here already, or the store cannot be written.
     pub fn add_group(&self, name: Name, incoming: IncomingShares) -> Result<GroupRecord, VaultError> {
         self.add(name, incoming, None)
     }
@@ -104,6 +106,7 @@ impl Vault {
         of: Option<KeyId>,
     ) -> Result<GroupRecord, VaultError> {
         let IncomingShares { group, endorsement, holdings } = incoming;
+        check_name(&name)?;
         group.check()?;
         endorsement.as_ref().map_or(Ok(()), |word| word.check(&group))?;
         if let Some(known) = self.groups()?.into_iter().find(|known| known.group.id() == group.id()) {
