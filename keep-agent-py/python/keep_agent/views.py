@@ -104,7 +104,8 @@ T = TypeVar("T", Identity, Check, SessionInfo)
 def read(cls: type[T], value: dict[str, Any]) -> T:
     """The fields that this version knows."""
     known = _KNOWN.get(cls) or _KNOWN.setdefault(cls, tuple(field.name for field in fields(cls)))
-    return cls(*map(value.get, known))
+    values: list[Any] = [value.get(name) for name in known]
+    return cls(*values)
 
 
 _KNOWN: dict[type, tuple[str, ...]] = {}
