@@ -185,13 +185,13 @@ impl Keep {
     /// Says so if there is no reserve in `home` whose database was lost.
     ///
     /// # Errors
-    /// [`ErrorCode::AlreadyExists`] when there is a vault; [`ErrorCode::NotFound`].
+    /// [`ErrorCode::AlreadyExists`] when there is a vault, or the log of the lost database; [`ErrorCode::NotFound`].
     pub fn expect_lone_reserve(home: &Home) -> Result<(), Fault> {
         if holds_vault(home)? || Self::exists(home) {
             return Err(exists(home));
         }
         if home.has_lone_reserve() {
-            return Ok(());
+            return refuse_leftovers(home);
         }
         let message = format!("there is no reserve in {} whose database was lost", home.path().display());
         Err(Fault::new(ErrorCode::NotFound, message)
@@ -570,6 +570,24 @@ fn refuse_lone_reserve(home: &Home) -> Result<(), Fault> {
         "a hidden vault in it would be destroyed; put keep.db back, make a new one beside it with --keep-reserve, or move the file \
          reserve away if nothing is in it",
     ))
+}
+
+/// A log of the lost database would be replayed into a new one of its name.
+fn refuse_leftovers(home: &Home) -> Result<(), Fault> {
+    for end in ["wal", "journal"] {
+        let left = home.path().join(format!("keep.db-{end}"));
+        match left.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot_write(&left, &error)),
+            Ok(_) => {
+                let message = format!("{} belongs to the database that was lost", left.display());
+                return Err(Fault::new(ErrorCode::AlreadyExists, message).with_hint(
+                    "move it to where keep.db went, away from this directory; then run `keep init --keep-reserve` again",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a vault is in `home`, or something that is not an unfinished vault of ours and must be left alone.

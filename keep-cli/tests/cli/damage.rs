@@ -73,6 +73,14 @@ fn a_hidden_vault_opens_again_beside_a_new_database() {
     });
     assert_eq!(same.code, Some(5), "{same:?}");
     assert!(!world.vault_file("keep.db").exists());
+    // The log of the lost database would be replayed into the new one.
+    for left in ["keep.db-wal", "keep.db-journal"] {
+        std::fs::write(world.vault_file(left), "committed, and not in keep.db yet").unwrap();
+        let refused = world.run(&["init", "--keep-reserve"]);
+        assert!(refused.code == Some(5) && refused.stderr.contains(left), "{refused:?}");
+        assert!(!world.vault_file("keep.db").exists() && world.vault_file(left).exists());
+        std::fs::remove_file(world.vault_file(left)).unwrap();
+    }
     // What an interrupted attempt left is no hindrance, and no vault.
     std::fs::create_dir(world.vault_file("keep.new")).unwrap();
     std::fs::write(world.vault_file("keep.new/keep.db"), "half").unwrap();
