@@ -34,6 +34,8 @@ pub enum Frost {
     ///
     /// Within the grant, `keep frost sign --interactive` and `sign-psbt --join` answer that member's proposals without a
     /// question. It is for the member's present device, and takes the place of an earlier grant. See `keep frost show`.
+    /// It survives renewals of the shares. Of messages it covers those under the group's plain key, not under child keys
+    /// (--path) or Taproot output keys (--tweak).
     Grant(GrantCosigner),
     /// Take such a grant away
     Revoke(RevokeCosigner),

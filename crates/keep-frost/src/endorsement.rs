@@ -209,9 +209,12 @@ fn signed<C: Curve>(
 
 #[cfg(test)]
 mod tests {
+    use frost_core::keys::{PublicKeyPackage, VerifyingShare};
+    use frost_core::{Field as _, Group as _, Scalar, VerifyingKey};
     use rand_core::OsRng;
 
     use super::*;
+    use crate::group::Provenance;
     use crate::{Suite, dealer};
 
     fn said(group: &Group, shares: &[&SecretShare]) -> BTreeMap<Index, Signature> {
@@ -251,28 +254,70 @@ mod tests {
         }
     }
 
-    /// Somebody knows the public key and two shares of a polynomial that they chose through it: the third is missing.
+    /// Public shares on one polynomial through the key and `chosen` secrets, as anybody can make them up.
+    fn made_up<C: Curve>(real: &Group, chosen: &BTreeMap<Index, Scalar<C>>) -> Group {
+        type Field<C> = <<C as frost_core::Ciphersuite>::Group as frost_core::Group>::Field;
+        let number =
+            |index: u16| (0..index).fold(Field::<C>::zero(), |sum: Scalar<C>, _| sum + Field::<C>::one());
+        // The key stands at 0.
+        let mut points = vec![(0, real.key_element::<C>().unwrap())];
+        points.extend(chosen.iter().map(|(index, secret)| (index.get(), C::Group::generator() * *secret)));
+        let mut shares = BTreeMap::new();
+        for index in real.indices() {
+            let mut sum = C::Group::identity();
+            for (at, point) in &points {
+                let mut weight = Field::<C>::one();
+                for (other, _) in points.iter().filter(|(other, _)| other != at) {
+                    let below = Field::<C>::invert(&(number(*at) - number(*other))).unwrap();
+                    weight = weight * (number(index.get()) - number(*other)) * below;
+                }
+                sum = sum + *point * weight;
+            }
+            shares.insert(identifier::<C>(index).unwrap(), VerifyingShare::new(sum));
+        }
+        let key = VerifyingKey::new(real.key_element::<C>().unwrap());
+        let public = PublicKeyPackage::<C>::new(shares, key, Some(real.threshold()));
+        let parts = Group::from_keys::<C>(&public, real.threshold(), 1, Provenance::Dkg).unwrap();
+        Group::try_from(parts).unwrap()
+    }
+
+    /// Somebody knows the public key, and two secrets of a polynomial that was chosen through it: the third is missing.
     #[test]
     fn made_up_shares_have_no_word() {
+        for suite in [Suite::Secp256k1Tr, Suite::Ed25519] {
+            let real = dealer::generate(suite, 3, 4, &mut OsRng).unwrap().group;
+            let chosen = dealer::generate(suite, 3, 4, &mut OsRng).unwrap();
+            let (group, mut words) = with_curve!(suite, C => {
+                let secrets: BTreeMap<Index, Scalar<C>> = chosen.shares[..2]
+                    .iter()
+                    .map(|share| (share.index(), share.scalar::<C>().unwrap()))
+                    .collect();
+                let group = made_up::<C>(&real, &secrets);
+                let words: BTreeMap<Index, Signature> = secrets
+                    .iter()
+                    .map(|(index, secret)| {
+                        let share = SecretShare::from_scalar::<C>(&group, *index, secret).unwrap();
+                        (*index, vouch(&group, &share).unwrap())
+                    })
+                    .collect();
+                (group, words)
+            });
+            // Nothing tells it from a real one, but for the word.
+            assert_eq!((group.check(), group.key()), (Ok(()), real.key()));
+            assert_eq!(Endorsement::Members(words.clone()).check(&group), Err(FrostError::NotEndorsed));
+            // Another member's signature, or any bytes, in the place of the third.
+            let third = Index::new(3).unwrap();
+            for forged in [words[&Index::new(1).unwrap()], Signature::from_bytes([7; 64])] {
+                words.insert(third, forged);
+                assert_eq!(Endorsement::Members(words.clone()).check(&group), Err(FrostError::NotEndorsed));
+            }
+            assert!(SecretShare::new(&group, third, &mut chosen.shares[2].secret().to_owned()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_word_is_for_one_sharing() {
         let dealt = dealer::generate(Suite::Secp256k1Tr, 3, 4, &mut OsRng).unwrap();
-        let other = dealer::generate(Suite::Secp256k1Tr, 3, 4, &mut OsRng).unwrap();
-        // Another key's sharing under this key's name does not even fit together.
-        let mut parts = other.group.clone().into_parts();
-        parts.key = dealt.group.key().clone();
-        let made_up = Group::try_from(parts).unwrap();
-        let shares: Vec<&SecretShare> = other.shares.iter().collect();
-        let word = Endorsement::Members(
-            shares
-                .iter()
-                .map(|share| {
-                    let mut secret = *share.secret();
-                    let share = SecretShare::new(&made_up, share.index(), &mut secret).unwrap();
-                    (share.index(), vouch(&made_up, &share).unwrap())
-                })
-                .collect(),
-        );
-        assert_eq!(word.check(&made_up), Err(FrostError::InconsistentGroup));
-        // And a word for one sharing is none for another of the same key.
         let all: Vec<&SecretShare> = dealt.shares.iter().collect();
         let keep = dealt.group.indices().collect();
         let (next, _) = dealer::refresh(&dealt.group, &all, &keep, &mut OsRng).unwrap();

@@ -1,6 +1,6 @@
 //! What a co-signer of a group may have signed here although nobody is asked.
 
-use keep_types::{ErrorCode, Fault, GroupMessage, GroupUse, SpendFacts, Timestamp, VaultId};
+use keep_types::{ErrorCode, Fault, GroupKeyPath, GroupMessage, GroupUse, SpendFacts, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
 
 use crate::SpendLimits;
@@ -40,7 +40,12 @@ pub struct CosignerGrant {
 #[derive(Debug, Clone, Copy)]
 pub enum Proposed<'p> {
     /// A message.
-    Message(&'p GroupMessage),
+    Message {
+        /// What it says.
+        message: &'p GroupMessage,
+        /// Under which key of the group.
+        key: &'p GroupKeyPath,
+    },
     /// A Bitcoin transaction, and whether the owner has limited what may leave, this amount without a question.
     Transaction {
         /// Whether that is so.
@@ -60,7 +65,7 @@ impl<'p> Proposed<'p> {
     /// Of a use of shares; none if it is no signature.
     pub fn of(usage: &'p GroupUse, limits: Option<&SpendLimits>) -> Option<Self> {
         match usage {
-            GroupUse::Sign(sign) => Some(Self::Message(&sign.message)),
+            GroupUse::Sign(sign) => Some(Self::Message { message: &sign.message, key: &sign.key }),
             GroupUse::Spend(spend) => Some(Self::transaction(limits, spend.spend.facts())),
             GroupUse::ExportShare { .. }
             | GroupUse::Recover
@@ -115,7 +120,7 @@ impl CosignerGrant {
         now: Timestamp,
     ) -> Result<(), Ungranted> {
         let member = self.member;
-        if device != Some(&self.device) || vault != self.granted_in {
+        if !self.holds_for(device, vault) {
             return Err(Ungranted::Elsewhere(member));
         }
         if self.until.is_some_and(|until| now >= until) {
@@ -125,19 +130,29 @@ impl CosignerGrant {
             return Err(Ungranted::UsedUp(member));
         }
         let covered = match proposed {
-            Proposed::Message(GroupMessage::Event(event)) => {
+            // A child key or a Taproot output key is another key, which the grant says nothing about.
+            Proposed::Message { key, .. } if *key != GroupKeyPath::default() => false,
+            Proposed::Message { message: GroupMessage::Event(event), .. } => {
                 let kind = event.kind.as_u16();
                 self.events.as_ref().is_some_and(|kinds| kinds.is_empty() || kinds.contains(&kind))
             }
-            Proposed::Message(GroupMessage::Raw(_)) => self.raw,
+            Proposed::Message { message: GroupMessage::Raw(_), .. } => self.raw,
             // Whoever takes part in a release has hashed the file, and decides there.
-            Proposed::Message(GroupMessage::FileDigest(_) | GroupMessage::TrustedComment { .. }) => false,
+            Proposed::Message {
+                message: GroupMessage::FileDigest(_) | GroupMessage::TrustedComment { .. },
+                ..
+            } => false,
             Proposed::Transaction { limited } if self.transactions && !limited => {
                 return Err(Ungranted::Unlimited(member));
             }
             Proposed::Transaction { .. } => self.transactions,
         };
         if covered { Ok(()) } else { Err(Ungranted::Nothing(member)) }
+    }
+
+    /// Whether it was given for this device of the member, and in this vault.
+    pub fn holds_for(&self, device: Option<&[u8; 32]>, vault: VaultId) -> bool {
+        device == Some(&self.device) && vault == self.granted_in
     }
 
     /// Counts a use.
@@ -150,9 +165,34 @@ impl CosignerGrant {
 
 #[cfg(test)]
 mod tests {
+    use keep_types::GroupTweak;
+
     use super::*;
 
     const VAULT: VaultId = VaultId::from_bytes([7; 16]);
+
+    fn plain(message: &GroupMessage) -> Proposed<'_> {
+        const PLAIN: &GroupKeyPath = &GroupKeyPath { path: Vec::new(), tweak: GroupTweak::None };
+        Proposed::Message { message, key: PLAIN }
+    }
+
+    #[test]
+    fn a_grant_is_for_the_plain_key() {
+        let raw = GroupMessage::Raw(vec![1]);
+        let now = Timestamp::from_secs(1);
+        for key in [
+            GroupKeyPath { path: vec![0], ..GroupKeyPath::default() },
+            GroupKeyPath { tweak: GroupTweak::KeyPath, ..GroupKeyPath::default() },
+            GroupKeyPath { tweak: GroupTweak::ScriptTree([1; 32]), ..GroupKeyPath::default() },
+        ] {
+            let proposed = Proposed::Message { message: &raw, key: &key };
+            assert_eq!(
+                grant().judge(proposed, Some(&[3; 32]), VAULT, now),
+                Err(Ungranted::Nothing(2)),
+                "{key:?}"
+            );
+        }
+    }
 
     fn grant() -> CosignerGrant {
         CosignerGrant {
@@ -190,22 +230,22 @@ mod tests {
         let digest = GroupMessage::FileDigest(Box::new([0; 64]));
         let judge = |grant: &CosignerGrant, proposed, now| grant.judge(proposed, Some(&[3; 32]), VAULT, now);
         let mut known = grant();
-        assert_eq!(judge(&known, Proposed::Message(&raw), now), Ok(()));
-        assert_eq!(judge(&known, Proposed::Message(&digest), now), Err(Ungranted::Nothing(2)));
+        assert_eq!(judge(&known, plain(&raw), now), Ok(()));
+        assert_eq!(judge(&known, plain(&digest), now), Err(Ungranted::Nothing(2)));
         assert_eq!(judge(&known, Proposed::Transaction { limited: true }, now), Ok(()));
         let free = judge(&known, Proposed::Transaction { limited: false }, now);
         assert_eq!(free, Err(Ungranted::Unlimited(2)));
-        let late = judge(&known, Proposed::Message(&raw), Timestamp::from_secs(100));
+        let late = judge(&known, plain(&raw), Timestamp::from_secs(100));
         assert_eq!(late, Err(Ungranted::Ended(2)));
         for (device, vault) in [([4; 32], VAULT), ([3; 32], VaultId::from_bytes([8; 16]))] {
-            let other = known.judge(Proposed::Message(&raw), Some(&device), vault, now);
+            let other = known.judge(plain(&raw), Some(&device), vault, now);
             assert_eq!(other, Err(Ungranted::Elsewhere(2)));
         }
-        assert_eq!(known.judge(Proposed::Message(&raw), None, VAULT, now), Err(Ungranted::Elsewhere(2)));
+        assert_eq!(known.judge(plain(&raw), None, VAULT, now), Err(Ungranted::Elsewhere(2)));
         known.count();
-        assert_eq!(judge(&known, Proposed::Message(&raw), now), Err(Ungranted::UsedUp(2)));
+        assert_eq!(judge(&known, plain(&raw), now), Err(Ungranted::UsedUp(2)));
         let nothing = CosignerGrant { raw: false, transactions: false, ..grant() };
-        assert_eq!(judge(&nothing, Proposed::Message(&raw), now), Err(Ungranted::Nothing(2)));
+        assert_eq!(judge(&nothing, plain(&raw), now), Err(Ungranted::Nothing(2)));
         let nothing = judge(&nothing, Proposed::Transaction { limited: true }, now);
         assert_eq!(nothing, Err(Ungranted::Nothing(2)));
     }

@@ -453,6 +453,83 @@ fn shares_in_different_vaults_are_renewed_file_by_file() {
     verified(&group, b"renewed", &signature.signature);
 }
 
+/// Steps in turn, each with what reaches that vault, until nobody says anything new. Gives who is through.
+fn renewed(
+    frosts: &[keep_sdk::frost::Frost],
+    this: Option<&str>,
+    board: &mut Board,
+    reaches: impl Fn(u16, &str) -> bool,
+) -> BTreeSet<u16> {
+    let mut done = BTreeSet::new();
+    loop {
+        let before = (board.0.len(), done.len());
+        for (index, frost) in (1..).zip(frosts) {
+            let came = board.0.iter().filter(|(name, _)| reaches(index, name));
+            let came: Vec<String> = came.map(|(_, text)| text.clone()).collect();
+            let step = frost.refresh_step(this, came.is_empty(), vec![], came).unwrap();
+            if step.done {
+                done.insert(index);
+            }
+            board.leave(&step);
+        }
+        if (board.0.len(), done.len()) == before {
+            return done;
+        }
+    }
+}
+
+#[test]
+fn who_is_through_hands_on_what_a_member_withholds() {
+    let world = World::new();
+    let (vaults, group) = scattered(&world, Suite::Secp256k1Tr);
+    let this = Some(group.pubkey.as_str());
+    let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
+    let mut board = Board::default();
+    // Member 3 gives its certificate to member 1 only, and is not heard of again.
+    let withheld = |index: u16, name: &str| index == 1 || index == 3 || !name.ends_with("-certificate-3");
+    assert_eq!(renewed(&frosts, this, &mut board, withheld), BTreeSet::from([1, 3]));
+    // Member 1 says again what it has.
+    let again = frosts[0].refresh_step(this, false, vec![], board.all()).unwrap();
+    assert!(again.done);
+    assert_eq!(frosts[1].find(this).unwrap().epoch, 0);
+    assert!(frosts[1].refresh_step(this, false, vec![], texts(&again.messages)).unwrap().done);
+    assert_eq!(frosts[1].find(this).unwrap().epoch, 1);
+}
+
+#[test]
+fn a_finished_renewal_is_no_answer_to_another_one() {
+    let world = World::new();
+    let (vaults, group) = scattered(&world, Suite::Secp256k1Tr);
+    let this = Some(group.pubkey.as_str());
+    let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
+    let mut board = Board::default();
+    assert_eq!(renewed(&frosts, this, &mut board, |_, _| true).len(), 3);
+    let one = &frosts[0];
+    assert!(one.refresh_step(this, true, vec![], board.all()).unwrap().done);
+    let stale = one.refresh_step(this, true, vec![3], board.all()).unwrap_err();
+    assert!(stale.message().contains("of a finished renewal"), "{stale}");
+    // What only looks like the plan is none.
+    let plan = board.0.iter().find(|(name, _)| name.contains("plan")).unwrap().1;
+    let mut bytes = keep_frost::wire::Envelope::parse(plan).unwrap().to_bytes().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let forged = keep_frost::wire::Envelope::from_bytes(&bytes).unwrap().to_text().unwrap();
+    for begin in [true, false] {
+        assert!(one.refresh_step(this, begin, vec![], vec![forged.clone()]).is_err());
+    }
+    // Two plans are one too many.
+    let other = one.refresh_step(this, true, vec![3], vec![]).unwrap();
+    let both = [texts(&other.messages), vec![plan.clone()]].concat();
+    let several = one.refresh_step(this, true, vec![3], both.clone()).unwrap_err();
+    assert!(several.message().contains("there are several"), "{several}");
+    assert!(one.inspect_plan(this, both).is_err());
+    assert_eq!(one.find(this).unwrap().epoch, 1);
+    // Those who were dropped are dropped.
+    let mut board = Board::default();
+    board.leave(&other);
+    assert_eq!(renewed(&frosts[..2], this, &mut board, |_, _| true).len(), 2);
+    assert!(one.refresh_step(this, true, vec![3], board.all()).unwrap().done);
+}
+
 #[test]
 fn a_lost_share_is_made_again_with_the_help_of_others() {
     let world = World::new();

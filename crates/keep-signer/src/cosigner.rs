@@ -23,7 +23,7 @@ impl Cosigner {
         let Some(proposed) = Proposed::of(usage, limits) else {
             return Ok(Err(Ungranted::Nothing(member).into()));
         };
-        match record.judge_cosigner(member, proposed, tx.now()) {
+        match record.judge_cosigner(member, proposed, tx.vault(), tx.now()) {
             Ok(()) => Ok(Ok(Some(Self { record, member }))),
             Err(why) => Ok(Err(why.into())),
         }

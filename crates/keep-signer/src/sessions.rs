@@ -58,6 +58,8 @@ pub struct Standing {
     pub remaining: Option<u64>,
     /// Where its notes may be published, by itself and the session that it narrows.
     pub relays: Option<Vec<String>>,
+    /// Whether the owner named relays in a session, this one or the one that it narrows in the end.
+    pub owner_named_relays: bool,
 }
 
 /// What every token begins with, so that leaked ones are recognised.
@@ -400,6 +402,11 @@ impl SessionCase {
     }
 
     /// Whether no session that the owner made stands behind it.
+    /// Only the first of all is the owner's, unless an agent made that one, too.
+    fn has_owners_relays(&self) -> bool {
+        self.bounds.last().is_some_and(|first| first.relays.is_some())
+    }
+
     fn is_unnamed(&self) -> bool {
         self.bounds.last().is_some_and(|first| first.unnamed)
     }
@@ -489,7 +496,8 @@ fn standing_in(tx: &mut Tx<'_, '_>, id: SessionId) -> Result<Option<Standing>, V
     let remaining = bounds.filter_map(|bound| keep_policy::remaining(&bound.limits, &bound.usage, now)).min();
     let remaining = if orphaned || session.suspended { Some(0) } else { remaining };
     let relays = case.as_ref().map_or_else(|| Some(Vec::new()), SessionCase::relays);
-    Ok(Some(Standing { session, usage, orphaned, unnamed, remaining, relays }))
+    let owner_named_relays = case.as_ref().is_some_and(SessionCase::has_owners_relays);
+    Ok(Some(Standing { session, usage, orphaned, unnamed, remaining, relays, owner_named_relays }))
 }
 
 fn remove(tx: &mut Tx<'_, '_>, id: SessionId, origin: &Origin, why: &str) -> Result<(), VaultError> {

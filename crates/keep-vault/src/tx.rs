@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use keep_audit::Draft;
-use keep_types::{Collection, JobId, Record, RecordId, Timestamp};
+use keep_types::{Collection, JobId, Record, RecordId, Timestamp, VaultId};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
@@ -29,6 +29,11 @@ impl<'t, 'b> Tx<'t, 'b> {
     /// What the job changed, and the earlier audit entry that it named as its record.
     pub(crate) fn into_changes(self) -> (Changes, Option<u64>) {
         (self.staged, self.cited)
+    }
+
+    /// The vault that is open.
+    pub const fn vault(&self) -> VaultId {
+        self.batch.identity.vault
     }
 
     /// The vault's time: the clock, but never earlier than what the vault has seen.

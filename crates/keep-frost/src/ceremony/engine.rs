@@ -357,6 +357,11 @@ impl Ceremony {
         Ok(())
     }
 
+    /// What other members have certified, as they sent it: whoever is through can hand it on.
+    pub fn certificates(&self) -> impl Iterator<Item = &Envelope> {
+        self.mailbox.all(Kind::Certificate)
+    }
+
     /// Whose messages are missing for the next step.
     pub fn waiting_for(&self) -> Vec<Index> {
         let kinds = if self.plan.is_refresh() { REFRESH } else { GENERATE };

@@ -70,6 +70,7 @@ pub async fn publish_note(using: Using<'_>, arguments: JsonObject) -> Result<Cal
     let offer = using.server.relays().clone();
     let relays = using.ask(move |agent| agent.choose_relays(offer, named)).await?;
     let event = sign(using, EventTemplate::new(1, note.content, note.tags, now())).await?;
+    using.check_wanted()?;
     let relays = keep_sdk::publish(&event, &relays, PoolOptions::default()).await?;
     structured(&Published { event: SignedEvent(event), relays })
 }

@@ -29,24 +29,35 @@ impl Using<'_> {
         call: impl FnOnce(&Agent) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let agent = self.server.session(&self.context.peer).await?;
+        self.check_wanted()?;
         let interrupt = Interrupt::default();
         let during = interrupt.clone();
         let mut running = tokio::task::spawn_blocking(move || during.during(|| call(&agent)));
         let mut ticks = 0_u32;
         loop {
             tokio::select! {
-                done = &mut running => return done.map_err(|_| fault::bug("the call failed"))?,
+                // Whoever cancelled gets no result, even if it is there in the same moment.
+                biased;
                 () = self.context.ct.cancelled() => {
                     // Nobody is to be asked any more for what nobody waits for.
                     interrupt.give_up();
                     return Err(fault::cancelled());
                 }
+                done = &mut running => return done.map_err(|_| fault::bug("the call failed"))?,
                 () = tokio::time::sleep(PROGRESS) => {
                     ticks += 1;
                     self.report(ticks).await;
                 }
             }
         }
+    }
+
+    /// Whether the client still waits for this call: to be asked before each step that cannot be taken back.
+    ///
+    /// # Errors
+    /// When it has cancelled it.
+    pub fn check_wanted(self) -> Result<(), Fault> {
+        if self.context.ct.is_cancelled() { Err(fault::cancelled()) } else { Ok(()) }
     }
 
     /// Tells a client that wants to know that somebody is still being waited for.
@@ -70,9 +81,12 @@ impl Using<'_> {
         if !elicit::is_possible(&self.context.peer) {
             return Err(unasked("the client cannot ask anybody"));
         }
-        let Some(decision) = elicit::ask(self.context, &question).await else {
-            return Err(unasked("nobody decided"));
+        let decided = tokio::select! {
+            biased;
+            () = self.context.ct.cancelled() => return Err(fault::cancelled()),
+            decided = elicit::ask(self.context, &question) => decided,
         };
+        let Some(decision) = decided else { return Err(unasked("nobody decided")) };
         let (answer, question) = self.ask(move |agent| call(agent, Some(decision))).await?;
         if question.is_some() { Err(unasked("it was asked about again")) } else { Ok(answer) }
     }

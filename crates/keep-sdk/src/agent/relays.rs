@@ -39,8 +39,8 @@ impl Call for ChooseRelays {
 
     fn run(self, host: &Host) -> Result<ChosenRelays, Fault> {
         let id = asker(host)?;
-        let own = sessions(host).standing(id)?.relays;
-        let chosen = self.choose(own.as_deref());
+        let standing = sessions(host).standing(id)?;
+        let chosen = self.choose(standing.relays.as_deref(), standing.owner_named_relays);
         if let Err(fault) = &chosen
             && fault.code() == ErrorCode::RefusedByPolicy
         {
@@ -51,18 +51,19 @@ impl Call for ChooseRelays {
 }
 
 impl ChooseRelays {
-    /// What the agent named, or all that it may use; `own` are those of its session.
+    /// What the agent named, or all that it may use; `own` are those of its session. They stand alone only where the owner
+    /// named some (`by_owner`): what an agent says of a session that it makes narrows the owner's list, and is none itself.
     ///
     /// # Errors
     /// [`ErrorCode::RefusedByPolicy`] when it named one that it may not use; [`ErrorCode::Usage`] when there is none at all.
-    pub(crate) fn choose(&self, own: Option<&[String]>) -> Result<ChosenRelays, Fault> {
+    pub(crate) fn choose(&self, own: Option<&[String]>, by_owner: bool) -> Result<ChosenRelays, Fault> {
         let texts = |all: &[RelayUrl]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let given = texts(&self.offer.given);
+        let of_owner = if given.is_empty() { texts(&self.offer.settings) } else { given.clone() };
         let allowed = match own {
-            Some(own) if given.is_empty() => own.to_vec(),
-            Some(own) => given.into_iter().filter(|relay| own.contains(relay)).collect(),
-            None if given.is_empty() => texts(&self.offer.settings),
-            None => given,
+            Some(own) if by_owner && given.is_empty() => own.to_vec(),
+            Some(own) => of_owner.into_iter().filter(|relay| own.contains(relay)).collect(),
+            None => of_owner,
         };
         if let Some(other) = self.named.iter().map(ToString::to_string).find(|one| !allowed.contains(one)) {
             let message = format!("the owner does not let this session publish to {other}");
@@ -90,17 +91,35 @@ mod tests {
         names.iter().map(|name| RelayUrl::parse(&format!("wss://{name}.example")).unwrap()).collect()
     }
 
-    fn chosen(
+    type Chosen = Result<Vec<String>, ErrorCode>;
+
+    fn chosen(own: Option<&[&str]>, given: &[&str], settings: &[&str], named: &[&str]) -> Chosen {
+        chosen_of(own, true, given, settings, named)
+    }
+
+    fn chosen_of(
         own: Option<&[&str]>,
+        by_owner: bool,
         given: &[&str],
         settings: &[&str],
         named: &[&str],
-    ) -> Result<Vec<String>, ErrorCode> {
+    ) -> Chosen {
         let offer = RelayOffer { given: urls(given), settings: urls(settings) };
         let own = own.map(|own| urls(own).iter().map(ToString::to_string).collect::<Vec<_>>());
-        let chosen = ChooseRelays { offer, named: urls(named) }.choose(own.as_deref());
+        let chosen = ChooseRelays { offer, named: urls(named) }.choose(own.as_deref(), by_owner);
         let name = |url: String| url.trim_start_matches("wss://").split('.').next().unwrap().to_owned();
         chosen.map(|chosen| chosen.relays.into_iter().map(name).collect()).map_err(|fault| fault.code())
+    }
+
+    #[test]
+    fn what_an_agent_names_for_its_own_session_only_narrows() {
+        let of = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let own = Some(&["a", "s", "g"][..]);
+        assert_eq!(chosen_of(own, false, &[], &[], &[]), Err(ErrorCode::Usage));
+        assert_eq!(chosen_of(own, false, &[], &[], &["a"]), Err(ErrorCode::RefusedByPolicy));
+        assert_eq!(chosen_of(own, false, &[], &["s", "t"], &[]), of(&["s"]));
+        assert_eq!(chosen_of(own, false, &[], &["s"], &["a"]), Err(ErrorCode::RefusedByPolicy));
+        assert_eq!(chosen_of(own, false, &["g"], &["s"], &[]), of(&["g"]));
     }
 
     #[test]

@@ -43,10 +43,13 @@ pub struct CosignerView {
     pub until: Option<String>,
     /// How many more times.
     pub uses_left: Option<u32>,
+    /// Whether the member has the device for which it was given, and this is the vault in which it was: else it is dead.
+    #[serde(default)]
+    pub alive: bool,
 }
 
 impl CosignerView {
-    pub(super) fn new(grant: &CosignerGrant) -> Self {
+    pub(super) fn new(grant: &CosignerGrant, alive: bool) -> Self {
         Self {
             member: grant.member,
             events: grant.events.clone(),
@@ -54,6 +57,7 @@ impl CosignerView {
             transactions: grant.transactions,
             until: grant.until.map(|until| until.to_string()),
             uses_left: grant.uses_left,
+            alive,
         }
     }
 }

@@ -105,7 +105,7 @@ impl Call for AnalyzePsbt {
             let limits = spending.as_ref().map(|spending| &spending.limits);
             let what = Proposed::transaction(limits, &view.transaction.facts);
             let from = proposed.from.get();
-            view.granted = prepared.record.judge_cosigner(from, what, host.now()).is_ok();
+            view.granted = prepared.record.judge_cosigner(from, what, host.vault().id(), host.now()).is_ok();
         }
         Ok(view)
     }

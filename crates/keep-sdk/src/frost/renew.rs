@@ -74,26 +74,29 @@ impl Call for RefreshStep {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
         let messages = bytes(&self.messages)?;
-        let keep = if self.begin && !is_over(&record, &self.messages)? {
-            Some(kept(&record, &self.drop)?)
-        } else {
-            None
-        };
+        let envelopes: Vec<Envelope> =
+            self.messages.iter().map(|text| Envelope::parse(text)).collect::<Result<_, _>>()?;
+        let is_over = record.has_finished(&envelopes)?;
+        if is_over {
+            check_dropped(&record, &self.drop)?;
+        }
+        let keep = if self.begin && !is_over { Some(kept(&record, &self.drop)?) } else { None };
         let step = GroupUse::RefreshStep { keep, messages };
         ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?)
     }
 }
 
-/// Whether the renewal that the messages are about has come to its end here: then those whom it dropped are no members.
-fn is_over(record: &GroupRecord, messages: &[String]) -> Result<bool, FrostError> {
-    let Some(last) = &record.last_refresh else { return Ok(false) };
-    for text in messages {
-        let envelope = Envelope::parse(text)?;
-        if envelope.kind() == Kind::Plan && *envelope.session().as_bytes() == last.session {
-            return Ok(true);
+/// After a renewal that has come to its end, those whom it was to drop are no members.
+fn check_dropped(record: &GroupRecord, dropped: &[u16]) -> Result<(), Fault> {
+    for number in dropped {
+        if record.group.member(index(*number)?).is_ok() {
+            let message =
+                format!("this directory is of a finished renewal, in which member {number} kept its share");
+            return Err(Fault::new(ErrorCode::InvalidInput, message)
+                .with_hint("take an empty directory for each renewal"));
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// What a plan among the messages asks for, before anybody takes part in it.
@@ -138,19 +141,18 @@ impl Call for InspectPlan {
             device: None,
             device_known: false,
         };
-        for text in &self.messages {
-            let envelope = Envelope::parse(text)?;
+        let envelopes: Vec<Envelope> =
+            self.messages.iter().map(|text| Envelope::parse(text)).collect::<Result<_, _>>()?;
+        for envelope in &envelopes {
             match envelope.kind() {
                 Kind::Plan => {
-                    let device = record.group.device(envelope.from())?;
-                    let plan: keep_frost::ceremony::Plan =
-                        envelope.read(Kind::Plan, envelope.session(), &device)?;
+                    let Some((plan, envelope)) = record.refresh_plan(&envelopes)? else { continue };
                     view.kind = Some("refresh".to_owned());
                     view.from = Some(envelope.from().get());
                     view.members = plan.members().keys().map(|index| index.get()).collect();
                 }
                 Kind::RepairPlan => {
-                    let plan = RepairPlan::read(&envelope)?;
+                    let plan = RepairPlan::read(envelope)?;
                     plan.check(&record.group)?;
                     view.kind = Some("repair".to_owned());
                     view.from = Some(envelope.from().get());

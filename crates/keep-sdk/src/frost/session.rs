@@ -8,7 +8,7 @@ use keep_frost::sign::{Coordinator, Package, Partial, Proposal};
 use keep_frost::wire::{Envelope, Kind};
 use keep_frost::{Commitment, FrostError, KeySpec, Message, Signature, Tweak};
 use keep_policy::Proposed;
-use keep_types::{Answer, DisplayText, Fault, GroupSign, GroupUse, Intent, Timestamp};
+use keep_types::{Answer, DisplayText, Fault, GroupSign, GroupUse, Intent, Timestamp, VaultId};
 use keep_vault::{GroupRecord, group_key_path, group_message};
 use rand_core::OsRng;
 use serde::{Deserialize, Serialize};
@@ -47,11 +47,13 @@ impl Read {
         Ok(Self { record, envelope, proposal })
     }
 
-    fn view(&self, now: Timestamp) -> ProposalView {
+    fn view(&self, vault: VaultId, now: Timestamp) -> ProposalView {
         let message = self.proposal.message();
         let from = self.envelope.from().get();
         let proposed = group_message(message);
-        let granted = self.record.judge_cosigner(from, Proposed::Message(&proposed), now);
+        let key = group_key_path(self.proposal.spec());
+        let what = Proposed::Message { message: &proposed, key: &key };
+        let granted = self.record.judge_cosigner(from, what, vault, now);
         let content = match message {
             Message::Event(event) => shown(&event.content).to_string(),
             Message::FileDigest(digest) => hex::encode(digest),
@@ -148,7 +150,7 @@ impl Call for Inspect {
     type Reply = ProposalView;
 
     fn run(self, host: &Host) -> Result<ProposalView, Fault> {
-        Ok(Read::parse(host, self.group.as_deref(), &self.proposal)?.view(host.now()))
+        Ok(Read::parse(host, self.group.as_deref(), &self.proposal)?.view(host.vault().id(), host.now()))
     }
 }
 

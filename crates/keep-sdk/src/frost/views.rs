@@ -95,7 +95,11 @@ impl GroupView {
             xpub: group.xpub(Network::Mainnet).ok(),
             minisign: PublicKeyFile::of_group(group).ok().map(|key| key.to_base64()),
             created_at: record.created_at.to_string(),
-            grants: record.grants.iter().map(CosignerView::new).collect(),
+            grants: record
+                .grants
+                .iter()
+                .map(|grant| CosignerView::new(grant, record.is_alive(grant, vault)))
+                .collect(),
         }
     }
 }

@@ -27,7 +27,7 @@ impl Vault {
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.signing_group(id)?;
         let envelopes = read(messages)?;
-        if let Some(step) = already_done(&record, &envelopes) {
+        if let Some(step) = already_done(&record, &envelopes)? {
             return Ok(step);
         }
         let (plan, announcement) = self.plan(&record, keep, &envelopes)?;
@@ -48,6 +48,9 @@ impl Vault {
             .flat_map(Ceremony::waiting_for)
             .filter(|index| !ours.contains(index))
             .collect();
+        if waiting.is_empty() {
+            run.relay_certificates();
+        }
         let sent = run.bytes()?;
         let mut step = CeremonyStep {
             messages: sent.iter().map(|message| message.0.clone()).collect(),
@@ -69,14 +72,8 @@ impl Vault {
         keep: Option<&BTreeSet<Index>>,
         envelopes: &[Envelope],
     ) -> Result<(Plan, Option<Envelope>), VaultError> {
-        let came = envelopes.iter().find(|envelope| envelope.kind() == Kind::Plan);
-        match (came, keep) {
-            (Some(envelope), _) => {
-                let device = record.group.device(envelope.from())?;
-                let plan: Plan = envelope.read(Kind::Plan, envelope.session(), &device)?;
-                if plan.session() != envelope.session() {
-                    return Err(FrostError::WrongSession.into());
-                }
+        match (record.refresh_plan(envelopes)?, keep) {
+            (Some((plan, envelope)), _) => {
                 let same = keep.is_none_or(|keep| plan.members().keys().eq(keep.iter()));
                 if !same {
                     let kept: Vec<Index> = plan.members().keys().copied().collect();
@@ -159,17 +156,49 @@ impl Vault {
     }
 }
 
+impl GroupRecord {
+    /// The plan of a renewal among the messages, as a member of the roster has signed it.
+    ///
+    /// # Errors
+    /// [`FrostError::Malformed`] when there are several; [`FrostError::WrongSession`] and [`FrostError::NotAuthentic`] when it
+    /// is not what the member signed; those of [`keep_frost::Group::device`].
+    pub fn refresh_plan<'e>(
+        &self,
+        envelopes: &'e [Envelope],
+    ) -> Result<Option<(Plan, &'e Envelope)>, FrostError> {
+        let mut plans = envelopes.iter().filter(|envelope| envelope.kind() == Kind::Plan);
+        let Some(first) = plans.next() else { return Ok(None) };
+        if plans.any(|other| other.session() != first.session()) {
+            let reason = "there are several; take an empty directory for each renewal".to_owned();
+            return Err(FrostError::Malformed { what: "refresh plan", reason });
+        }
+        let device = self.group.device(first.from())?;
+        let plan: Plan = first.read(Kind::Plan, first.session(), &device)?;
+        if plan.session() != first.session() {
+            return Err(FrostError::WrongSession);
+        }
+        Ok(Some((plan, first)))
+    }
+
+    /// Whether the renewal that the messages are about has come to its end here.
+    ///
+    /// # Errors
+    /// Those of [`GroupRecord::refresh_plan`].
+    pub fn has_finished(&self, envelopes: &[Envelope]) -> Result<bool, FrostError> {
+        let plan = self.refresh_plan(envelopes)?;
+        let last = self.last_refresh.as_ref().map(|last| &last.session);
+        Ok(plan.is_some_and(|(plan, _)| Some(plan.session().as_bytes()) == last))
+    }
+}
+
 /// The messages of a ceremony that is over here, for those who have not seen its end.
-fn already_done(record: &GroupRecord, envelopes: &[Envelope]) -> Option<CeremonyStep> {
-    let last = record.last_refresh.as_ref()?;
-    let about = envelopes
-        .iter()
-        .any(|envelope| envelope.kind() == Kind::Plan && envelope.session().as_bytes() == &last.session);
-    about.then(|| CeremonyStep {
+fn already_done(record: &GroupRecord, envelopes: &[Envelope]) -> Result<Option<CeremonyStep>, FrostError> {
+    let Some(last) = record.last_refresh.as_ref().filter(|_| !envelopes.is_empty()) else { return Ok(None) };
+    Ok(record.has_finished(envelopes)?.then(|| CeremonyStep {
         messages: last.sent.iter().map(|message| message.0.clone()).collect(),
         waiting_for: Vec::new(),
         done: true,
-    })
+    }))
 }
 
 pub(super) fn read(messages: &[Vec<u8>]) -> Result<Vec<Envelope>, VaultError> {
@@ -209,6 +238,18 @@ impl Run {
             }
             if inbox.is_empty() {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Whoever is through hands on what the others have certified: a member that gives its certificate to some only, then
+    /// keeps nobody from the end.
+    fn relay_certificates(&mut self) {
+        for ceremony in self.ceremonies.values() {
+            for envelope in ceremony.certificates() {
+                if !self.sent.contains(envelope) {
+                    self.sent.push(envelope.clone());
+                }
             }
         }
     }

@@ -3,14 +3,14 @@
 use keep_audit::Action;
 use keep_frost::{DevicePublic, Index};
 use keep_policy::{CosignerGrant, Proposed, Ungranted};
-use keep_types::{KeyId, Timestamp};
+use keep_types::{KeyId, Timestamp, VaultId};
 
 use super::GroupRecord;
 use super::change::entry;
 use crate::{Tx, Vault, VaultError};
 
 impl GroupRecord {
-    /// Whether the member's grant covers what it proposes.
+    /// Whether the member's grant covers what it proposes in `vault`, the one that is open.
     ///
     /// # Errors
     /// Why it does not.
@@ -18,12 +18,23 @@ impl GroupRecord {
         &self,
         member: u16,
         proposed: Proposed<'_>,
+        vault: VaultId,
         now: Timestamp,
     ) -> Result<(), Ungranted> {
         let grant = self.grants.iter().find(|grant| grant.member == member);
-        let device = Index::new(member.into()).and_then(|index| self.group.device(index)).ok();
+        let device = self.device_of(member);
         let device = device.as_ref().map(DevicePublic::as_bytes);
-        grant.ok_or(Ungranted::Nothing(member))?.judge(proposed, device, self.confirmed_in, now)
+        grant.ok_or(Ungranted::Nothing(member))?.judge(proposed, device, vault, now)
+    }
+
+    /// Whether the member has the device for which the grant was given, and `vault` is the one in which it was.
+    pub fn is_alive(&self, grant: &CosignerGrant, vault: VaultId) -> bool {
+        let device = self.device_of(grant.member);
+        grant.holds_for(device.as_ref().map(DevicePublic::as_bytes), vault)
+    }
+
+    fn device_of(&self, member: u16) -> Option<DevicePublic> {
+        Index::new(member.into()).and_then(|index| self.group.device(index)).ok()
     }
 
     /// Counts a use of the member's grant, in the job that permits it.

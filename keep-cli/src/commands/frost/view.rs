@@ -94,7 +94,8 @@ fn granted(grant: &CosignerView) -> String {
     }
     let until = grant.until.as_ref().map_or_else(String::new, |until| format!("; until {until}"));
     let uses = grant.uses_left.map_or_else(String::new, |uses| format!("; {uses} more times"));
-    format!("{}{until}{uses}", what.join(", "))
+    let dead = if grant.alive { "" } else { "; dead: given for another device, or in another vault" };
+    format!("{}{until}{uses}{dead}", what.join(", "))
 }
 
 /// All groups.

@@ -102,7 +102,7 @@ async fn answer(signer: &RemoteSigner, name: &str, parameters: &str) -> Result<W
             to_wiped_json(&Text { plaintext: Some(plaintext), question: None })
         }
         // A bunker has no word for it: the relays are those of the program that asks.
-        "agent.choose_relays" => to_wiped_json(&read::<ChooseRelays>(name, parameters)?.choose(None)?),
+        "agent.choose_relays" => to_wiped_json(&read::<ChooseRelays>(name, parameters)?.choose(None, false)?),
         _ => Err(Fault::new(ErrorCode::UnsupportedMethod, format!("a bunker has nothing like {name}"))
             .with_hint("its owner sees and sets the limits there (`keep nip46 apps`)")),
     }
