@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keep_sdk::{Approvals, Attendance, Prompt, Surface};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::output::Output;
 use crate::prompt;
+use crate::screen::GUARD_MS;
 use crate::style::Style;
 use crate::terminal::{Keys, Terminal};
 
@@ -32,6 +33,15 @@ impl From<u8> for Pressed {
             _ => Self::Nothing,
         }
     }
+}
+
+/// For how long a question must have stood there before a key answers it: one that is held or bounces, and one that was pressed
+/// before it could be read, was meant for something else.
+const GUARD: Duration = Duration::from_millis(GUARD_MS);
+
+/// Whether a key that was pressed at `at` answers a question that stands there `since` then.
+fn is_answer(since: Option<Instant>, at: Instant) -> bool {
+    since.is_some_and(|since| at.saturating_duration_since(since) >= GUARD)
 }
 
 /// Where questions are shown and answered.
@@ -78,8 +88,7 @@ impl Desk {
                 if pressed == Pressed::Quit {
                     return true;
                 }
-                // A key from before the question stood there does not answer it.
-                if self.since.is_some_and(|since| at >= since) {
+                if is_answer(self.since, at) {
                     self.answer(pressed, output);
                 }
             }
@@ -143,5 +152,22 @@ impl Desk {
             Err(_) => "too late: that request is gone",
         };
         output.ask(&self.style.dim(&format!("  {said}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_held_does_not_answer_the_next_question() {
+        let shown = Instant::now();
+        let after = |ms| shown + Duration::from_millis(ms);
+        assert!(!is_answer(None, after(GUARD_MS)));
+        assert!(!is_answer(Some(after(1)), shown), "pressed before");
+        for ms in [0, 30, GUARD_MS - 1] {
+            assert!(!is_answer(Some(shown), after(ms)), "{ms} ms after");
+        }
+        assert!(is_answer(Some(shown), after(GUARD_MS)));
     }
 }

@@ -1,5 +1,6 @@
 //! The one renderer: data on stdout, talk on stderr, the same for every command.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -169,9 +170,25 @@ impl<'a> From<&'a Fault> for Failed<'a> {
     }
 }
 
+thread_local! {
+    /// Whether a panic in this thread is no bug of Keep's.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What others' code makes of input that anybody may have made; `None` where it panics.
+pub fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
+    CONTAINED.set(true);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    CONTAINED.set(false);
+    done.ok()
+}
+
 /// Reports panics as what they are. What the panic says is left out: it could hold a secret.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        if CONTAINED.get() {
+            return;
+        }
         crate::terminal::give_back();
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         let fault = Fault::new(ErrorCode::Bug, format!("Keep has a bug{place}"));

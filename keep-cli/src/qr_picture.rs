@@ -7,13 +7,14 @@ use std::path::Path;
 use keep_sdk::{DisplayText, ErrorCode, Fault};
 use png::{ColorType, Decoder, Limits, Transformations};
 
+use crate::output::contained;
 use crate::secrets::unreadable;
 
 /// The largest picture, in bytes of its file and of its decoded form.
 const MAX_FILE: u64 = 32 << 20;
-const MAX_DECODED: usize = 256 << 20;
+const MAX_DECODED: usize = 64 << 20;
 /// Pixels beyond which nothing is looked for: a code on a screen needs far fewer.
-const MAX_PIXELS: usize = 50_000_000;
+const MAX_PIXELS: usize = 16_000_000;
 
 /// A picture in shades of grey.
 struct Grey {
@@ -33,7 +34,11 @@ pub fn read(path: &Path, scheme: &str) -> Result<String, Fault> {
         Fault::new(ErrorCode::InvalidInput, format!("{shown} is no picture that can be read: {why}"))
             .with_hint("save the code as PNG, such as a screenshot; or paste its text instead")
     })?;
-    let mut codes = codes(&picture);
+    // The search asserts what the corners of a picture need not keep, and anybody may have made the picture.
+    let mut codes = contained(|| codes(&picture)).ok_or_else(|| {
+        Fault::new(ErrorCode::InvalidInput, format!("what looks like a QR code in {shown} cannot be read"))
+            .with_hint("save the code again as it is on the screen; or paste its text instead")
+    })?;
     codes.retain(|text| text.starts_with(scheme));
     codes.sort();
     codes.dedup();
@@ -58,11 +63,11 @@ fn decode(from: impl Read) -> Result<Grey, String> {
     let mut decoder = Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
-    let size = reader.output_buffer_size().filter(|size| *size <= MAX_DECODED).ok_or("it is too large")?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
     if width.saturating_mul(height) > MAX_PIXELS {
-        return Err("it is too large".to_owned());
+        return Err(format!("{width} × {height} pixels are too many"));
     }
+    let size = reader.output_buffer_size().filter(|size| *size <= MAX_DECODED).ok_or("it is too large")?;
     let mut raw = vec![0; size];
     let frame = reader.next_frame(&mut raw).map_err(|error| error.to_string())?;
     let samples = raw.get(..frame.buffer_size()).ok_or("it is cut")?;
@@ -176,5 +181,40 @@ mod tests {
         }
         let missing = Path::new("/nowhere/code.png");
         assert_eq!(read(missing, "nostrconnect://").unwrap_err().code(), ErrorCode::NotFound);
+    }
+
+    /// A picture in grey with these dimensions.
+    fn grey_picture(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn garbage_and_hugeness_are_refused() {
+        let huge = grey_picture(4_001, 4_000, &vec![255; 4_001 * 4_000]);
+        let refused = read(file(&huge).path(), "nostrconnect://").unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::InvalidInput);
+        assert!(refused.message().contains("too many"), "{refused}");
+        let mut state = 7_u32;
+        for side in [1, 21, 64, 300] {
+            let noise = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if state >> 31 == 0 { 0 } else { 255 }
+            });
+            let noise: Vec<u8> = noise.take(side * side).collect();
+            let garbage = grey_picture(side as u32, side as u32, &noise);
+            let refused = read(file(&garbage).path(), "nostrconnect://").unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::InvalidInput, "{side}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_gives_up_in_the_middle_finds_nothing() {
+        assert_eq!(contained(|| 1), Some(1));
+        assert_eq!(contained(|| -> u8 { panic!("as on a picture made for it") }), None);
     }
 }

@@ -250,6 +250,47 @@ fn an_agent_without_a_session_may_know_the_key_and_asks_for_the_rest() {
     assert_eq!(code(agent.info()), ErrorCode::NotConnected);
 }
 
+/// Otherwise a program that makes a session for itself and says yes to itself would go around it.
+#[test]
+fn the_policy_of_the_command_line_bounds_agents_without_a_session() {
+    let world = world();
+    let begin = || world.keep.agents().begin(Some("main"), SessionScope::of(Preset::Full), Asks::Client);
+    let before = begin().unwrap();
+    let policy = r#"
+        name = "cli"
+        otherwise = "deny"
+        [[rule]]
+        effect = "allow"
+        kinds = [1]
+        limits = { uses = 1 }
+        [[rule]]
+        effect = "ask"
+        kinds = [7]
+    "#;
+    world.keep.policies().put(policy, false).unwrap();
+    let after = begin().unwrap();
+    assert_eq!((before.session.asks.as_str(), after.session.asks.as_str()), ("client", "vault"));
+    for made in [&before, &after] {
+        let agent = Agent::new(world.keep.for_session(&made.token).unwrap());
+        assert_eq!(code(agent.sign_event(note(0), Some(true))), ErrorCode::RefusedByPolicy);
+        assert_eq!(code(agent.sign_event(note(7), Some(true))), ErrorCode::ApprovalUnavailable);
+        assert_eq!(code(agent.sign_event(note(1), Some(true))), ErrorCode::ApprovalUnavailable);
+        assert_eq!(agent.check("sign_event", Some(0)).unwrap().effect, "deny");
+    }
+    // What the owner used up is used up for them as well.
+    let key = world.keep.keys().list().unwrap().remove(0);
+    world.keep.sign().event(&key, note(1)).unwrap();
+    let agent = Agent::new(world.keep.for_session(&after.token).unwrap());
+    assert_eq!(code(agent.sign_event(note(1), Some(true))), ErrorCode::RefusedByPolicy);
+    // Sessions that the owner made are what the owner said.
+    let (granted, _) = world.session("bot", nostr(), Asks::Client);
+    assert!(granted.sign_event(note(1), None).unwrap().event.is_some());
+    // Without the policy everything is as it was.
+    world.keep.policies().remove("cli").unwrap();
+    let agent = Agent::new(world.keep.for_session(&before.token).unwrap());
+    assert!(agent.sign_event(note(0), Some(true)).unwrap().event.is_some());
+}
+
 #[test]
 fn what_exceeds_is_asked_where_the_scope_says_so() {
     let world = world();

@@ -30,6 +30,11 @@ pub(crate) fn rule_session(
             let fault = Fault::new(ErrorCode::ApprovalUnavailable, message);
             return refuse(tx, case, &request, Outcome::Unanswered, fault);
         }
+        Coming::Approved(settled) if case.is_ruled() && settled.by.contains(&Decider::Client) => {
+            let message = format!("{} is for the owner to approve, not for the program", describe(&request));
+            let fault = Fault::new(ErrorCode::ApprovalUnavailable, message);
+            return refuse(tx, case, &request, Outcome::Unanswered, fault);
+        }
         Coming::First | Coming::Again | Coming::Approved(..) => {}
     }
     let (basis, outcome) = match &coming {

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::SignerError;
 use crate::entry::action;
+use crate::policies::followed;
 
 /// What a new session is for.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Standing {
     pub orphaned: bool,
     /// Whether no session that the owner made stands behind it.
     pub unnamed: bool,
+    /// Whether the owner's policy for the command line bounds it: then only the owner approves.
+    pub ruled: bool,
     /// How many more uses are left, by its own limits and those of the session that it narrows.
     pub remaining: Option<u64>,
     /// Where its notes may be published, by itself and the session that it narrows.
@@ -322,8 +325,18 @@ struct Bound {
     limits: Limits,
     relays: Option<Vec<String>>,
     usage: Usage,
-    /// Whether it is what holds for agents that the owner granted nothing.
-    unnamed: bool,
+    whose: Whose,
+}
+
+/// Whose a bound is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// A session's.
+    Session,
+    /// The owner's for the command line and every program without a session of its own.
+    CommandLine,
+    /// That of all agents to whom the owner granted nothing.
+    Unnamed,
 }
 
 impl SessionCase {
@@ -344,11 +357,12 @@ impl SessionCase {
             last = parent;
         }
         if last.self_made {
+            bounds.extend(command_line(tx, session.key)?);
             let usage_at = tx.locate::<Usage>(&Session::unnamed_usage_key(session.key));
             let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
             let limits = Session::unnamed_limits();
             let (policy, relays) = (Session::unnamed(), None);
-            bounds.push(Bound { usage_at, policy, limits, relays, usage, unnamed: true });
+            bounds.push(Bound { usage_at, policy, limits, relays, usage, whose: Whose::Unnamed });
         }
         Ok(Some(Self { session, bounds }))
     }
@@ -384,11 +398,14 @@ impl SessionCase {
 
     /// Counts a use of everything that bounds it, if there is one left.
     fn count_use(&mut self, now: Timestamp) -> Result<(), Fault> {
-        let exceeded = self.bounds.iter().find_map(|bound| bound.usage.check(&bound.limits, now).err());
+        // The policy for the command line counts uses of the key, and this is none.
+        let mut bounds = self.bounds.iter_mut().filter(|bound| bound.whose != Whose::CommandLine);
+        let exceeded = bounds.find_map(|bound| bound.usage.check(&bound.limits, now).err());
         if let Some(exceeded) = exceeded {
             return Err(Reason::from(exceeded).into());
         }
-        self.bounds.iter_mut().for_each(|bound| bound.usage.count(now));
+        let bounds = self.bounds.iter_mut().filter(|bound| bound.whose != Whose::CommandLine);
+        bounds.for_each(|bound| bound.usage.count(now));
         Ok(())
     }
 
@@ -401,14 +418,24 @@ impl SessionCase {
         })
     }
 
-    /// Whether no session that the owner made stands behind it.
-    /// Only the first of all is the owner's, unless an agent made that one, too.
+    /// Whether the owner named relays: only the first session of all is the owner's, unless an agent made that one, too.
     fn has_owners_relays(&self) -> bool {
         self.bounds.last().is_some_and(|first| first.relays.is_some())
     }
 
+    /// Whether no session that the owner made stands behind it.
     fn is_unnamed(&self) -> bool {
-        self.bounds.last().is_some_and(|first| first.unnamed)
+        self.bounds.last().is_some_and(|first| first.whose == Whose::Unnamed)
+    }
+
+    /// Whether the owner's policy for the command line bounds it.
+    pub(crate) fn is_ruled(&self) -> bool {
+        self.bounds.iter().any(|bound| bound.whose == Whose::CommandLine)
+    }
+
+    /// How many sessions hang on each other here, and what bounds those that the owner did not make.
+    fn depth(&self) -> usize {
+        self.bounds.iter().filter(|bound| bound.whose != Whose::CommandLine).count()
     }
 }
 
@@ -416,7 +443,18 @@ fn bound(tx: &mut Tx<'_, '_>, session: &Session) -> Result<Bound, VaultError> {
     let usage_at = tx.locate::<Usage>(&Session::usage_key(session.id));
     let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
     let (policy, limits, relays) = (session.policy.clone(), session.limits, session.relays.clone());
-    Ok(Bound { usage_at, policy, limits, relays, usage, unnamed: false })
+    Ok(Bound { usage_at, policy, limits, relays, usage, whose: Whose::Session })
+}
+
+/// The owner's policy for the command line, if there is one: it holds too for what has no session of the owner's.
+fn command_line(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Bound>, VaultError> {
+    let Some(row) = followed(tx, Policy::CLI)? else { return Ok(None) };
+    let policy = row.policy().cloned().ok_or(VaultError::NoSuchKey)?;
+    // Counted together with what the owner's command line did.
+    let usage_at = tx.locate::<Usage>(&Usage::owner_key(key));
+    let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+    let (limits, relays) = (policy.limits.unwrap_or_default(), None);
+    Ok(Some(Bound { usage_at, policy, limits, relays, usage, whose: Whose::CommandLine }))
 }
 
 fn create_in(
@@ -436,13 +474,17 @@ fn create_in(
         if case.session.suspended {
             return Ok(Err(no_session()));
         }
-        if case.bounds.len() >= MAX_DEPTH {
+        if case.depth() >= MAX_DEPTH {
             let message = "a session that narrows so many others cannot be narrowed further";
             return Ok(Err(Fault::new(ErrorCode::InvalidInput, message)));
         }
         (base, parent, key) = (case.session.name.clone(), Some(narrowed), case.session.key);
         // Who decides is the owner's to say.
         asks = case.session.asks;
+    }
+    // Where the owner rules over programs without a session, none of them says yes in the owner's place.
+    if maker == Maker::Agent && followed(tx, Policy::CLI)?.is_some() {
+        asks = Asks::Vault;
     }
     let hex = id.to_string();
     let name = new.name.map_or_else(|| format!("{base}/{}", &hex[..8]), |name| name.as_str().to_owned());
@@ -492,12 +534,13 @@ fn standing_in(tx: &mut Tx<'_, '_>, id: SessionId) -> Result<Option<Standing>, V
     let case = SessionCase::open(tx, id)?;
     let orphaned = case.is_none();
     let unnamed = case.as_ref().is_none_or(SessionCase::is_unnamed);
+    let ruled = case.as_ref().is_some_and(SessionCase::is_ruled);
     let bounds = case.iter().flat_map(|case| &case.bounds);
     let remaining = bounds.filter_map(|bound| keep_policy::remaining(&bound.limits, &bound.usage, now)).min();
     let remaining = if orphaned || session.suspended { Some(0) } else { remaining };
     let relays = case.as_ref().map_or_else(|| Some(Vec::new()), SessionCase::relays);
     let owner_named_relays = case.as_ref().is_some_and(SessionCase::has_owners_relays);
-    Ok(Some(Standing { session, usage, orphaned, unnamed, remaining, relays, owner_named_relays }))
+    Ok(Some(Standing { session, usage, orphaned, unnamed, ruled, remaining, relays, owner_named_relays }))
 }
 
 fn remove(tx: &mut Tx<'_, '_>, id: SessionId, origin: &Origin, why: &str) -> Result<(), VaultError> {

@@ -13,6 +13,7 @@ mod tests;
 use std::io::IsTerminal;
 
 pub use run::{Parts, run};
+pub use state::GUARD_MS;
 
 /// Whether the terminal can show it: all streams lead there, and it is not one that only prints.
 pub fn fits() -> bool {

@@ -11,7 +11,7 @@ use super::key::Key;
 const MAX_LOG: usize = 500;
 /// A request that just came under the person's eyes is not decided by a key that was pressed before it was read, in
 /// milliseconds.
-const GUARD_MS: u64 = 300;
+pub const GUARD_MS: u64 = 300;
 /// Lines that a page scrolls.
 const PAGE: u16 = 8;
 
@@ -207,9 +207,10 @@ impl State {
     /// What a key does that was pressed at `at_ms`, however much later that is looked at.
     pub fn press(&mut self, key: Key, at_ms: u64) -> Option<Act> {
         self.notice = None;
-        // A yes from before the question stood there approves nothing.
+        // A yes from before the question stood there long enough to be read approves nothing.
         let unseen = |confirm: &Confirm| {
-            matches!(confirm.act, Act::Decide { .. }) && confirm.since.is_none_or(|since| at_ms < since)
+            matches!(confirm.act, Act::Decide { .. })
+                && confirm.since.is_none_or(|since| at_ms < since + GUARD_MS)
         };
         if key == Key::Char('y') && self.confirm.as_ref().is_some_and(unseen) {
             return None;

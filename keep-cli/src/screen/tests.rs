@@ -183,7 +183,8 @@ fn keys_decide_the_request_that_is_shown() {
     assert_eq!(state.press(Key::Char('y'), 2_001), None, "the question was not there yet");
     state.drawn(2_002);
     assert_eq!(state.press(Key::Char('y'), 2_001), None, "nor when this was pressed");
-    assert_eq!(state.press(Key::Char('y'), 2_003), decided("aa02", true, Some(None), Client));
+    assert_eq!(state.press(Key::Char('y'), 2_301), None, "a key that is held brings no yes to it");
+    assert_eq!(state.press(Key::Char('y'), 2_302), decided("aa02", true, Some(None), Client));
 }
 
 #[test]

@@ -125,6 +125,13 @@ fn judge_scopes(
     if let Some(exceeded) = scopes.iter().find_map(exceeded) {
         return deny(request, exceeded.into());
     }
+    let deciding = |policy: &Policy| policy.deciding(&Facts::of(&request.intent, None, &[], now));
+    let rules: Vec<Vec<usize>> = scopes.iter().map(|scope| deciding(scope.policy)).collect();
+    let reached = scopes.iter().zip(&rules);
+    let reached = reached.map(|(scope, rules)| scope.usage.check_rules(scope.policy, rules, now));
+    if let Some((rule, limit)) = reached.filter_map(Result::err).next() {
+        return deny(request, Reason::RuleLimit { rule, limit });
+    }
     let spends = request.intent.spend().cloned();
     if let Some(spends) = &spends {
         let check = |scope: &Scope<'_>| scope.policy.spend.check(spends, &scope.usage.spent, now).err();
@@ -143,8 +150,9 @@ fn judge_scopes(
         let prompt = Prompt::of_session(&request, &session.name, because, approval);
         return Verdict::Ask(Question { request, prompt });
     }
-    for scope in scopes {
+    for (scope, rules) in scopes.iter_mut().zip(&rules) {
         scope.usage.count(now);
+        scope.usage.count_rules(scope.policy, rules, now);
         if let Some(spends) = &spends {
             scope.usage.spent.count(&scope.policy.spend, spends, now);
         }

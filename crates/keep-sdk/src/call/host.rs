@@ -31,7 +31,12 @@ use crate::{DamageView, Home, RollbackView};
 pub struct Host {
     shared: Arc<Shared>,
     caller: Caller,
+    /// Whether whoever asked has gone meanwhile, where that can be known.
+    hung_up: Option<HungUp>,
 }
+
+/// Says whether nobody waits for an answer any more.
+pub(crate) type HungUp = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How long an agent waits for the owner.
 const OWNER_TAKES: Duration = Duration::from_secs(120);
@@ -60,20 +65,8 @@ pub(crate) struct Asking {
     question: Arc<Mutex<Option<ApprovalView>>>,
     /// Whether the owner can be waited for: `keep approve` reaches this process.
     waits: bool,
-    /// Whether whoever asked has gone meanwhile.
-    hung_up: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// Whether a person at the vault confirms each use: then no session that nobody granted decides for itself.
     confirmed: bool,
-}
-
-impl Asking {
-    /// Returns when nobody waits for the answer any more.
-    async fn left_alone(&self) {
-        let Some(hung_up) = &self.hung_up else { return std::future::pending().await };
-        while !hung_up() {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
 }
 
 struct Shared {
@@ -113,12 +106,12 @@ impl Host {
             states: Mutex::default(),
             runtime: OnceLock::new(),
         };
-        Self { shared: Arc::new(shared), caller: Caller::Owner }
+        Self { shared: Arc::new(shared), caller: Caller::Owner, hung_up: None }
     }
 
     /// The same vault for somebody else.
     pub(crate) fn for_caller(&self, caller: Caller) -> Self {
-        Self { shared: Arc::clone(&self.shared), caller }
+        Self { shared: Arc::clone(&self.shared), caller, hung_up: self.hung_up.clone() }
     }
 
     /// The same vault, for the agent that has this token.
@@ -132,7 +125,6 @@ impl Host {
             approved: None,
             question: Arc::default(),
             waits: false,
-            hung_up: None,
             confirmed: false,
         };
         Ok(self.for_caller(Caller::Session(asking)))
@@ -310,7 +302,7 @@ impl Host {
             }
             Caller::Session(asking) => {
                 let standing = Sessions::new(Arc::clone(self.vault())).standing(asking.id)?;
-                let vault_asks = asking.confirmed && standing.unnamed;
+                let vault_asks = (asking.confirmed && standing.unnamed) || standing.ruled;
                 let asks = if vault_asks { Asks::Vault } else { standing.session.asks };
                 let request = self.request(Origin::Agent { session: asking.id }, key, intent)?;
                 let decide = |prompt: &Prompt| self.decide(asks, asking, prompt);
@@ -382,29 +374,38 @@ impl Host {
         let Ok(runtime) = self.runtime() else { return Decision::Unavailable };
         let (reply, decision) = Reply::pair();
         queue.ask(prompt.clone(), reply);
-        let left_alone = async {
-            match asking {
-                Some(asking) => asking.left_alone().await,
-                None => std::future::pending().await,
-            }
-        };
         let decided = runtime.block_on(async {
             // With the receiver the question goes, too.
             tokio::select! {
                 decided = tokio::time::timeout(OWNER_TAKES, decision) => decided.ok().and_then(Result::ok),
-                () = left_alone => None,
+                () = self.left_alone() => None,
             }
         });
-        decided.unwrap_or(Decision::Unavailable)
+        // What was given up in the same moment as it was decided is not done either.
+        decided.filter(|_| !self.has_hung_up()).unwrap_or(Decision::Unavailable)
+    }
+
+    fn has_hung_up(&self) -> bool {
+        self.hung_up.as_ref().is_some_and(|hung_up| hung_up())
+    }
+
+    /// Returns when nobody waits for the answer any more.
+    async fn left_alone(&self) {
+        if self.hung_up.is_none() {
+            std::future::pending::<()>().await;
+        }
+        while !self.has_hung_up() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The same, in a process that `keep approve` reaches, as long as the asker has not hung up.
     #[cfg(unix)]
-    pub(crate) fn waiting(mut self, hung_up: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn waiting(mut self, hung_up: HungUp) -> Self {
         if let Caller::Session(asking) = &mut self.caller {
             asking.waits = true;
-            asking.hung_up = Some(Arc::new(hung_up));
         }
+        self.hung_up = Some(hung_up);
         self
     }
 

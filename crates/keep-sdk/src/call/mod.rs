@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use host::Caller;
 pub use host::Host;
+#[cfg(unix)]
+pub(crate) use host::HungUp;
 pub use registry::{CallEntry, registry};
 pub use wire::{FaultView, Wiped, to_wiped_json};
 

@@ -15,7 +15,7 @@ use super::protocol::{self, Asked, Extend, Hello, Lock, Manage, PROTOCOL, Welcom
 use super::server::Shared;
 use super::watch::Watches;
 use crate::Done;
-use crate::call::{CallEntry, Class, Host, Wiped, registry, to_wiped_json};
+use crate::call::{CallEntry, Class, Host, HungUp, Wiped, registry, to_wiped_json};
 
 /// How long a connection may take for its first frame.
 const HELLO: Duration = Duration::from_secs(10);
@@ -36,15 +36,15 @@ pub fn turn_away(mut stream: UnixStream, why: &Fault) {
 pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
     let _ = stream.set_read_timeout(Some(HELLO));
     let _ = stream.set_write_timeout(Some(HELLO));
-    let agent = match greet(shared, number, &mut stream) {
-        Ok(agent) => agent,
+    let (agent, hung_up) = match greet(shared, number, &mut stream) {
+        Ok(greeted) => greeted,
         Err(fault) => {
             let _ = frame::write(&mut stream, &[&protocol::failure(&fault)]);
             return;
         }
     };
     let _ = stream.set_read_timeout(None);
-    let mut session = Session { shared, agent, manages_until: None, wrong: 0, locks: false };
+    let mut session = Session { shared, agent, hung_up, manages_until: None, wrong: 0, locks: false };
     while !shared.is_ending() {
         let asked = match frame::read(&mut stream, frame::MAX_REQUEST) {
             Ok(Some(asked)) => asked,
@@ -75,8 +75,8 @@ pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
     }
 }
 
-/// The vault as the session of an agent sees it, if the client has a token of one.
-fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<Option<Host>, Fault> {
+/// The vault as the session of an agent sees it, if the client has a token of one; and whether the client is still there.
+fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<(Option<Host>, HungUp), Fault> {
     let unreadable = || Fault::new(ErrorCode::Usage, "this is not the greeting of a client of Keep");
     let first = frame::read(stream, MAX_HELLO).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
     let hello: Hello = serde_json::from_slice(&first).map_err(|_| unreadable())?;
@@ -91,13 +91,13 @@ fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<Option
         shared.connections().is_agent(number)?;
     }
     let host = shared.host();
-    let hung_up = hung_up(stream).map_err(|_| locked())?;
+    let hung_up: HungUp = Arc::new(hung_up(stream).map_err(|_| locked())?);
     let agent = hello.token.map(|token| host.for_session(&token)).transpose()?;
-    let agent = agent.map(|host| host.waiting(hung_up));
+    let agent = agent.map(|host| host.waiting(Arc::clone(&hung_up)));
     let reserve = host.vault().which() == keep_vault::Which::Hidden;
     let welcome = to_wiped_json(&Welcome::new(&host.integrity(), reserve))?;
     frame::write(stream, &[&welcome]).map_err(|_| locked())?;
-    Ok(agent)
+    Ok((agent, hung_up))
 }
 
 /// Whether nobody is at the other end any more, who may wait for an answer.
@@ -114,6 +114,8 @@ struct Session<'a> {
     shared: &'a Arc<Shared>,
     /// The vault as an agent's session sees it; for the owner's programs it is made for each call.
     agent: Option<Host>,
+    /// Whether the client is gone.
+    hung_up: HungUp,
     /// On the watch that counts sleep.
     manages_until: Option<Duration>,
     /// Wrong passphrases.
@@ -157,11 +159,11 @@ impl Session<'_> {
         let host = match (&self.agent, entry.class) {
             // What a session may do is judged by the call and by policy.
             (Some(agent), _) => agent.clone().confirmed(self.shared.confirms()),
-            (None, Class::Use) => self.shared.owner(),
+            (None, Class::Use) => self.shared.owner().waiting(Arc::clone(&self.hung_up)),
             // Whoever knows the passphrase needs nobody else's yes.
             (None, Class::Manage) => {
                 self.check_manage()?;
-                self.shared.host().clone()
+                self.shared.host().clone().waiting(Arc::clone(&self.hung_up))
             }
         };
         catch_unwind(AssertUnwindSafe(|| entry.run(&host, with)))
