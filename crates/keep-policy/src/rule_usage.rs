@@ -67,6 +67,12 @@ impl RuleUsage {
         let Self { rule: _, total, last, in_minute, in_hour, in_day } = *self;
         Usage { total, last, in_minute, in_hour, in_day, ..Usage::default() }
     }
+
+    /// Spends its rates, as [`Usage::exhaust`] does.
+    pub(crate) const fn exhaust(&mut self, now: Timestamp) {
+        self.last = now;
+        (self.in_minute, self.in_hour, self.in_day) = (u32::MAX, u32::MAX, u32::MAX);
+    }
 }
 
 impl Usage {
@@ -122,4 +128,32 @@ fn mark(rule: &Rule) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |mark: u64, byte| {
         (mark ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_of_rules_are_spent_with_the_others() {
+        let now = Timestamp::from_secs(1_000_000);
+        let used = RuleUsage {
+            rule: 7,
+            total: 3,
+            last: Timestamp::from_secs(5),
+            in_minute: 1,
+            in_hour: 1,
+            in_day: 1,
+        };
+        let mut usage = Usage { rules: vec![used], ..Usage::default() };
+        usage.exhaust(now);
+        let counters = usage.rules[0].counters();
+        assert_eq!(counters.total, 3);
+        for (per_minute, per_hour, per_day) in
+            [(Some(9), None, None), (None, Some(9), None), (None, None, Some(9))]
+        {
+            let limits = RuleLimits { uses: None, per_minute, per_hour, per_day };
+            assert!(counters.check(&limits.limits(), now).is_err(), "{limits:?}");
+        }
+    }
 }

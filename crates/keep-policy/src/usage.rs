@@ -121,8 +121,10 @@ impl Usage {
     /// Refusals of one client that are recorded in one minute.
     pub const RECORDED_REFUSALS: u32 = 20;
 
-    /// Spends the rates of the current minute, hour and day: for counters that may be behind what was really used.
-    pub const fn exhaust(&mut self, now: Timestamp) {
+    /// Spends the rates of the current minute, hour and day, also those of single rules: for counters that may be behind what was
+    /// really used.
+    pub fn exhaust(&mut self, now: Timestamp) {
+        self.rules.iter_mut().for_each(|rule| rule.exhaust(now));
         self.last = now;
         self.minute = now.as_secs() / MINUTE;
         (self.in_minute, self.in_hour, self.in_day) = (u32::MAX, u32::MAX, u32::MAX);

@@ -52,6 +52,10 @@ pub struct DamageView {
     pub log_removed: u64,
     /// How many clients, endpoints and sessions are suspended until their owner lets them go on.
     pub suspended: u64,
+    /// The owner's policies. Look at each: it may be older than it was.
+    pub policies: Vec<String>,
+    /// The persons who approved beside the owner, whose codes are worthless now.
+    pub persons: Vec<String>,
 }
 
 /// Goes on with what is left of the vault.

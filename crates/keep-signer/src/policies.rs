@@ -54,6 +54,22 @@ impl PolicyRow {
 }
 
 impl Person {
+    #[cfg(test)]
+    pub(crate) fn of(name: &str, code: &str) -> Self {
+        let code = Sha256::digest(code.as_bytes()).into();
+        Self { name: name.to_owned(), code, added_at: Timestamp::from_secs(1) }
+    }
+
+    /// Makes the code worthless: no code has this digest. The name stays, so that the owner sees who it was.
+    pub(crate) const fn retire(&mut self) {
+        self.code = [0; 32];
+    }
+
+    /// Whether no code is this person's any more.
+    pub fn is_retired(&self) -> bool {
+        self.code == [0; 32]
+    }
+
     /// Whether `code` is this person's. Compared in constant time.
     pub fn has_code(&self, code: &str) -> bool {
         let digest: [u8; 32] = Sha256::digest(code.trim().as_bytes()).into();

@@ -4,15 +4,16 @@ use std::cell::Cell;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
-use keep_types::{Collection, Origin, Record, RecordId, Timestamp};
-use keep_vault::{DamageAccepted, Tx, Vault, VaultError};
+use keep_types::{Collection, Origin, Record, RecordId, Timestamp, VaultId};
+use keep_vault::{DamageAccepted, GroupRecord, Tx, Vault, VaultError};
 use zeroize::Zeroizing;
 
-use crate::{Endpoint, RequestRow, RequestState};
+use crate::{Endpoint, PolicyRow, RequestRow, RequestState};
 
 /// A record as it comes back from a backup: connect secrets are used up, rates of the current minute, hour and day are
 /// spent, requests that waited are over; and unless the old device is gone, clients, endpoints and agents' sessions are
-/// suspended until the owner lets them go on. `None` leaves a record as it is.
+/// suspended until the owner lets them go on, co-signers' grants are dropped, groups are to be confirmed, and the codes of the
+/// persons who approved are worthless. `None` leaves a record as it is.
 ///
 /// # Errors
 /// When a record does not have the form of its collection.
@@ -52,6 +53,20 @@ pub fn revive(
             session.suspended = true;
             Ok(Some(session.to_cbor()?))
         }
+        Collection::Groups if !take_over => {
+            let mut group = GroupRecord::from_cbor(cbor)?;
+            group.grants.clear();
+            // Of no vault: the owner says again that its epoch is the present one.
+            group.confirmed_in = VaultId::from_bytes([0; 16]);
+            Ok(Some(group.to_cbor()?))
+        }
+        Collection::Policies if !take_over => match PolicyRow::from_cbor(cbor)? {
+            PolicyRow::Policy(_) => Ok(None),
+            PolicyRow::Person(mut person) => {
+                person.retire();
+                Ok(Some(PolicyRow::Person(person).to_cbor()?))
+            }
+        },
         _ => Ok(None),
     }
 }
@@ -68,6 +83,7 @@ pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError>
     let sessions = vault.all::<Session>()?;
     let suspended = grants.len() + endpoints.len() + sessions.len();
     let (usage, requests) = (vault.all::<Usage>()?, vault.all::<RequestRow>()?);
+    let (groups, policies) = (vault.all::<GroupRecord>()?, vault.all::<PolicyRow>()?);
     vault
         .submit(move |tx| {
             rewrite(tx, &grants)?;
@@ -75,6 +91,8 @@ pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError>
             rewrite(tx, &sessions)?;
             rewrite(tx, &usage)?;
             rewrite(tx, &requests)?;
+            rewrite(tx, &groups)?;
+            rewrite(tx, &policies)?;
             tx.audit(Draft::new(Action::RollbackAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
             Ok(())
         })
@@ -110,4 +128,24 @@ fn rewrite<R: Record>(tx: &mut Tx<'_, '_>, records: &[(RecordId, R)]) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_persons_are_worthless_afterwards() {
+        let code = "ab".repeat(32);
+        let person = crate::Person::of("bob", &code);
+        assert!(person.has_code(&code) && !person.is_retired());
+        let cbor = PolicyRow::Person(person).to_cbor().unwrap();
+        let revive =
+            |take_over| revive(Collection::Policies, &cbor, Timestamp::from_secs(9), take_over).unwrap();
+        assert!(revive(true).is_none());
+        let row = PolicyRow::from_cbor(&revive(false).unwrap()).unwrap();
+        assert!(row.policy().is_none());
+        let PolicyRow::Person(retired) = row else { return };
+        assert!(retired.is_retired() && !retired.has_code(&code) && retired.name == "bob");
+    }
 }

@@ -324,6 +324,26 @@ fn vault(session: &Session, home: &Home) -> Vec<Finding> {
     findings
 }
 
+/// What the owner has to look at when a vault may be older than it was.
+pub fn to_check(policies: &[String], persons: &[String]) -> impl Iterator<Item = String> {
+    let named = |names: &[String]| names.join(", ");
+    let policies = (!policies.is_empty()).then(|| {
+        format!(
+            "look at your policies, which may be older than they were (`keep policy show`): {}",
+            named(policies)
+        )
+    });
+    let persons = (!persons.is_empty()).then(|| {
+        format!(
+            "these persons approve again when you remove and add them (`keep policy person`): {}",
+            named(persons)
+        )
+    });
+    let rest = "programs unlock the vault again after your next `keep unlock`; say `keep frost confirm` for groups, and grant \
+                co-signers anew";
+    policies.into_iter().chain(persons).chain([rest.to_owned()])
+}
+
 impl View for DamageView {
     fn human(&self, style: Style) -> String {
         let mut lines = vec![format!("{} going on with what is left", style.tick())];
@@ -334,6 +354,7 @@ impl View for DamageView {
             self.removed, self.log_removed, self.suspended
         );
         lines.push(format!("  {}", style.dim(&went)));
+        lines.extend(to_check(&self.policies, &self.persons).map(|line| format!("  {}", style.dim(&line))));
         lines.join("\n")
     }
 }

@@ -64,7 +64,8 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
             None => {}
         }
     }
-    let status = start_for(session, &home, How { lifetime, confirm, again: arguments.again })?;
+    let status =
+        start_for(session, &home, How { lifetime, confirm, again: arguments.again, implied: false })?;
     session.output.show(&State(status))
 }
 
@@ -72,8 +73,8 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
 /// passphrase is typed, else as the owner unlocked it last.
 pub fn start(session: &Session, home: &Home) -> Result<(), Ending> {
     let config = session.config()?;
-    let how =
-        How { lifetime: config.lifetime()?.0, confirm: config.confirm.value, again: session.has_password() };
+    let again = session.has_password();
+    let how = How { lifetime: config.lifetime()?.0, confirm: config.confirm.value, again, implied: true };
     start_for(session, home, how).map(drop)
 }
 
@@ -84,6 +85,8 @@ struct How {
     confirm: bool,
     /// As the owner did it last.
     again: bool,
+    /// For a command that needs it, not by `keep unlock`.
+    implied: bool,
 }
 
 fn start_for(session: &Session, home: &Home, how: How) -> Result<DaemonStatus, Ending> {
@@ -110,6 +113,7 @@ fn launch(
         seconds: how.lifetime.map(|lifetime| lifetime.as_secs()),
         confirm: how.confirm,
         again: how.again,
+        implied: how.implied,
         allow_weak_kdf: session.allows_weak_kdf(),
         hidden: session.is_hidden(),
         failed,
@@ -131,6 +135,8 @@ fn own_program() -> Result<std::path::PathBuf, Fault> {
 pub fn lock(session: &Session) -> Result<(), Ending> {
     let home = Home::from_environment()?;
     Keep::expect_vault(&home)?;
+    // First: a process that is just being started looks for the note once it can be found.
+    let noted = Place::of(&home).note_locked();
     match Connection::find(&home, None)? {
         Some(connection) => {
             connection.lock()?;
@@ -138,7 +144,7 @@ pub fn lock(session: &Session) -> Result<(), Ending> {
         }
         None => {
             // The owner means it all the same.
-            let _ = Place::of(&home).note_locked();
+            noted?;
             session.output.talk("It was locked already.");
         }
     }

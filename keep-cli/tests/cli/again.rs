@@ -111,6 +111,26 @@ fn who_wants_to_be_asked_is_asked_after_a_restart_too() {
 }
 
 #[test]
+fn a_lock_that_cannot_be_noted_is_told() {
+    let vault = Owned::new();
+    vault.0.done(&["unlock"]);
+    let note = vault.0.path().join("run/keep");
+    let socket = std::fs::read_dir(&note).unwrap().map(|file| file.unwrap().path());
+    let mut sockets = socket.filter(|path| path.extension().is_some_and(|end| end == "sock"));
+    let note = sockets.next().unwrap().with_extension("locked");
+    // It cannot be opened as a file, and is no link to be followed.
+    std::os::unix::fs::symlink("/dev/null", &note).unwrap();
+    let told = vault.0.run(&["lock"]);
+    assert!(told.code != Some(0) && told.stderr.contains("cannot be made"), "{told:?}");
+    assert_eq!(vault.status()["unlocked"], false);
+    let told = vault.0.run(&["lock"]);
+    assert!(told.code != Some(0) && told.stderr.contains("cannot be made"), "{told:?}");
+    std::fs::remove_file(&note).unwrap();
+    // The vault noted it all the same.
+    vault.is_refused();
+}
+
+#[test]
 fn a_hidden_vault_remembers_for_itself() {
     let world = World::new();
     let ran = world.run_with(&["--hidden", "init"], "", |command| {

@@ -145,9 +145,13 @@ fn a_vault_that_was_put_back_is_noticed_and_can_be_gone_on_with() {
     let world = World::with_key();
     world.done(&["agent", "create", "--name", "bot", "--scope", "nostr"]);
     world.done(&["nip46", "token", "create", "--policy", "social", "--relay", "ws://127.0.0.1:1"]);
+    world.done(&["frost", "generate", "-t", "2", "-s", "2", "--name", "pair"]);
+    world.done(&["policy", "person", "add", "bob"]);
     let old = copied(&world);
     signed(&world, 3);
     put_back(&world, &old);
+    let again = world.run(&["unlock", "--again"]);
+    assert_eq!(again.code, Some(7), "what was chosen since then is not known: {again:?}");
     let list = world.done(&["list"]);
     assert!(list.stderr.contains("was in use on this machine"), "{list:?}");
     assert!(list.stderr.contains("accept-rollback"), "{list:?}");
@@ -158,8 +162,13 @@ fn a_vault_that_was_put_back_is_noticed_and_can_be_gone_on_with() {
     assert_eq!(world.run(&["audit", "accept-rollback"]).code, Some(1), "it needs a yes");
     let accepted = world.done(&["--json", "audit", "accept-rollback", "--yes"]).json();
     assert_eq!(accepted["suspended"], 2, "the session and the address: {accepted}");
+    assert_eq!(accepted["persons"][0], "bob", "{accepted}");
     let bot = world.done(&["--json", "agent", "show", "bot"]).json();
     assert_eq!(bot["state"], "suspended", "{bot}");
+    let groups = world.done(&["--json", "frost", "list"]);
+    assert!(groups.stdout.contains("unconfirmed"), "{groups:?}");
+    let again = world.run(&["--json", "unlock", "--again"]);
+    assert_eq!((again.code, &again.error()["error"]["code"]), (Some(4), &"locked".into()), "{again:?}");
     let list = world.done(&["list"]);
     assert!(!list.stderr.contains("was in use"), "{list:?}");
     signed(&world, 1);

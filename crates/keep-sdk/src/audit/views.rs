@@ -233,4 +233,8 @@ pub struct RollbackView {
     pub seen: u64,
     /// How many clients, endpoints and sessions are suspended until their owner lets them go on.
     pub suspended: u64,
+    /// The owner's policies. Look at each: it may be older than it was.
+    pub policies: Vec<String>,
+    /// The persons who approved beside the owner, whose codes are worthless now.
+    pub persons: Vec<String>,
 }

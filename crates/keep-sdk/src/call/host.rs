@@ -208,7 +208,8 @@ impl Host {
         let reason = format!("revision {revision} after {seen}");
         let suspended = keep_signer::accept_rollback(self.vault(), reason)?;
         mark.lower(self.vault());
-        Ok(RollbackView { revision, seen, suspended })
+        let (policies, persons) = self.hold_back()?;
+        Ok(RollbackView { revision, seen, suspended, policies, persons })
     }
 
     /// Goes on with what is left of a vault that something else than Keep changed.
@@ -220,8 +221,19 @@ impl Host {
             Some(seen) => self.vault().alarm(put_back(revision, seen)),
             None => self.note_revision(),
         }
+        let (policies, persons) = self.hold_back()?;
         let DamageAccepted { problems, removed, log_removed } = accepted;
-        Ok(DamageView { problems, removed, log_removed, suspended })
+        Ok(DamageView { problems, removed, log_removed, suspended, policies, persons })
+    }
+
+    /// What was chosen about locking and asking may be gone or older than it was: no program unlocks the vault until its owner did.
+    /// Names what the owner has to look at.
+    fn hold_back(&self) -> Result<(Vec<String>, Vec<String>), Fault> {
+        #[cfg(unix)]
+        crate::daemon::be_careful(self)?;
+        let policies = keep_signer::Policies::new(Arc::clone(self.vault()));
+        let named = policies.list()?.into_iter().map(|policy| policy.name).collect();
+        Ok((named, policies.persons()?.into_iter().map(|person| person.name).collect()))
     }
 
     /// The unlocked vault.

@@ -29,11 +29,21 @@ impl Record for Choice {
 const PLACE: RecordId = RecordId::from_bytes([0; 16]);
 
 impl Choice {
-    /// What was chosen last.
+    /// What was chosen last. In a vault that something else than Keep changed, a choice that is gone or older than it was may have
+    /// been any: there it is taken as locked, and as asking about each use.
     ///
     /// # Errors
     /// When the vault cannot be read.
     pub fn read(host: &Host) -> Result<Self, Fault> {
+        let recorded = Self::recorded(host)?;
+        // Looked at afterwards: reading finds rows that do not open.
+        Ok(if host.vault().integrity().is_intact() { recorded } else { Self::CAREFUL })
+    }
+
+    /// What is right whatever was chosen.
+    pub const CAREFUL: Self = Self { confirm: true, locked: true };
+
+    fn recorded(host: &Host) -> Result<Self, Fault> {
         let found = host.vault().all::<Self>()?;
         Ok(found.into_iter().find(|(place, _)| *place == PLACE).map(|(_, choice)| choice).unwrap_or_default())
     }
@@ -43,7 +53,7 @@ impl Choice {
     /// # Errors
     /// When the vault cannot be read or written.
     pub fn change(host: &Host, change: impl Fn(&mut Self) + Send + 'static) -> Result<(), Fault> {
-        let known = Self::read(host)?;
+        let known = Self::recorded(host)?;
         let mut wanted = known;
         change(&mut wanted);
         if wanted == known {
@@ -65,6 +75,14 @@ impl Choice {
     }
 }
 
+/// Whatever was chosen, only the owner unlocks the vault, and each use is asked about.
+///
+/// # Errors
+/// When the vault cannot be read or written.
+pub(crate) fn be_careful(host: &Host) -> Result<(), Fault> {
+    Choice::change(host, |choice| *choice = Choice::CAREFUL)
+}
+
 /// Records that a program wanted to unlock what its owner had locked.
 ///
 /// # Errors
@@ -72,6 +90,20 @@ impl Choice {
 pub(super) fn record_refusal(host: &Host) -> Result<(), Fault> {
     let entry = Draft::new(Action::SessionOpened, Outcome::Refused, &Origin::Cli);
     host.record(entry.reason("the owner locked it by hand"))
+}
+
+/// Whether a program may still unlock what its owner may have locked meanwhile.
+///
+/// # Errors
+/// [`ErrorCode::Locked`] if not; [`ErrorCode::Integrity`] where it cannot be known.
+pub(super) fn expect_wanted(host: &Host) -> Result<Choice, Fault> {
+    let chosen = Choice::read(host)?;
+    if !host.vault().integrity().is_intact() {
+        let message = "this vault was changed by something else than Keep, and only the owner unlocks it";
+        return Err(Fault::new(ErrorCode::Integrity, message)
+            .with_hint("`keep doctor` says what is wrong; run `keep unlock`, then try again"));
+    }
+    if chosen.locked { Err(locked_by_hand()) } else { Ok(chosen) }
 }
 
 /// What such a program is told.

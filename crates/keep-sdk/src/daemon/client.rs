@@ -169,11 +169,12 @@ impl Connection {
     /// Locks the vault for its owner: returns when the daemon no longer serves it. No program unlocks it again by itself.
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// As [`call`](Self::call); when it is locked, and that the owner did it cannot be noted beside the socket.
     pub fn lock(&self) -> Result<(), Fault> {
         // Also if the daemon does not come to noting it.
-        let _ = Place::of(&self.home).note_locked();
-        self.end(&protocol::Lock { switching: false })
+        let noted = Place::of(&self.home).note_locked();
+        self.end(&protocol::Lock { switching: false })?;
+        noted
     }
 
     /// Locks the vault because the other one of its directory is to be unlocked.

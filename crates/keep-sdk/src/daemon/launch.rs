@@ -42,6 +42,9 @@ pub struct Orders {
     /// each use if the owner wanted that.
     #[serde(default)]
     pub again: bool,
+    /// A command needs it unlocked, and its owner gave the passphrase for that: each use is asked about if the owner wanted that last.
+    #[serde(default)]
+    pub implied: bool,
     /// Passphrases that were tried before and did not open the vault.
     pub failed: u32,
     /// `XDG_RUNTIME_DIR` of whoever starts it, which is where it will be looked for.
@@ -149,8 +152,9 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
         as_chosen(&keep, &place)? || orders.confirm
     } else {
         make_way(&keep, &home)?;
-        let confirm = orders.confirm;
-        Choice::change(keep.host()?, move |choice| *choice = Choice { confirm, locked: false })?;
+        let host = keep.host()?;
+        let confirm = orders.confirm || (orders.implied && Choice::read(host)?.confirm);
+        Choice::change(host, move |choice| *choice = Choice { confirm, locked: false })?;
         place.forget_locked()?;
         confirm
     };
@@ -169,14 +173,15 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
 /// Whether each use is asked about, as the owner chose.
 fn as_chosen(keep: &Keep, place: &Place) -> Result<bool, Fault> {
     let host = keep.host()?;
-    let chosen = Choice::read(host)?;
-    if !chosen.locked {
-        return Ok(chosen.confirm);
+    match choice::expect_wanted(host) {
+        Err(fault) if fault.code() == ErrorCode::Locked => {
+            choice::record_refusal(host)?;
+            // Whoever tries once more is told without a derivation of the key.
+            let _ = place.note_locked();
+            Err(fault)
+        }
+        outcome => outcome.map(|chosen| chosen.confirm),
     }
-    choice::record_refusal(host)?;
-    // Whoever tries once more is told without a derivation of the key.
-    let _ = place.note_locked();
-    Err(choice::locked_by_hand())
 }
 
 /// One vault of a place at a time: the owner, who knows the passphrase of the other one, switches to it.

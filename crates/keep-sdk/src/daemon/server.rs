@@ -14,7 +14,7 @@ use keep_types::{ErrorCode, Fault, Origin, Timestamp};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::choice::Choice;
+use super::choice::{self, Choice};
 use super::connections::Connections;
 use super::place::Place;
 use super::protocol::Extend;
@@ -180,6 +180,14 @@ impl Daemon {
         let listener = UnixListener::bind(&socket).map_err(cannot)?;
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).map_err(cannot)?;
         listener.set_nonblocking(true).map_err(cannot)?;
+        // Whoever locks it notes that first and then looks for the socket: either the note is seen here, or the socket there.
+        if options.again
+            && let Err(fault) = expect_wanted(&place, &host)
+        {
+            drop(listener);
+            let _ = place.clear();
+            return Err(fault);
+        }
         let shared = Arc::new(Shared {
             database: identity(&host),
             since: host.now(),
@@ -267,6 +275,14 @@ impl Daemon {
         let waiting = std::mem::take(&mut *shared.farewell.lock().unwrap_or_else(PoisonError::into_inner));
         Farewell { _waiting: waiting }
     }
+}
+
+/// The owner may have locked it while the key was derived.
+fn expect_wanted(place: &Place, host: &Host) -> Result<(), Fault> {
+    if place.is_noted_locked()? {
+        return Err(choice::locked_by_hand());
+    }
+    choice::expect_wanted(host).map(drop)
 }
 
 /// Waits until nothing is counted, but not for ever.

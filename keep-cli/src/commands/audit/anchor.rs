@@ -3,6 +3,7 @@
 use keep_sdk::{ErrorCode, Event, Fault, RollbackView};
 
 use crate::args::{AuditAcceptRollback, AuditAnchor};
+use crate::commands::doctor::to_check;
 use crate::commands::serve::relays;
 use crate::commands::sign_event::send;
 use crate::ending::Ending;
@@ -26,7 +27,7 @@ pub fn run(session: &Session, arguments: &AuditAnchor) -> Result<(), Ending> {
 
 impl View for RollbackView {
     fn human(&self, style: Style) -> String {
-        format!(
+        let went = format!(
             "{} going on from revision {}, although revision {} was in use here\n  {}",
             style.tick(),
             self.revision,
@@ -36,7 +37,9 @@ impl View for RollbackView {
                  sessions are suspended until you let them go on",
                 self.suspended
             )),
-        )
+        );
+        let rest = to_check(&self.policies, &self.persons).map(|line| format!("\n  {}", style.dim(&line)));
+        went + &rest.collect::<String>()
     }
 }
 
