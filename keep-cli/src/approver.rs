@@ -54,6 +54,8 @@ pub struct Desk {
     shown: Option<String>,
     /// Since when.
     since: Option<Instant>,
+    /// Whether something of it is left out there: then a yes shows the rest, and only the next one is the person's.
+    is_cut: bool,
     /// Those that this person approved, and that wait for another one.
     voted: HashSet<String>,
     keys: Keys,
@@ -73,6 +75,7 @@ pub fn at_terminal(output: &Output, queue: &Arc<Approvals>) -> Option<Desk> {
         presses,
         shown: None,
         since: None,
+        is_cut: false,
         voted: HashSet::new(),
         keys,
         style,
@@ -123,12 +126,32 @@ impl Desk {
 
     fn show(&mut self, id: &str, prompt: &Prompt, more: usize, output: &Output) {
         let more = if more == 0 { String::new() } else { format!("   {more} more waiting") };
-        output.ask(&prompt::render(id, prompt, self.style));
-        output.ask(&format!(
-            "  {}  {}",
-            self.style.bold("[Y] approve  [N] reject  [Q] quit"),
-            self.style.dim(&more)
-        ));
+        let (text, is_cut) = prompt::render(id, prompt, self.style);
+        self.is_cut = is_cut;
+        output.ask(&text);
+        let keys = if is_cut {
+            "[Y] show all of it  [N] reject  [Q] quit"
+        } else {
+            "[Y] approve  [N] reject  [Q] quit"
+        };
+        output.ask(&format!("  {}  {}", self.style.bold(keys), self.style.dim(&more)));
+        self.stands();
+    }
+
+    /// The rest of what is on the screen, after which it can be approved.
+    fn show_whole(&mut self, output: &Output) {
+        let waiting = self.queue.prompts();
+        let Some((id, prompt)) = waiting.iter().find(|(id, _)| self.shown.as_ref() == Some(id)) else {
+            return;
+        };
+        self.is_cut = false;
+        output.ask(&prompt::render_whole(id, prompt, self.style));
+        output.ask(&format!("  {}", self.style.bold("[Y] approve  [N] reject  [Q] quit")));
+        self.stands();
+    }
+
+    /// The question stands there from now on.
+    fn stands(&mut self) {
         // What was typed before and waits in the terminal or in the channel was meant for something else.
         self.keys.forget_typed();
         while self.presses.try_recv().is_ok() {}
@@ -137,6 +160,7 @@ impl Desk {
 
     fn answer(&mut self, pressed: Pressed, output: &Output) {
         let approve = match pressed {
+            Pressed::Approve if self.is_cut => return self.show_whole(output),
             Pressed::Approve => true,
             Pressed::Reject => false,
             Pressed::Quit | Pressed::Nothing => return,

@@ -13,8 +13,22 @@ const MAX_TAGS: usize = 24;
 /// Characters of one tag that are shown.
 const MAX_TAG: usize = 200;
 
-/// The question about the request that waits under `id`, as lines.
-pub fn render(id: &str, prompt: &Prompt, style: Style) -> String {
+/// The question about the request that waits under `id`, as lines, and whether something is left out of it.
+pub fn render(id: &str, prompt: &Prompt, style: Style) -> (String, bool) {
+    render_within(id, prompt, (MAX_CONTENT, MAX_TAGS, MAX_TAG), style)
+}
+
+/// The same with everything in it.
+pub fn render_whole(id: &str, prompt: &Prompt, style: Style) -> String {
+    render_within(id, prompt, (usize::MAX, usize::MAX, usize::MAX), style).0
+}
+
+fn render_within(
+    id: &str,
+    prompt: &Prompt,
+    (max_content, max_tags, max_tag): (usize, usize, usize),
+    style: Style,
+) -> (String, bool) {
     let mut lines = vec![String::new(), format!("{} {}", style.yellow("?"), style.bold(&prompt.headline()))];
     let left_out = Cell::new(0);
     let cut = |text: &str, most: usize| {
@@ -28,14 +42,14 @@ pub fn render(id: &str, prompt: &Prompt, style: Style) -> String {
         row("with", &peer.to_string());
     }
     if !prompt.content.is_empty() {
-        row("content", &cut(prompt.content.as_str(), MAX_CONTENT));
+        row("content", &cut(prompt.content.as_str(), max_content));
     }
-    for (number, tag) in prompt.tags.iter().take(MAX_TAGS).enumerate() {
+    for (number, tag) in prompt.tags.iter().take(max_tags).enumerate() {
         let tag: Vec<&str> = tag.iter().map(DisplayText::as_str).collect();
-        row(if number == 0 { "tags" } else { "" }, &cut(&tag.join("  "), MAX_TAG));
+        row(if number == 0 { "tags" } else { "" }, &cut(&tag.join("  "), max_tag));
     }
-    if prompt.tags.len() > MAX_TAGS {
-        row("", &format!("… and {} more tags that are not shown", prompt.tags.len() - MAX_TAGS));
+    if prompt.tags.len() > max_tags {
+        row("", &format!("… and {} more tags that are not shown", prompt.tags.len() - max_tags));
     }
     if let Some(spend) = &prompt.spend {
         for (label, text) in spend_rows(spend) {
@@ -44,16 +58,17 @@ pub fn render(id: &str, prompt: &Prompt, style: Style) -> String {
     }
     if let Some(message) = &prompt.message {
         row("address", message.address.as_ref().map_or("none", |address| address.as_str()));
-        row("message", &cut(message.message.as_str(), MAX_CONTENT));
+        row("message", &cut(message.message.as_str(), max_content));
     }
     if let Some(time) = &prompt.created_at {
         row("its time", &time.to_string());
     }
     row("why", &prompt.because);
-    if left_out.get() > 0 || prompt.tags.len() > MAX_TAGS {
+    let is_cut = left_out.get() > 0 || prompt.tags.len() > max_tags;
+    if is_cut {
         lines.push(format!("  {}", style.dim(&whole(id))));
     }
-    lines.join("\n")
+    (lines.join("\n"), is_cut)
 }
 
 /// How everything can be seen.

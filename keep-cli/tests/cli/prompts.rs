@@ -247,6 +247,20 @@ fn a_person_decides_and_nobody_else_waits() {
     };
     decided(&mut serve, "y", "approved").unwrap().verify().unwrap();
     assert!(decided(&mut serve, "N", "rejected").is_err());
+    // Where something is left out, the first yes shows the rest, and only the second one is a yes.
+    let long = format!("{}the end", "x".repeat(5_000));
+    let signed = net.runtime.block_on(async {
+        let person = async {
+            tokio::task::block_in_place(|| {
+                serve.sees("[Y] show all of it");
+                serve.insists("y", "the end");
+                serve.sees("[Y] approve");
+                serve.insists("y", "approved");
+            });
+        };
+        tokio::join!(client.sign_event(template(0, &long)), person).0
+    });
+    signed.unwrap().verify().unwrap();
     serve.types("q");
     serve.sees("Stopping.");
     serve.ends(0);
