@@ -3,11 +3,9 @@
 
 mod approver;
 mod args;
-mod bitcoin_args;
 mod commands;
 mod config;
 mod ending;
-mod frost_args;
 mod key_view;
 mod lifetime;
 mod logging;

@@ -3,7 +3,7 @@
 use keep_sdk::{Budget, ErrorCode, Fault, SpendLimits};
 
 use super::show::Limits;
-use crate::bitcoin_args::Amount;
+use crate::args::bitcoin::Amount;
 use crate::ending::Ending;
 use crate::session::Session;
 

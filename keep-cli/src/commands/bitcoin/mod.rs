@@ -8,7 +8,7 @@ mod spend;
 use keep_sdk::bitcoin::{Branch, CoinProof, Network, WalletSelector, verify_message};
 use keep_sdk::{ErrorCode, Fault, Keep};
 
-use crate::bitcoin_args::{Bitcoin, Message, Wallet};
+use crate::args::bitcoin::{Bitcoin, Message, Wallet};
 use crate::ending::Ending;
 use crate::qr;
 use crate::session::Session;

@@ -9,7 +9,7 @@ use keep_sdk::{ErrorCode, Fault};
 
 use super::show::{Analysis, SignedPsbt};
 use super::{file, selector};
-use crate::bitcoin_args::{Fees, Lookup, Wallet};
+use crate::args::bitcoin::{Fees, Lookup, Wallet};
 use crate::ending::Ending;
 use crate::session::Session;
 

@@ -8,8 +8,8 @@ use keep_sdk::frost::{CosignerTerms, GroupView, Suite, minisign_key_file};
 
 use super::files::{agree, refuse_existing, write};
 use super::view::{GroupList, OneGroup, Split, WholeGroup};
+use crate::args::frost as args;
 use crate::ending::Ending;
-use crate::frost_args as args;
 use crate::session::{Session, name};
 
 pub fn generate(session: &Session, arguments: &args::Generate) -> Result<(), Ending> {

@@ -3,7 +3,7 @@
 use keep_sdk::{ErrorCode, Fault};
 
 use super::files::read;
-use crate::frost_args::Message;
+use crate::args::frost::Message;
 
 /// Longest message from a file, in bytes.
 const MAX: u64 = 1 << 20;

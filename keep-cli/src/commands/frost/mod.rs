@@ -12,8 +12,8 @@ mod shares;
 mod sign;
 mod view;
 
+use crate::args::frost::Frost;
 use crate::ending::Ending;
-use crate::frost_args::Frost;
 use crate::session::Session;
 
 pub use release::{sign as sign_file, verify as verify_file};

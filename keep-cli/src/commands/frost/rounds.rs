@@ -7,8 +7,8 @@ use keep_sdk::{ErrorCode, Fault};
 
 use super::exchange::Exchange;
 use super::files::agree;
+use crate::args::frost::Together;
 use crate::ending::Ending;
-use crate::frost_args::Together;
 use crate::session::Session;
 
 /// Everything that was said in a session.

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::files::{agree, read_text, refuse_existing, write_private};
 use super::view::Imported;
+use crate::args::frost as args;
 use crate::ending::Ending;
-use crate::frost_args as args;
 use crate::output::View;
 use crate::secrets::Source;
 use crate::session::{Session, name};

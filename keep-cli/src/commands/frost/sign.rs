@@ -11,10 +11,10 @@ use super::message::hex;
 use super::rounds::{Subject, co_sign, coordinate};
 use super::view::{Signature, Verified};
 use crate::args::SignEvent;
+use crate::args::frost as args;
+use crate::args::frost::Together;
 use crate::commands::sign_event::template;
 use crate::ending::Ending;
-use crate::frost_args as args;
-use crate::frost_args::Together;
 use crate::session::Session;
 
 pub fn sign(session: &Session, arguments: &args::Sign) -> Result<(), Ending> {

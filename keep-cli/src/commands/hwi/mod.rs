@@ -12,7 +12,7 @@ use keep_sdk::{Bitcoin, ErrorCode, Fault, Keep, KeyView};
 use serde::Serialize;
 
 use crate::args;
-use crate::bitcoin_args::{Hwi, HwiCommand};
+use crate::args::bitcoin::{Hwi, HwiCommand};
 use crate::ending::Ending;
 use crate::output::Output;
 use crate::session::Session;

@@ -169,7 +169,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     #[command(flatten)]
-    pub kdf: super::args::Kdf,
+    pub kdf: super::Kdf,
 }
 
 #[derive(Debug, Args)]
