@@ -93,6 +93,9 @@ impl Desk {
                 }
                 if is_answer(self.since, at) {
                     self.answer(pressed, output);
+                } else if pressed != Pressed::Nothing {
+                    // A key that is held, or bounces: it has to be let go first.
+                    self.since = self.since.map(|since| since.max(at));
                 }
             }
             else => std::future::pending().await,

@@ -276,6 +276,8 @@ fn the_policy_of_the_command_line_bounds_agents_without_a_session() {
         assert_eq!(code(agent.sign_event(note(7), Some(true))), ErrorCode::ApprovalUnavailable);
         assert_eq!(code(agent.sign_event(note(1), Some(true))), ErrorCode::ApprovalUnavailable);
         assert_eq!(agent.check("sign_event", Some(0)).unwrap().effect, "deny");
+        // It is about events and messages, and about nothing else.
+        assert!(agent.public_key().is_ok());
     }
     // What the owner used up is used up for them as well.
     let key = world.keep.keys().list().unwrap().remove(0);

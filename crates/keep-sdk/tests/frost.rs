@@ -516,6 +516,10 @@ fn a_finished_renewal_is_no_answer_to_another_one() {
     for begin in [true, false] {
         assert!(one.refresh_step(this, begin, vec![], vec![forged.clone()]).is_err());
     }
+    // Beside the one that was signed it stops nobody.
+    for plans in [vec![forged.clone(), plan.clone()], vec![plan.clone(), forged]] {
+        assert!(one.refresh_step(this, true, vec![], plans).unwrap().done);
+    }
     // Two plans are one too many.
     let other = one.refresh_step(this, true, vec![3], vec![]).unwrap();
     let both = [texts(&other.messages), vec![plan.clone()]].concat();

@@ -18,6 +18,7 @@ pub(crate) fn rule_session(
     coming: Coming,
 ) -> Result<Ruling, VaultError> {
     let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Ruling::Refused(no_session())) };
+    case.leave_to_others(request.intent.operation());
     match &coming {
         Coming::Declined(settled) => {
             let who =

@@ -286,6 +286,7 @@ impl Sessions {
             .submit(move |tx| {
                 let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(None) };
                 let now = tx.now();
+                case.leave_to_others(operation);
                 Ok(Some(Outlook::of(&case.scopes(), operation, kind, now)))
             })
             .wait()?;
@@ -367,6 +368,13 @@ impl SessionCase {
         Ok(Some(Self { session, bounds }))
     }
 
+    /// The policy for the command line is about events and messages: nothing else is held to it, as for the owner.
+    pub(crate) fn leave_to_others(&mut self, operation: Operation) {
+        if operation == Operation::GetPublicKey || !operation.is_for_clients() {
+            self.bounds.retain(|bound| bound.whose != Whose::CommandLine);
+        }
+    }
+
     /// For judging.
     pub(crate) fn scopes(&mut self) -> Vec<Scope<'_>> {
         let bounds = self.bounds.iter_mut();
@@ -388,6 +396,7 @@ impl SessionCase {
         if self.session.suspended {
             return Some(suspended());
         }
+        self.leave_to_others(operation);
         let outlook = Outlook::of(&self.scopes(), operation, None, now);
         if outlook.effect == Effect::Deny {
             let message = format!("the scope of the session does not cover {operation}");

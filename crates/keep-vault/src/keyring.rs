@@ -21,7 +21,10 @@ use crate::{Derivation, KeyRecord, KeySource, MnemonicSecret, Tx, Vault, VaultEr
 
 /// Refuses a name that reads as a public key. Wherever a key is named, such a text means the key whose public key it is: a
 /// key with that name could not be reached, and whoever tries would reach the other one.
-pub(crate) fn check_name(name: &Name) -> Result<(), VaultError> {
+///
+/// # Errors
+/// [`VaultError::NameReadsAsKey`].
+pub fn check_name(name: &Name) -> Result<(), VaultError> {
     let name = name.as_str();
     let digits = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     if digits || PublicKey::parse(name).is_ok() {

@@ -79,6 +79,7 @@ pub use hidden::{HIDDEN_CAPACITY, Opened, ReserveReset, Which};
 pub use holder::Holder;
 pub use items::SecretItem;
 pub use kdf::{KdfParams, WeakKdf};
+pub use keyring::check_name;
 pub use listing::Version;
 pub use log::{AuditStats, AuditSummary};
 pub use mnemonic::{Derivation, DerivationRule, MnemonicSecret};

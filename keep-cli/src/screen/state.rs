@@ -213,6 +213,10 @@ impl State {
                 && confirm.since.is_none_or(|since| at_ms < since + GUARD_MS)
         };
         if key == Key::Char('y') && self.confirm.as_ref().is_some_and(unseen) {
+            // A key that is held has to be let go first.
+            if let Some(confirm) = &mut self.confirm {
+                confirm.since = confirm.since.map(|since| since.max(at_ms));
+            }
             return None;
         }
         if let Some(confirm) = self.confirm.take() {
@@ -307,6 +311,8 @@ impl State {
         let at = self.at()?;
         if self.shown_since.is_none_or(|since| at_ms < since + GUARD_MS) {
             self.notice = Some("this request has only just appeared; read it, then decide".to_owned());
+            // A key that is held has to be let go first.
+            self.shown_since = self.shown_since.map(|since| since.max(at_ms));
             return None;
         }
         let pending = &self.pending[at];

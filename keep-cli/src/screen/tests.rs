@@ -184,7 +184,8 @@ fn keys_decide_the_request_that_is_shown() {
     state.drawn(2_002);
     assert_eq!(state.press(Key::Char('y'), 2_001), None, "nor when this was pressed");
     assert_eq!(state.press(Key::Char('y'), 2_301), None, "a key that is held brings no yes to it");
-    assert_eq!(state.press(Key::Char('y'), 2_302), decided("aa02", true, Some(None), Client));
+    assert_eq!(state.press(Key::Char('y'), 2_600), None, "however long it is held");
+    assert_eq!(state.press(Key::Char('y'), 2_900), decided("aa02", true, Some(None), Client));
 }
 
 #[test]
@@ -219,7 +220,11 @@ fn a_key_from_before_a_request_appeared_does_not_decide_it() {
     for pressed in [0, 99_999, 100_000, 100_299] {
         assert_eq!(state.press(Key::Char('y'), pressed), None, "{pressed}");
     }
-    assert_eq!(state.press(Key::Char('y'), 100_300), decided("aa01", true, None, keep_sdk::Breadth::Kind));
+    // A key that is held never was let go: it decides nothing, however long it is held.
+    for held in (100_300..102_000).step_by(30) {
+        assert_eq!(state.press(Key::Char('y'), held), None, "{held}");
+    }
+    assert_eq!(state.press(Key::Char('y'), 102_300), decided("aa01", true, None, keep_sdk::Breadth::Kind));
     // In another part of the screen nothing is read.
     state.tab = Tab::Activity;
     state.take_pending(vec![request("aa02", 1, "x")]);

@@ -70,6 +70,13 @@ impl Dialogue {
         while !self.screen().get(self.seen..).is_some_and(|new| new.contains(text)) {
             assert!(Instant::now() < until, "never saw {text:?} in\n{}", self.screen());
             self.types(keys);
+            // A key that comes again too soon counts as held.
+            let next = Instant::now() + Duration::from_secs(2);
+            while Instant::now() < next
+                && !self.screen().get(self.seen..).is_some_and(|new| new.contains(text))
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
         self.sees(text);
     }

@@ -190,9 +190,12 @@ impl Session<'_> {
 
     fn extend(&self, asked: &Extend) -> Result<Wiped, Fault> {
         self.check_manage()?;
-        if let Some(confirm) = asked.confirm {
-            Choice::change(self.shared.host(), move |choice| choice.confirm = confirm)?;
-        }
+        let confirm = asked.confirm;
+        // Only the owner comes here: whatever was locked before is the owner's to use again.
+        Choice::change(self.shared.host(), move |choice| {
+            choice.locked = false;
+            choice.confirm = confirm.unwrap_or(choice.confirm);
+        })?;
         self.shared.extend(asked);
         to_wiped_json(&self.shared.status())
     }

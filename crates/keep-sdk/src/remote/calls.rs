@@ -44,6 +44,7 @@ impl Call for AddRemote {
     fn run(self, host: &Host) -> Result<KeyView, Fault> {
         host.check_intact()?;
         let uri = BunkerUri::parse(self.uri.trim())?;
+        keep_vault::check_name(&self.name)?;
         let name = self.name.to_string();
         let taken =
             host.vault().key_by_name(&name)?.is_some() || all(host)?.iter().any(|key| key.name == name);

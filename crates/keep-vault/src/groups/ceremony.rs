@@ -166,18 +166,30 @@ impl GroupRecord {
         &self,
         envelopes: &'e [Envelope],
     ) -> Result<Option<(Plan, &'e Envelope)>, FrostError> {
-        let mut plans = envelopes.iter().filter(|envelope| envelope.kind() == Kind::Plan);
-        let Some(first) = plans.next() else { return Ok(None) };
-        if plans.any(|other| other.session() != first.session()) {
-            let reason = "there are several; take an empty directory for each renewal".to_owned();
-            return Err(FrostError::Malformed { what: "refresh plan", reason });
+        let mut found: Option<(Plan, &Envelope)> = None;
+        let mut wrong = None;
+        for envelope in envelopes.iter().filter(|envelope| envelope.kind() == Kind::Plan) {
+            match (self.signed_plan(envelope), &found) {
+                (Ok(plan), None) => found = Some((plan, envelope)),
+                (Ok(_), Some((_, first))) if first.session() == envelope.session() => {}
+                (Ok(_), Some(_)) => {
+                    let reason = "there are several; take another directory for each renewal".to_owned();
+                    return Err(FrostError::Malformed { what: "refresh plan", reason });
+                }
+                // What no member signed stops nobody, as long as there is one that a member did sign.
+                (Err(error), _) => wrong = Some(error),
+            }
         }
-        let device = self.group.device(first.from())?;
-        let plan: Plan = first.read(Kind::Plan, first.session(), &device)?;
-        if plan.session() != first.session() {
-            return Err(FrostError::WrongSession);
+        match (found, wrong) {
+            (None, Some(error)) => Err(error),
+            (found, _) => Ok(found),
         }
-        Ok(Some((plan, first)))
+    }
+
+    fn signed_plan(&self, envelope: &Envelope) -> Result<Plan, FrostError> {
+        let device = self.group.device(envelope.from())?;
+        let plan: Plan = envelope.read(Kind::Plan, envelope.session(), &device)?;
+        if plan.session() == envelope.session() { Ok(plan) } else { Err(FrostError::WrongSession) }
     }
 
     /// Whether the renewal that the messages are about has come to its end here.
