@@ -22,6 +22,7 @@ mod request_row;
 mod revive;
 mod ruling;
 mod run;
+mod session_case;
 mod session_ruling;
 mod sessions;
 mod signer;

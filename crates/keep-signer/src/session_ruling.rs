@@ -8,7 +8,8 @@ use keep_vault::{Tx, VaultError};
 use crate::entry::draft;
 use crate::purse::Purse;
 use crate::ruling::{Coming, Ruling, describe};
-use crate::sessions::{SessionCase, no_session};
+use crate::session_case::SessionCase;
+use crate::sessions::no_session;
 
 /// Judges a request of a session and stages counters and the audit entry, which names the session.
 pub(crate) fn rule_session(
