@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::daemon::eventually;
+use crate::serving::{Net, Serving};
 use crate::world::{Ran, World};
 
 const HIDDEN: &str = "a second battery staple";
@@ -89,6 +90,20 @@ fn what_the_owner_locked_only_the_owner_unlocks() {
     // The owner's word counts also while nobody holds it.
     vault.0.done(&["lock"]);
     vault.is_refused();
+}
+
+/// Whoever unlocks beside `keep serve`, which holds the vault already, means it for the programs, too.
+#[test]
+fn an_unlock_beside_a_bunker_ends_a_lock() {
+    let (net, vault) = (Net::new(), Owned::new());
+    vault.0.done(&["unlock"]);
+    vault.0.done(&["lock"]);
+    let mut serving = Serving::of(vault.0.command(&["--json", "serve", "--headless", "--relay", &net.url()]));
+    serving.next();
+    assert_eq!(vault.notes().len(), 1, "the bunker alone frees nobody");
+    vault.0.done(&["unlock"]);
+    serving.kill();
+    assert_eq!(vault.again().json()["unlocked"], true);
 }
 
 #[test]

@@ -327,8 +327,10 @@ impl Shared {
         self.ending.end(why)
     }
 
-    /// Locks later or earlier, and asks from now on or no more. A bunker serves until it is told to stop.
-    pub(super) fn extend(&self, asked: &Extend) {
+    /// Locks later or earlier, and asks from now on or no more. A bunker serves until it is told to stop. Only the owner comes
+    /// here: that it was locked by hand before is over.
+    pub(super) fn extend(&self, asked: &Extend) -> Result<(), Fault> {
+        self.place.forget_locked()?;
         let Extend { seconds, forever, confirm } = *asked;
         if (seconds.is_some() || forever) && !self.serving {
             let lifetime = seconds.map(Duration::from_secs);
@@ -337,6 +339,7 @@ impl Shared {
         if let Some(confirm) = confirm {
             self.confirm.store(confirm, Ordering::Release);
         }
+        Ok(())
     }
 
     /// Locks if the vault that is held is no longer the one at its place: it was deleted or replaced.

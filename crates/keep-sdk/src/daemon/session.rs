@@ -196,7 +196,7 @@ impl Session<'_> {
             choice.locked = false;
             choice.confirm = confirm.unwrap_or(choice.confirm);
         })?;
-        self.shared.extend(asked);
+        self.shared.extend(asked)?;
         to_wiped_json(&self.shared.status())
     }
 }
