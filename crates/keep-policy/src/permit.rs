@@ -1,6 +1,6 @@
 //! The permit: what a secret is used for, once.
 
-use keep_types::{Intent, JobId, KeyId, Origin, Request, RequestId};
+use keep_types::{GroupSign, GroupUse, Intent, JobId, KeyId, Origin, Request, RequestId};
 
 use crate::PlaintextClasses;
 
@@ -71,13 +71,12 @@ impl Permit {
     }
 
     /// Whether the record of this use must be durable before the secret is touched, not only before the result leaves.
-    pub const fn record_first(&self) -> bool {
-        match self.request.intent {
-            Intent::Export
-            | Intent::ExportMnemonic
-            | Intent::RevealSecret
-            | Intent::Backup
-            | Intent::Group(_) => true,
+    pub fn record_first(&self) -> bool {
+        match &self.request.intent {
+            Intent::Export | Intent::ExportMnemonic | Intent::RevealSecret | Intent::Backup => true,
+            // A whole signature waits for its record as any other. Everything else that is done with shares changes the
+            // vault, or gives others a part of a signature.
+            Intent::Group(usage) => !matches!(&**usage, GroupUse::Sign(GroupSign { package: None, .. })),
             Intent::GetPublicKey
             | Intent::SignEvent(_)
             | Intent::Encrypt { .. }

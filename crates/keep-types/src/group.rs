@@ -68,7 +68,8 @@ pub struct GroupSign {
     pub message: GroupMessage,
     /// Under which key of the group.
     pub key: GroupKeyPath,
-    /// The ids of the nonces. Each is recorded as burnt before anything is signed, and refused a second time.
+    /// The ids of the nonces. Each is recorded as burnt before anything leaves that was made with it, and refused a second
+    /// time.
     pub nonces: Vec<[u8; 32]>,
     /// The signers and commitments of all vaults (the coordinator's package), when signature shares leave this vault;
     /// nothing when all signers are here and only the finished signature leaves.

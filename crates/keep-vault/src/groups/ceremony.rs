@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keep_frost::ceremony::{Ceremony, Plan};
 use keep_frost::wire::{Envelope, Kind};
-use keep_frost::{FrostError, Index, SecretShare};
+use keep_frost::{FrostError, Index};
 use keep_types::{CeremonyStep, KeyId, SecretBytes};
 use rand_core::OsRng;
 
@@ -269,9 +269,4 @@ impl Run {
     fn bytes(&self) -> Result<Vec<Message>, VaultError> {
         Ok(self.sent.iter().map(|e| e.to_bytes().map(Message)).collect::<Result<Vec<_>, _>>()?)
     }
-}
-
-/// Shares of members, for the arithmetic.
-pub(super) fn shares_of(holdings: &[Holding]) -> Vec<&SecretShare> {
-    holdings.iter().map(|holding| &holding.share).collect()
 }

@@ -44,15 +44,7 @@ impl Holding {
     /// # Errors
     /// [`VaultError::Record`] when it has another form.
     pub fn from_record(bytes: &[u8]) -> Result<Self, VaultError> {
-        let bad = || VaultError::Record { collection: "secrets", reason: "it is no share".into() };
-        let mut d = Decoder::new(bytes);
-        let mut read = || -> Result<(&[u8], Option<&[u8]>), minicbor::decode::Error> {
-            d.array()?;
-            let share = d.bytes()?;
-            let device = if d.datatype()? == Type::Null { None } else { Some(d.bytes()?) };
-            Ok((share, device))
-        };
-        let (share, device) = read().map_err(|_| bad())?;
+        let (share, device) = parts(bytes)?;
         let share = SecretShare::from_record(share).map_err(|_| bad())?;
         let device = match device {
             Some(bytes) => {
@@ -63,4 +55,25 @@ impl Holding {
         };
         Ok(Self { share, device })
     }
+
+    /// The share alone, for signing: a device key takes a point multiplication to read.
+    pub(super) fn share_of(bytes: &[u8]) -> Result<SecretShare, VaultError> {
+        SecretShare::from_record(parts(bytes)?.0).map_err(|_| bad())
+    }
+}
+
+/// The share's record, and the bytes of the device key.
+fn parts(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), VaultError> {
+    let mut d = Decoder::new(bytes);
+    let mut read = || -> Result<_, minicbor::decode::Error> {
+        d.array()?;
+        let share = d.bytes()?;
+        let device = if d.datatype()? == Type::Null { None } else { Some(d.bytes()?) };
+        Ok((share, device))
+    };
+    read().map_err(|_| bad())
+}
+
+fn bad() -> VaultError {
+    VaultError::Record { collection: "secrets", reason: "it is no share".into() }
 }

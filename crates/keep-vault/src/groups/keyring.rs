@@ -99,8 +99,8 @@ impl Vault {
     ) -> Result<Vec<GroupSession>, VaultError> {
         self.secrets.sessions.expect_room(proposals.len())?;
         let record = self.signing_group(id)?;
-        let holdings = self.holdings(&record, signers)?;
-        let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
+        let shares = self.shares(&record, signers)?;
+        let shares: Vec<&SecretShare> = shares.iter().collect();
         let (mut opened, mut sessions) = (Vec::new(), Vec::new());
         for proposal in proposals {
             let session = LocalSession::new(&record.group, &shares, proposal, &mut OsRng)?;
@@ -141,8 +141,8 @@ impl Vault {
     /// When one is missing, unreadable, or not the group's.
     pub fn check_shares(&self, id: KeyId) -> Result<(), VaultError> {
         let record = self.group(id)?;
-        for holding in self.holdings(&record, &record.shares)? {
-            holding.share.check(&record.group)?;
+        for share in self.shares(&record, &record.shares)? {
+            share.check(&record.group)?;
         }
         Ok(())
     }
@@ -156,28 +156,34 @@ impl Vault {
         Ok(record)
     }
 
-    pub(super) fn holdings(
+    /// The shares of several members, each of them once.
+    pub(super) fn shares(
         &self,
         record: &GroupRecord,
         members: &[Index],
-    ) -> Result<Vec<Holding>, VaultError> {
+    ) -> Result<Vec<SecretShare>, VaultError> {
         let mut seen = BTreeSet::new();
-        let mut holdings = Vec::with_capacity(members.len());
+        let mut shares = Vec::with_capacity(members.len());
         for index in members {
             if !seen.insert(*index) {
                 return Err(FrostError::Duplicate(*index).into());
             }
-            holdings.push(self.holding(record, *index)?);
+            let share = Holding::share_of(self.share_record(record, *index)?.secret.expose())?;
+            share.belongs_to(&record.group)?;
+            shares.push(share);
         }
-        Ok(holdings)
+        Ok(shares)
     }
 
     pub(super) fn holding(&self, record: &GroupRecord, index: Index) -> Result<Holding, VaultError> {
-        record.expect_share(index)?;
-        let secret = self.group_secret(record.id, SHARE, index)?.ok_or(FrostError::NotHere(index))?;
-        let holding = Holding::from_record(secret.secret.expose())?;
+        let holding = Holding::from_record(self.share_record(record, index)?.secret.expose())?;
         holding.share.belongs_to(&record.group)?;
         Ok(holding)
+    }
+
+    fn share_record(&self, record: &GroupRecord, index: Index) -> Result<SecretRecord, VaultError> {
+        record.expect_share(index)?;
+        Ok(self.group_secret(record.id, SHARE, index)?.ok_or(FrostError::NotHere(index))?)
     }
 
     pub(super) fn group_secret(

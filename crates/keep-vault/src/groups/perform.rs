@@ -54,7 +54,7 @@ pub(super) struct NextSharing {
 }
 
 impl Vault {
-    /// Uses shares whose record is durable.
+    /// Uses shares. The record is durable, or it is under way where a whole signature is made, which waits for it.
     pub(crate) fn perform_group(&self, key: KeyId, usage: GroupUse) -> Result<Answer, VaultError> {
         match usage {
             GroupUse::Sign(sign) => self.sign_with_shares(key, &sign),
@@ -86,8 +86,8 @@ impl Vault {
         let record = self.signing_group(id)?;
         let Some(package) = &sign.package else {
             let signers: Vec<Index> = session.commitments().map(|(index, _)| index).collect();
-            let holdings = self.holdings(&record, &signers)?;
-            let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
+            let shares = self.shares(&record, &signers)?;
+            let shares: Vec<&SecretShare> = shares.iter().collect();
             let signature = session.finish(&record.group, &shares)?;
             return Ok(Answer::Signature(Box::new(*signature.as_bytes())));
         };
@@ -103,15 +103,15 @@ impl Vault {
 
     fn recover_key(&self, id: KeyId) -> Result<Answer, VaultError> {
         let record = self.group(id)?;
-        let holdings = self.holdings(&record, &record.shares)?;
-        let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
+        let held = self.shares(&record, &record.shares)?;
+        let shares: Vec<&SecretShare> = held.iter().collect();
         Ok(Answer::SecretKey(dealer::recover(&record.group, &shares)?))
     }
 
     fn refresh_here(&self, id: KeyId, keep: &BTreeSet<Index>) -> Result<Answer, VaultError> {
         let record = self.signing_group(id)?;
-        let holdings = self.holdings(&record, &record.shares)?;
-        let shares: Vec<&SecretShare> = holdings.iter().map(|h| &h.share).collect();
+        let held = self.shares(&record, &record.shares)?;
+        let shares: Vec<&SecretShare> = held.iter().collect();
         let (group, renewed) = dealer::refresh(&record.group, &shares, keep, &mut OsRng)?;
         drop(shares);
         let fresh: Vec<&SecretShare> = renewed.iter().collect();

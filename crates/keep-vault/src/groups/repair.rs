@@ -9,7 +9,7 @@ use keep_frost::{DeviceKey, DevicePublic, FrostError, Index};
 use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, KeyId, Origin, SecretBytes};
 use rand_core::OsRng;
 
-use super::ceremony::{read, shares_of};
+use super::ceremony::read;
 use super::change::{forget_member, put_holding};
 use super::keyring::{DEVICE, REPAIR, secret_place};
 use super::{GroupRecord, Holding};
@@ -20,8 +20,8 @@ impl Vault {
     pub(super) fn repair_here(&self, id: KeyId, lost: Index) -> Result<Answer, VaultError> {
         let record = self.signing_group(id)?;
         refuse_held(&record, lost)?;
-        let holdings = self.holdings(&record, &record.shares)?;
-        let share = repair_local(&record.group, &shares_of(&holdings), lost, &mut OsRng)?;
+        let shares = self.shares(&record, &record.shares)?;
+        let share = repair_local(&record.group, &shares.iter().collect::<Vec<_>>(), lost, &mut OsRng)?;
         let device = DeviceKey::generate(&mut OsRng)?;
         self.add_repaired(&record, Holding { share, device: Some(device) })?;
         Ok(Answer::Done)

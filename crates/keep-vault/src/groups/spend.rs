@@ -134,8 +134,8 @@ impl Vault {
         let mut signatures = Vec::with_capacity(sessions.len());
         for session in sessions {
             let signers: Vec<Index> = session.commitments().map(|(index, _)| index).collect();
-            let holdings = self.holdings(record, &signers)?;
-            let shares: Vec<&SecretShare> = holdings.iter().map(|holding| &holding.share).collect();
+            let shares = self.shares(record, &signers)?;
+            let shares: Vec<&SecretShare> = shares.iter().collect();
             signatures.push(*session.finish(&record.group, &shares)?.as_bytes());
         }
         let signed = attach_group_signatures(inspection, &signatures)?;
@@ -156,8 +156,8 @@ impl Vault {
     ) -> Result<Vec<(u16, [u8; 32])>, VaultError> {
         let burns = session.burns();
         let signers: Vec<Index> = session.commitments().map(|(index, _)| index).collect();
-        let holdings = self.holdings(record, &signers)?;
-        let shares: Vec<&SecretShare> = holdings.iter().map(|holding| &holding.share).collect();
+        let shares = self.shares(record, &signers)?;
+        let shares: Vec<&SecretShare> = shares.iter().collect();
         let mut released = Vec::with_capacity(shares.len());
         for held in session.answer(&record.group, &shares, package)? {
             let (index, burn) = (held.index(), held.burn());
