@@ -1,6 +1,6 @@
 //! What one client may do.
 
-use keep_types::{Collection, EndpointId, KeyId, PublicKey, Record, Timestamp};
+use keep_types::{Collection, DecodeError, EndpointId, KeyId, PublicKey, Record, Timestamp};
 use minicbor::{Decode, Encode};
 
 use crate::{Approval, Decided, Effect, Facts, Limits, Policy, Rule, Source};
@@ -56,6 +56,13 @@ const MOST_REMEMBERED: usize = 128;
 
 impl Record for Grant {
     const COLLECTION: Collection = Collection::Grants;
+
+    fn from_cbor(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut grant: Self = minicbor::decode(bytes).map_err(|e| Self::error(&e.to_string()))?;
+        // A bunker keeps one of them for each client: without the room that decoding left.
+        grant.policy.rules.shrink_to_fit();
+        Ok(grant)
+    }
 }
 
 impl Grant {

@@ -1,9 +1,12 @@
 //! Endpoints, the clients that connected to them, and their grants.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Limits, Policy, Usage};
+use keep_store::Scan;
 use keep_types::{DisplayText, EndpointId, ErrorCode, Fault, KeyId, Origin, PublicKey};
 use keep_vault::{KeyRecord, Pending, Vault, VaultError};
 
@@ -118,10 +121,9 @@ impl Connections {
     /// When the store cannot be written.
     pub fn remove(&self, id: EndpointId) -> Result<bool, VaultError> {
         let clients: Vec<PublicKey> = self
-            .grants()?
-            .iter()
-            .filter(|grant| grant.endpoint == id)
-            .map(|grant| PublicKey::from_byte_array(grant.client))
+            .clients()?
+            .into_iter()
+            .filter_map(|(client, endpoint)| (endpoint == id).then_some(client))
             .collect();
         let (existed, _) = self
             .vault
@@ -182,6 +184,19 @@ impl Connections {
     /// When the store cannot be read.
     pub fn grants(&self) -> Result<Vec<Grant>, VaultError> {
         Ok(self.vault.all()?.into_iter().map(|(_, grant)| grant).collect())
+    }
+
+    /// Every client with a grant, and the endpoint that it connected to.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn clients(&self) -> Result<HashSet<(PublicKey, EndpointId)>, VaultError> {
+        let mut clients = HashSet::new();
+        self.vault.scan::<Grant>(Scan::default(), &mut |_, grant| {
+            clients.insert((grant.client_key(), grant.endpoint));
+            ControlFlow::Continue(())
+        })?;
+        Ok(clients)
     }
 
     /// How often a grant was used.

@@ -262,8 +262,7 @@ impl Service {
 
     /// Reads which clients are connected. Whether they still are is judged with each request.
     fn learn_clients(&self) -> Result<(), Fault> {
-        let grants = self.connections.grants()?;
-        let known: HashSet<_> = grants.iter().map(|grant| (grant.client_key(), grant.endpoint)).collect();
+        let known = self.connections.clients()?;
         let mut old = self.known();
         if *old != known {
             self.subscription.prefer(known.iter().map(|(client, _)| *client));

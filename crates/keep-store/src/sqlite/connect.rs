@@ -34,7 +34,7 @@ const CARE: &str = "
     PRAGMA mmap_size = 0;
     PRAGMA temp_store = MEMORY;
     PRAGMA wal_autocheckpoint = 0;
-    PRAGMA cache_size = -8000;
+    PRAGMA cache_size = -2000;
 ";
 
 impl Connector {
