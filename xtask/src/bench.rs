@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: builds keep-bench as people's programs are built, and runs it.
 
-use anyhow::{Context as _, Result};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
 
 use crate::context::Context;
 use crate::install;
@@ -21,9 +23,15 @@ pub fn run(workspace: &Workspace, json: bool, topics: &[String]) -> Result<bool>
     if let Err(reason) = install::node_in(&job, "keep-agent-ts", &package) {
         eprintln!("{reason}");
     }
-    let wants_python = topics.is_empty() || topics.iter().any(|word| "python".contains(word.as_str()));
-    let python = wants_python.then(|| agents::python(&job));
+    let wants = |topic: &str| topics.is_empty() || topics.iter().any(|word| topic.contains(word.as_str()));
+    let python = wants("python").then(|| agents::python(&job));
     let mut command = cargo();
+    if wants("peer") {
+        match peer(workspace) {
+            Ok(program) => drop(command.env("KEEP_BENCH_PEER", program)),
+            Err(reason) => eprintln!("{reason:#}"),
+        }
+    }
     match python {
         Some(Ok(python)) => drop(command.env("KEEP_AGENT_PYTHON", python)),
         Some(Err(reason)) => eprintln!("{reason}"),
@@ -36,4 +44,15 @@ pub fn run(workspace: &Workspace, json: bool, topics: &[String]) -> Result<bool>
     let status =
         command.args(topics).current_dir(workspace.root()).status().context("cargo does not start")?;
     Ok(status.success())
+}
+
+/// Builds the bunker that ours is measured beside: a package outside the workspace. Gives its program.
+fn peer(workspace: &Workspace) -> Result<PathBuf> {
+    let package = workspace.root().join("bench/peer");
+    let target = workspace.root().join("target/peer");
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(&target);
+    let status = build.current_dir(&package).status().context("cargo does not start")?;
+    ensure!(status.success(), "the peer does not build");
+    Ok(target.join("release/keep-bench-peer"))
 }

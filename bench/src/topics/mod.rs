@@ -4,13 +4,16 @@ mod bip340;
 mod bitcoin;
 mod bunker;
 mod cipher;
+mod clients;
 mod daily;
 mod fixture;
 mod flight;
 mod frost;
 mod integrity;
 mod list;
+mod peer;
 mod python;
+mod relayed;
 mod sign;
 mod size;
 mod typescript;
@@ -39,6 +42,9 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "sign", rows: sign::rows },
     Topic { name: "flight", rows: flight::rows },
     Topic { name: "bunker", rows: bunker::rows },
+    Topic { name: "relayed", rows: relayed::rows },
+    Topic { name: "clients", rows: clients::rows },
+    Topic { name: "peer", rows: peer::rows },
     Topic { name: "integrity", rows: integrity::rows },
     Topic { name: "frost", rows: frost::rows },
     Topic { name: "size", rows: size::rows },
