@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use keep_audit::{Action, Draft, Outcome};
 use keep_signer::{Approver, Headless};
 use keep_types::{ErrorCode, Fault, Origin, Timestamp};
+use keep_vault::Which;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -328,9 +329,11 @@ impl Shared {
     }
 
     /// Locks later or earlier, and asks from now on or no more. A bunker serves until it is told to stop. Only the owner comes
-    /// here: that it was locked by hand before is over.
+    /// here: that it was locked by hand before is over. A hidden vault leaves the note of that alone.
     pub(super) fn extend(&self, asked: &Extend) -> Result<(), Fault> {
-        self.place.forget_locked()?;
+        if self.host.vault().which() == Which::Outer {
+            self.place.forget_locked()?;
+        }
         let Extend { seconds, forever, confirm } = *asked;
         if (seconds.is_some() || forever) && !self.serving {
             let lifetime = seconds.map(Duration::from_secs);
