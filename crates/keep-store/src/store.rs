@@ -103,4 +103,13 @@ pub trait Store: Send + Sync + 'static {
     fn wipe_leftovers(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Brings the files into the state in which the last process that had them open leaves them at its end, as far as others that
+    /// read at this time let it.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is lost then.
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -85,4 +85,8 @@ impl Store for Attended {
     fn wipe_leftovers(&self) -> Result<(), StoreError> {
         self.store.wipe_leftovers()
     }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        self.store.settle()
+    }
 }

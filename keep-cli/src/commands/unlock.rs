@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use keep_sdk::daemon::{self, Connection, Daemon, Orders, Place};
+use keep_sdk::daemon::{self, Connection, Daemon, Extended, Orders, Place};
 use keep_sdk::{DaemonStatus, Done, ErrorCode, Fault, Home, Keep, SecretText};
 use serde::Serialize;
 
@@ -43,29 +43,27 @@ pub fn unlock(session: &Session, arguments: &Unlock) -> Result<(), Ending> {
     let config = session.config()?;
     let lifetime = arguments.lifetime.map_or_else(|| config.lifetime(), Ok)?.0;
     let confirm = arguments.confirm || config.confirm.value;
+    let how = How { lifetime, confirm, again: arguments.again, implied: false };
     if let Some(connection) = Connection::find(&home, Some(session.elevation()))? {
         if arguments.again {
             return session.output.show(&State(connection.status()?));
         }
-        let other = session.is_hidden() && !connection.is_hidden();
-        let asks = arguments.confirm.then_some(true);
-        match if other { None } else { Some(connection.extend(lifetime, asks)) } {
-            // Perhaps it opens the other vault of this place: then that one is unlocked instead.
-            Some(Err(fault)) if fault.code() == ErrorCode::WrongPassphrase && session.has_password() => {}
-            Some(outcome) => {
-                let status = outcome?;
-                if status.serving && arguments.lifetime.is_some() {
-                    session
-                        .output
-                        .talk("`keep serve` holds the vault, and has no time limit: --for changes nothing.");
-                }
-                return session.output.show(&State(status));
+        // Where the hidden one is asked for by name, the one that is held need not be asked whose passphrase it is.
+        if connection.is_hidden() || !session.is_hidden() {
+            let status = match connection.extend(lifetime, arguments.confirm.then_some(true))? {
+                Extended::This(status) => status,
+                // That of the other vault of this place: it is unlocked instead.
+                Extended::Other(passphrase) => launch(session, &home, &passphrase, how, 0)?,
+            };
+            if status.serving && arguments.lifetime.is_some() {
+                session
+                    .output
+                    .talk("`keep serve` holds the vault, and has no time limit: --for changes nothing.");
             }
-            None => {}
+            return session.output.show(&State(status));
         }
     }
-    let status =
-        start_for(session, &home, How { lifetime, confirm, again: arguments.again, implied: false })?;
+    let status = start_for(session, &home, how)?;
     session.output.show(&State(status))
 }
 

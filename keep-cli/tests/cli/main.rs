@@ -34,4 +34,5 @@ mod pages;
 mod prompts;
 mod remote_keys;
 mod serving;
+mod switch;
 mod world;

@@ -283,6 +283,16 @@ impl Host {
         Ok(self.vault().check_passphrase(passphrase, self.shared.environment.weak_kdf)?)
     }
 
+    /// Which vault of the directory a passphrase opens. One run of Argon2id, as with [`check_passphrase`](Self::check_passphrase).
+    ///
+    /// # Errors
+    /// [`ErrorCode::WrongPassphrase`] when it opens none.
+    #[cfg(unix)]
+    pub(crate) fn which_opens(&self, passphrase: &SecretText) -> Result<keep_vault::Which, Fault> {
+        let _one_at_a_time = self.shared.deriving.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.vault().which_opens(passphrase, self.shared.environment.weak_kdf)?)
+    }
+
     /// Writes an entry of the audit log that belongs to no other change. Durable when this returns.
     ///
     /// # Errors

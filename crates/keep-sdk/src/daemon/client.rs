@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::frame;
 use super::place::Place;
-use super::protocol::{self, Answered, Extend, Hello, Manage, PROTOCOL, Welcome};
+use super::protocol::{self, Answered, Extend, Hello, Manage, Managed, PROTOCOL, Welcome};
 use crate::call::{Call, CallEntry, Class, Wiped, to_wiped_json};
 use crate::{DaemonStatus, Done, Home};
 
@@ -27,6 +27,15 @@ pub trait Elevate: Send + Sync {
     /// # Errors
     /// The last one's error, or why there is none.
     fn elevate(&self, attempt: &mut dyn FnMut(&SecretText) -> Result<(), Fault>) -> Result<(), Fault>;
+}
+
+/// What came of unlocking a vault that is unlocked.
+#[derive(Debug)]
+pub enum Extended {
+    /// It stays unlocked for as long as was asked.
+    This(DaemonStatus),
+    /// This passphrase opens the other vault of the directory, and nothing was done.
+    Other(SecretText),
 }
 
 /// A connection to the daemon that holds a vault.
@@ -173,43 +182,45 @@ impl Connection {
     pub fn lock(&self) -> Result<(), Fault> {
         // Also if the daemon does not come to noting it.
         let noted = Place::of(&self.home).note_locked();
-        self.end(&protocol::Lock { switching: false })?;
-        noted
-    }
-
-    /// Locks the vault because the other one of its directory is to be unlocked.
-    pub(super) fn make_way(&self) -> Result<(), Fault> {
-        self.end(&protocol::Lock { switching: true })
-    }
-
-    fn end(&self, how: &protocol::Lock) -> Result<(), Fault> {
-        let _: Done = self.ask(protocol::LOCK, how)?;
+        let _: Done = self.ask(protocol::LOCK, &Done {})?;
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         // It closes the connection once nothing runs any more.
         while let Ok(Some(_)) = frame::read(&mut *stream, frame::MAX_REPLY) {}
-        Ok(())
+        noted
     }
 
     /// Sets when the daemon locks (never, without `lifetime`), and whether it asks. A daemon that serves a bunker has no end,
-    /// and keeps none. Wants the passphrase again.
+    /// and keeps none. Wants the passphrase again; if that opens the other vault of the directory, nothing is done.
     ///
     /// # Errors
     /// As [`call`](Self::call).
-    pub fn extend(&self, lifetime: Option<Duration>, confirm: Option<bool>) -> Result<DaemonStatus, Fault> {
-        self.open_manage()?;
+    pub fn extend(&self, lifetime: Option<Duration>, confirm: Option<bool>) -> Result<Extended, Fault> {
+        if let Some(passphrase) = self.prove(true)? {
+            return Ok(Extended::Other(passphrase));
+        }
         let (seconds, forever) = (lifetime.map(|time| time.as_secs()), lifetime.is_none());
-        self.ask(protocol::EXTEND, &Extend { seconds, forever, confirm })
+        self.ask(protocol::EXTEND, &Extend { seconds, forever, confirm }).map(Extended::This)
     }
 
     fn open_manage(&self) -> Result<(), Fault> {
+        self.prove(false).map(drop)
+    }
+
+    /// Gives the passphrase again. If it may be that of `either` vault and opens the other one, it comes back.
+    fn prove(&self, either: bool) -> Result<Option<SecretText>, Fault> {
         let Some(elevate) = &self.elevate else {
             let message = "this needs the vault's passphrase again, although it is unlocked";
             return Err(Fault::new(ErrorCode::Locked, message));
         };
+        let mut other = None;
         elevate.elevate(&mut |passphrase| {
-            let passphrase = SecretText::new(passphrase.expose().to_owned());
-            self.ask::<_, Done>(protocol::MANAGE, &Manage { passphrase }).map(drop)
-        })
+            let copy = || SecretText::new(passphrase.expose().to_owned());
+            let asked = Manage { passphrase: copy(), either };
+            let managed: Managed = self.ask(protocol::MANAGE, &asked)?;
+            other = managed.other.then(copy);
+            Ok(())
+        })?;
+        Ok(other)
     }
 
     fn ask<A: Serialize, R: DeserializeOwned>(&self, name: &str, parameters: &A) -> Result<R, Fault> {

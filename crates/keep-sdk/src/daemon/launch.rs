@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use keep_types::{ErrorCode, Fault, SecretText};
+use keep_vault::Which;
 use serde::{Deserialize, Serialize};
 
 use super::choice::{self, Choice};
@@ -144,6 +145,8 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
     }
     let home = Home::new(orders.home)?;
     let place = Place::of(&home);
+    // Also if the passphrase turns out to be wrong.
+    place.visit()?;
     if orders.again && place.is_noted_locked()? {
         return Err(choice::locked_by_hand());
     }
@@ -155,7 +158,10 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
         let host = keep.host()?;
         let confirm = orders.confirm || (orders.implied && Choice::read(host)?.confirm);
         Choice::change(host, move |choice| *choice = Choice { confirm, locked: false })?;
-        place.forget_locked()?;
+        // A hidden vault leaves the note, or its absence would tell that another vault was unlocked than the one that was locked.
+        if host.vault().which() == Which::Outer {
+            place.forget_locked()?;
+        }
         confirm
     };
     let options = DaemonOptions {
@@ -184,11 +190,16 @@ fn as_chosen(keep: &Keep, place: &Place) -> Result<bool, Fault> {
     }
 }
 
-/// One vault of a place at a time: the owner, who knows the passphrase of the other one, switches to it.
+/// One vault of a place at a time: the owner, who knows the passphrase of the other one, switches to it. What is left behind is as
+/// after `keep lock`, so that nothing tells later that it was a switch.
 fn make_way(keep: &Keep, home: &Home) -> Result<(), Fault> {
+    let vault = keep.host()?.vault();
+    let is_hidden = vault.which() == Which::Hidden;
     match Connection::find(home, None)? {
-        Some(other) if other.is_hidden() != (keep.host()?.vault().which() == keep_vault::Which::Hidden) => {
-            other.make_way()
+        Some(other) if other.is_hidden() != is_hidden => {
+            other.lock()?;
+            // That process was not the last one that had the database open, which otherwise leaves no log behind.
+            Ok(vault.settle_beside()?)
         }
         Some(_) | None => Ok(()),
     }

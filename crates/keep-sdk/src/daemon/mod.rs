@@ -20,7 +20,7 @@ use keep_types::{ErrorCode, Fault};
 use rustix::process::geteuid;
 
 pub(crate) use choice::be_careful;
-pub use client::{Connection, Elevate};
+pub use client::{Connection, Elevate, Extended};
 pub use harden::harden;
 pub use launch::{Orders, launch, run_launched};
 pub use place::Place;

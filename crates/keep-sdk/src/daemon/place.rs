@@ -75,6 +75,17 @@ impl Place {
     /// Takes the lock that only one daemon of this vault can have; `None` if another one has it. The lock ends with the
     /// file, and with the process at the latest.
     pub fn lock(&self) -> Result<Option<File>, Fault> {
+        let (file, path) = self.open_lock()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => {
+                Err(unsafe_place(&path, &format!("cannot be locked ({error})")))
+            }
+        }
+    }
+
+    fn open_lock(&self) -> Result<(File, PathBuf), Fault> {
         let path = self.directory.join(format!("{}.lock", self.name));
         let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
         let opened = OpenOptions::new()
@@ -89,17 +100,27 @@ impl Place {
         if !found.is_file() || !is_ours(&found) {
             return Err(unsafe_place(&path, "is not a file of yours"));
         }
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-            Err(std::fs::TryLockError::Error(error)) => {
-                Err(unsafe_place(&path, &format!("cannot be locked ({error})")))
-            }
-        }
+        Ok((file, path))
+    }
+
+    /// Leaves what every session leaves, the file of the lock and the directory's time: a passphrase that opens nothing is then not
+    /// told from one that opens a vault which leaves no other trace.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub(super) fn visit(&self) -> Result<(), Fault> {
+        use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+        self.prepare()?;
+        self.open_lock()?;
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        // Its time is no reason to keep somebody out of the vault.
+        let _ = utimensat(CWD, &self.directory, &times, AtFlags::SYMLINK_NOFOLLOW);
+        Ok(())
     }
 
     /// Notes that the owner locked the vault by hand, so that a program that starts the daemon again does not have to ask the vault
-    /// for it. The note is the same whichever vault of the directory was open, and also if none was.
+    /// for it. The note is empty, named after the directory, and the same whichever vault of it was open, and also if none was.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
@@ -125,7 +146,7 @@ impl Place {
         Ok(look_at(&self.note())?.is_some())
     }
 
-    /// Takes the note away: the owner unlocked the vault.
+    /// Takes the note away: the owner unlocked the vault in the database, whose own records tell it, too.
     ///
     /// # Errors
     /// When it cannot be removed.

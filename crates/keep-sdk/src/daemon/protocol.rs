@@ -122,18 +122,25 @@ pub struct Extend {
     pub confirm: Option<bool>,
 }
 
-/// The parameters of [`LOCK`].
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Lock {
-    /// Whether the other vault of the directory is about to be unlocked instead. Otherwise the owner wants it locked, and a program
-    /// that starts the daemon again (`keep unlock --again`) is refused until the owner has unlocked it.
-    #[serde(default)]
-    pub switching: bool,
-}
-
 /// The parameters of [`MANAGE`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Manage {
     #[serde(with = "crate::call::secret::text")]
     pub passphrase: keep_types::SecretText,
+    /// Whether it may be meant for the other vault of the directory, which is to be unlocked instead. Then it is no wrong passphrase.
+    #[serde(default)]
+    pub either: bool,
+}
+
+/// The answer to [`MANAGE`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Managed {
+    /// Whether the passphrase opens the other vault of the directory. Then the connection may not manage, and nothing was recorded.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub other: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }

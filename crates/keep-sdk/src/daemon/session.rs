@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::choice::Choice;
 use super::frame;
-use super::protocol::{self, Asked, Extend, Hello, Lock, Manage, PROTOCOL, Welcome};
+use super::protocol::{self, Asked, Extend, Hello, Manage, Managed, PROTOCOL, Welcome};
 use super::server::Shared;
 use super::watch::Watches;
 use crate::Done;
@@ -138,9 +138,7 @@ impl Session<'_> {
             protocol::EXTEND => self.extend(&parse(with)?),
             // What ends the daemon is told to its connection, after the answer.
             protocol::LOCK => {
-                if !parse::<Lock>(with)?.switching {
-                    self.shared.lock_by_hand();
-                }
+                self.shared.lock_by_hand();
                 self.locks = true;
                 to_wiped_json(&Done {})
             }
@@ -178,14 +176,25 @@ impl Session<'_> {
     }
 
     fn manage(&mut self, asked: &Manage) -> Result<Wiped, Fault> {
-        let checked = self.shared.host().check_passphrase(&asked.passphrase);
+        let host = self.shared.host();
+        let checked = if asked.either {
+            match host.which_opens(&asked.passphrase) {
+                // That the owner is about to switch must not stand in the log of the vault that is left.
+                Ok(which) if which != host.vault().which() => {
+                    return to_wiped_json(&Managed { other: true });
+                }
+                checked => checked.map(drop),
+            }
+        } else {
+            host.check_passphrase(&asked.passphrase)
+        };
         let outcome = if checked.is_ok() { Outcome::Allowed } else { Outcome::Failed };
         // A wrong passphrase is recorded too; what cannot be recorded does not happen.
-        self.shared.host().record(Draft::new(Action::ManageOpened, outcome, &Origin::Cli))?;
+        host.record(Draft::new(Action::ManageOpened, outcome, &Origin::Cli))?;
         self.wrong = if checked.is_ok() { 0 } else { self.wrong + 1 };
         checked?;
         self.manages_until = Some(Watches::read().with_sleep.saturating_add(MANAGE));
-        to_wiped_json(&Done {})
+        to_wiped_json(&Managed::default())
     }
 
     fn extend(&self, asked: &Extend) -> Result<Wiped, Fault> {

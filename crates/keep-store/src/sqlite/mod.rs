@@ -225,17 +225,26 @@ impl Store for SqliteStore {
     fn wipe_leftovers(&self) -> Result<(), StoreError> {
         let _turn = self.turnstile.enter(self.options.wait)?;
         let writer = self.writer();
-        let fault = |e| translate(&self.path, &e);
-        writer.conn.execute_batch("VACUUM").map_err(fault)?;
-        // The log holds the old pages as well. A reader in the middle of its view keeps it from being cut.
-        let busy: i64 =
-            writer.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(fault)?;
-        writer.logged.store(0, Ordering::Relaxed);
-        if busy == 0 { Ok(()) } else { Err(StoreError::Busy("another process reads the vault".into())) }
+        writer.conn.execute_batch("VACUUM").map_err(|e| translate(&self.path, &e))?;
+        // The log holds the old pages as well.
+        let is_cut = writer.cut_log().map_err(|e| translate(&self.path, &e))?;
+        if is_cut { Ok(()) } else { Err(StoreError::Busy("another process reads the vault".into())) }
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        let _turn = self.turnstile.enter(self.options.wait)?;
+        self.writer().cut_log().map(drop).map_err(|e| translate(&self.path, &e))
     }
 }
 
 impl Writing {
+    /// Copies the whole log into the database and makes it empty. A reader in the middle of its view keeps it from being cut.
+    fn cut_log(&self) -> rusqlite::Result<bool> {
+        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        self.logged.store(0, Ordering::Relaxed);
+        Ok(busy == 0)
+    }
+
     fn run(&mut self, path: &Path, work: WriteWork<'_>) -> Result<(), StoreError> {
         let fault = |e| translate(path, &e);
         let transaction = Transaction::write(&self.conn).map_err(fault)?;

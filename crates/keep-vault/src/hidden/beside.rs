@@ -38,13 +38,30 @@ impl Vault {
     /// opens; and the work is the same whether there is another vault or not.
     pub(crate) fn refuse_taken(&self, header: &Header, derived: &Derived) -> Result<(), VaultError> {
         let own = header.unwrap_key(&derived.keks()).is_ok();
-        let other = match &self.beside {
+        let other = self.opens_beside(header, derived)?;
+        if own || other { Err(VaultError::PassphraseTaken) } else { Ok(()) }
+    }
+
+    /// Whether the other vault of the directory opens.
+    pub(crate) fn opens_beside(&self, header: &Header, derived: &Derived) -> Result<bool, VaultError> {
+        Ok(match &self.beside {
             Beside::Nothing => false,
             Beside::Reserve(directory) => opens_slot(directory, header, derived),
             // The salt and the cost are the same in both headers.
             Beside::Database(store) => read_header(&**store)?.unwrap_key(&derived.keks()).is_ok(),
-        };
-        if own || other { Err(VaultError::PassphraseTaken) } else { Ok(()) }
+        })
+    }
+
+    /// Copies what the vault in the database left in its log into the database, as its last process does at its end. Beside no hidden
+    /// vault there is nothing to do.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn settle_beside(&self) -> Result<(), VaultError> {
+        match &self.beside {
+            Beside::Database(store) => Ok(store.settle()?),
+            Beside::Nothing | Beside::Reserve(_) => Ok(()),
+        }
     }
 }
 
