@@ -2,6 +2,7 @@
 
 use keep_store::{SqliteStore, Store};
 use keep_types::Fault;
+use keep_vault::KindDamage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,30 @@ pub struct FormatView {
     pub needs_migration: bool,
 }
 
+/// What was wrong with the records of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DamagedKind {
+    /// The kind.
+    pub kind: String,
+    /// How many fewer there were than had been written.
+    pub missing: u64,
+    /// How many did not open.
+    pub unreadable: u64,
+    /// How many more there were than had been written.
+    pub added: u64,
+    /// How many were newer than the vault.
+    pub newer: u64,
+    /// Whether all opened, and at least one was older than it had been.
+    pub replaced: bool,
+}
+
+impl From<KindDamage> for DamagedKind {
+    fn from(damage: KindDamage) -> Self {
+        let KindDamage { kind, missing, unreadable, added, newer, replaced } = damage;
+        Self { kind: kind.to_owned(), missing, unreadable, added, newer, replaced }
+    }
+}
+
 /// What was left of a vault that something else than Keep had changed, and is gone on with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DamageView {
@@ -50,6 +75,10 @@ pub struct DamageView {
     pub removed: u64,
     /// How many entries of the log went, because what is left of it does not lead to them.
     pub log_removed: u64,
+    /// How much was wrong, for each kind of records that was not as it was written.
+    pub kinds: Vec<DamagedKind>,
+    /// The fingerprint of the log's signer from now on, if the key of the one before is lost.
+    pub signer: Option<String>,
     /// How many clients, endpoints and sessions are suspended until their owner lets them go on.
     pub suspended: u64,
     /// The owner's policies. Look at each: it may be older than it was.

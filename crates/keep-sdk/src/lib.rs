@@ -76,7 +76,7 @@ pub use bunker::pairing::{ConnectTerms, ConnectedView};
 pub use bunker::{Activity, ApprovalPage, Bunker, BunkerOptions, Offer, Serving};
 pub use frost::Frost;
 pub use home::Home;
-pub use info::{DamageView, FormatView, VaultInfo};
+pub use info::{DamageView, DamagedKind, FormatView, VaultInfo};
 pub use keep::{Keep, Options};
 pub use keys::{KeyPath, Keys, MnemonicKey, MnemonicView};
 pub use policies::{

@@ -171,7 +171,7 @@ const CONTINUATIONS: [Operation; 8] = [
         Ok(live.vault.change_passphrase(&passphrase(), None).map(drop)?)
     }),
     ("a recovery code", |live| Ok(live.vault.add_recovery_code(None).map(drop)?)),
-    ("suspension", |live| Ok(keep_signer::accept_rollback(&live.vault, "test".into()).map(drop)?)),
+    ("suspension", |live| Ok(keep_signer::accept_rollback(&live.vault, "test".into(), |_| Ok(())).map(drop)?)),
     ("a segment of the log", |live| {
         for _ in 0..11 {
             let written = live.vault.submit(|tx| {
@@ -266,7 +266,7 @@ fn the_owner_goes_on_with_what_is_left() {
     let older = inhabited(&store);
     let before = State::of(&store);
     let whole = open(&store).unwrap();
-    let refused = keep_signer::accept_damage(&whole).unwrap_err();
+    let refused = keep_signer::accept_damage(&whole, &[]).unwrap_err();
     assert_eq!(Fault::from(refused).code(), ErrorCode::InvalidInput);
     drop(whole);
     let mut dice = Dice(13);
@@ -275,7 +275,7 @@ fn the_owner_goes_on_with_what_is_left() {
         change.apply(&store);
         let vault = open(&store).unwrap();
         assert!(!vault.verify().unwrap().is_intact(), "{round}: {what}");
-        let (accepted, suspended) = keep_signer::accept_damage(&vault)
+        let (accepted, suspended) = keep_signer::accept_damage(&vault, &[])
             .unwrap_or_else(|error| panic!("{round}: {what}: {error}: {change:?}"));
         assert!(!accepted.problems.is_empty() && suspended <= 2, "{round}: {what}");
         assert!(vault.integrity().is_intact(), "{round}: {what}: {:?}", vault.integrity());
@@ -286,6 +286,11 @@ fn the_owner_goes_on_with_what_is_left() {
         live.vault.verify_audit().unwrap();
         let last = live.vault.audit_tail(1).unwrap().remove(0);
         assert_eq!(last.action, Action::DamageAccepted, "{round}: {what}");
+        // How much was wrong, kind by kind, comes before the sentences, which may be cut.
+        assert!(!accepted.kinds.is_empty(), "{round}: {what}: {change:?}");
+        let counts: Vec<String> = accepted.kinds.iter().map(ToString::to_string).collect();
+        let reason = last.reason.unwrap_or_default();
+        assert!(reason.starts_with(&counts.join("; ")), "{round}: {what}: {counts:?}, {reason}");
         for grant in live.vault.all::<keep_policy::Grant>().unwrap() {
             assert!(grant.1.suspended, "{round}: {what}");
         }
@@ -302,6 +307,52 @@ fn the_owner_goes_on_with_what_is_left() {
         let plan = live.vault.plan_rotation(&[passphrase()]).unwrap();
         live.vault.rotate_data_key(plan, &mut |_, _| {}).unwrap();
         drop(live);
+        before.put_back(&store);
+    }
+}
+
+/// What the log says of how much was wrong, for each way in which it can be.
+#[test]
+fn the_log_tells_how_much_was_wrong() {
+    let store = MemoryStore::new();
+    let older = inhabited(&store);
+    let before = State::of(&store);
+    let of = |collection: keep_types::Collection| -> Vec<&Row> {
+        before.rows.iter().filter(|row| row.collection == collection.number()).collect()
+    };
+    let flipped = |row: &Row| {
+        let mut row = row.clone();
+        row.sealed[0] ^= 1;
+        row
+    };
+    let gone = |row: &Row| (row.collection, row.id);
+    let keys = of(keep_types::Collection::Keys);
+    let signer = of(keep_types::Collection::Secrets)
+        .into_iter()
+        .find(|row| row.id == RecordId::from_bytes(*b"keep audit key  "))
+        .unwrap();
+    let usage = of(keep_types::Collection::Usage)[0];
+    let usage_before = older[&(usage.collection, usage.id)].clone();
+    assert_ne!(usage_before.sealed, usage.sealed);
+    let two = Change { put: vec![flipped(keys[0])], delete: vec![gone(keys[1])] };
+    for (change, says, is_signed_anew) in [
+        (two, "keys: 1 missing, 1 unreadable", false),
+        (Change { put: vec![usage_before], delete: vec![] }, "usage: replaced by older ones", false),
+        (Change { put: vec![], delete: vec![gone(signer)] }, "secrets: 1 missing", true),
+        (Change { put: vec![flipped(signer)], delete: vec![] }, "secrets: 1 unreadable", true),
+    ] {
+        change.apply(&store);
+        let vault = open(&store).unwrap();
+        let signed_before = vault.fingerprint().ok().flatten();
+        let (accepted, _) = keep_signer::accept_damage(&vault, &[]).unwrap();
+        let reason = vault.audit_tail(1).unwrap().remove(0).reason.unwrap();
+        assert!(reason.starts_with(says), "{reason}");
+        let now = vault.fingerprint().unwrap();
+        assert!(now.is_some() && accepted.signer == now.filter(|_| is_signed_anew), "{accepted:?}");
+        let told = reason.contains("the log has another signer from here on");
+        assert_eq!(told, is_signed_anew, "{reason}");
+        assert_eq!(signed_before == now, !is_signed_anew);
+        drop(vault);
         before.put_back(&store);
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
 use keep_types::{Collection, Origin, Record, RecordId, Timestamp, VaultId};
-use keep_vault::{DamageAccepted, GroupRecord, Tx, Vault, VaultError};
+use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::{Endpoint, PolicyRow, RequestRow, RequestState};
@@ -73,11 +73,15 @@ pub fn revive(
 
 /// Goes on with a vault that is older than it was, in one commit: what [`revive`] does to a restored vault is done to this one, with
 /// an entry in the log. An older copy brings back clients that were removed since, secrets that were used and rates that were
-/// spent. Says how many clients, endpoints and sessions are suspended.
+/// spent. `with` is part of the commit. Says how many clients, endpoints and sessions are suspended.
 ///
 /// # Errors
 /// When the vault cannot be read or written; nothing was changed then.
-pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError> {
+pub fn accept_rollback(
+    vault: &Vault,
+    reason: String,
+    with: impl Fn(&mut Tx<'_, '_>) -> Result<(), VaultError> + Send + 'static,
+) -> Result<u64, VaultError> {
     let grants = vault.all::<Grant>()?;
     let endpoints = vault.all::<Endpoint>()?;
     let sessions = vault.all::<Session>()?;
@@ -93,6 +97,7 @@ pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError>
             rewrite(tx, &requests)?;
             rewrite(tx, &groups)?;
             rewrite(tx, &policies)?;
+            with(tx)?;
             tx.audit(Draft::new(Action::RollbackAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
             Ok(())
         })
@@ -101,19 +106,20 @@ pub fn accept_rollback(vault: &Vault, reason: String) -> Result<u64, VaultError>
 }
 
 /// Goes on with what is left of a vault that something else than Keep changed, in one commit: a record that is missing may have
-/// been a refusal or a revocation, so that what [`revive`] does to a restored vault is done to this one. Says what was wrong,
-/// and how many clients, endpoints and sessions are suspended.
+/// been a refusal or a revocation, so that what [`revive`] does to a restored vault is done to this one. What is in `with` is
+/// written in the same commit. Says what was wrong, and how many clients, endpoints and sessions are suspended.
 ///
 /// # Errors
 /// As [`Vault::accept_damage`].
-pub fn accept_damage(vault: &Vault) -> Result<(DamageAccepted, u64), VaultError> {
+pub fn accept_damage(vault: &Vault, with: &[Addition]) -> Result<(DamageAccepted, u64), VaultError> {
     let suspended = Cell::new(0);
-    let accepted = vault.accept_damage(&|collection, cbor, now| {
+    let as_revived = |collection, cbor: &[u8], now| {
         if matches!(collection, Collection::Grants | Collection::Endpoints | Collection::Sessions) {
             suspended.set(suspended.get() + 1);
         }
         revive(collection, cbor, now, false)
-    })?;
+    };
+    let accepted = vault.accept_damage(&as_revived, &|_| Ok(with.to_vec()))?;
     Ok((accepted, suspended.get()))
 }
 

@@ -7,14 +7,16 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use keep_audit::{
-    Action, Batch as AuditBatch, Checkpoint, Counts, Draft, Entry, Outcome, Purpose, RawEntries,
+    Action, Batch as AuditBatch, Checkpoint, Counts, Draft, Entry, Fingerprint, Outcome, Purpose, RawEntries,
 };
 use keep_store::{Row, Scan, WriteTx};
 use keep_types::{Collection, DisplayText, ErrorCode, Fault, Origin, RecordId, Timestamp};
 
 use crate::accept_halves::Halves;
+use crate::accept_toll::{self, KindDamage};
+use crate::addition::Additions;
 use crate::archive::Revive;
-use crate::batch::{Batch, Changes};
+use crate::batch::{Batch, Change, Changes};
 use crate::cache::Cache;
 use crate::head::{Head, LogMark};
 use crate::log::{LogView, PRUNED};
@@ -40,17 +42,25 @@ pub struct DamageAccepted {
     pub removed: u64,
     /// How many entries of the log went because the chain does not lead to them any more.
     pub log_removed: u64,
+    /// How much was wrong, for each kind of records that was not as it was written.
+    pub kinds: Vec<KindDamage>,
+    /// The log's signer from now on, if it is another one than before: the key that signed it is lost.
+    pub signer: Option<Fingerprint>,
 }
 
 impl Vault {
     /// Goes on with what is left of a vault that something else than Keep changed: takes out the records that do not open and the
-    /// part of the log that is not continued, changes the others as `revive` says, makes the sums anew and records it. One
-    /// transaction; afterwards the vault is intact.
+    /// part of the log that is not continued, changes the others as `revive` says, puts `additions` beside them, makes the sums anew
+    /// and records it. One transaction; afterwards the vault is intact.
     ///
     /// # Errors
     /// [`VaultError::Rejected`] when nothing is wrong with the vault; [`VaultError::Tampered`] when the database itself is damaged,
     /// so that no sums could hold; when the head does not open, or the store cannot be written. Nothing was changed then.
-    pub fn accept_damage(&self, revive: Revive<'_>) -> Result<DamageAccepted, VaultError> {
+    pub fn accept_damage(
+        &self,
+        revive: Revive<'_>,
+        additions: Additions<'_>,
+    ) -> Result<DamageAccepted, VaultError> {
         let known = match self.read_secret(&AUDIT_KEY, SecretKind::Audit) {
             Err(VaultError::Store(error)) => return Err(error.into()),
             // What does not open is taken out, and another vault's fingerprint is better than none.
@@ -61,7 +71,7 @@ impl Vault {
         let signer = known.map_or_else(new_audit_key, Ok)?;
         let mut outcome = None;
         self.write_whole(&mut |tx| {
-            let acceptance = Acceptance { vault: self, signer: &signer, is_new, revive };
+            let acceptance = Acceptance { vault: self, signer: &signer, is_new, revive, additions };
             outcome = Some(acceptance.run(tx)?);
             Ok(())
         })?;
@@ -77,6 +87,7 @@ struct Acceptance<'a> {
     /// Whether the signer was made just now, because there is none any more.
     is_new: bool,
     revive: Revive<'a>,
+    additions: Additions<'a>,
 }
 
 /// What is found before anything is changed.
@@ -107,12 +118,14 @@ impl Acceptance<'_> {
             (head.audit.first_seq, head.log) = (mark.next, Some(mark));
         }
         let rows = all_rows(tx)?;
+        let kinds = accept_toll::count(&rows, &keys, identity, &old);
         let halves = Halves::of(&rows, &keys, identity);
         problems.extend(halves.losses());
         let (removed, counts) = self.keep_rows(tx, (&keys, &halves), rows, (&mut head, &old), now)?;
         let log_removed = head.audit.first_seq - begin.next_seq;
         let mut changes = Changes::default();
         halves.name_again(&keys, now, &mut changes)?;
+        self.add(tx, &keys, now, &mut changes)?;
         changes.records.extend([written(&COUNTS, &counts)?]);
         if cut.is_some() || unsigned {
             let checkpoint = Checkpoint {
@@ -126,11 +139,16 @@ impl Acceptance<'_> {
             };
             changes.records.extend([written(&PRUNED, &sign_with(self.signer, checkpoint)?)?]);
         }
+        let mut signer = None;
         if self.is_new {
             changes.records.extend([written(&AUDIT_KEY, self.signer)?]);
             changes.drafts.push(Draft::new(Action::AuditKeyMade, Outcome::Allowed, &Origin::Cli));
+            signer = Some(Fingerprint::of(&public_of(self.signer)?));
         }
-        let reason = DisplayText::truncated(&problems.join("; "), REASON).as_str().to_owned();
+        let summary = accept_toll::summary(&kinds, removed, log_removed, signer.as_ref());
+        let said = std::iter::once(&summary).filter(|summary| !summary.is_empty()).chain(&problems);
+        let reason = said.map(String::as_str).collect::<Vec<_>>().join("; ");
+        let reason = DisplayText::truncated(&reason, REASON).as_str().to_owned();
         changes
             .drafts
             .push(Draft::new(Action::DamageAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
@@ -151,7 +169,24 @@ impl Acceptance<'_> {
         if !left.is_empty() {
             return Err(VaultError::Tampered(format!("the database is damaged: {}", left.join("; "))));
         }
-        Ok(DamageAccepted { problems, removed, log_removed })
+        Ok(DamageAccepted { problems, removed, log_removed, kinds, signer })
+    }
+
+    /// What goes in beside what is left.
+    fn add(
+        &self,
+        tx: &mut dyn WriteTx,
+        keys: &Subkeys,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), VaultError> {
+        for addition in (self.additions)(now)? {
+            let (number, (place, only_if_vacant)) = (addition.collection.number(), addition.place(keys));
+            if !only_if_vacant || tx.get(number, &place)?.is_none() {
+                changes.records.insert((number, place), Change::Put { plain: addition.plain, name: None });
+            }
+        }
+        Ok(())
     }
 
     fn look(&self, tx: &mut dyn WriteTx, keys: &Subkeys) -> Result<Findings, VaultError> {

@@ -25,6 +25,8 @@
 
 mod accept;
 mod accept_halves;
+mod accept_toll;
+mod addition;
 mod again;
 mod archive;
 mod batch;
@@ -67,6 +69,8 @@ mod verify;
 mod wallets;
 
 pub use accept::DamageAccepted;
+pub use accept_toll::KindDamage;
+pub use addition::{Addition, Additions};
 pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive, TakeArchive};
 pub use error::VaultError;
 pub use groups::{

@@ -255,7 +255,7 @@ fn follow_keys(entry: &Entry, made: &mut BTreeMap<[u8; 16], Option<String>>) {
     }
 }
 
-fn word(number: u8) -> &'static str {
+pub(crate) fn word(number: u8) -> &'static str {
     let number = if number == SEGMENTS { AUDIT } else { number };
     Collection::from_number(number).map_or("an unknown collection", Collection::as_str)
 }

@@ -13,7 +13,7 @@ use keep_types::{
     Answer, ErrorCode, Fault, Intent, KeyId, Origin, RecordId, Request, RequestId, SecretText, SessionId,
     Timestamp,
 };
-use keep_vault::{DamageAccepted, Environment, IntegrityReport, KeyRecord, Vault, VaultError};
+use keep_vault::{Addition, DamageAccepted, Environment, IntegrityReport, KeyRecord, Tx, Vault, VaultError};
 use tokio::runtime::Runtime;
 
 use super::Call;
@@ -21,7 +21,7 @@ use crate::agent::ApprovalView;
 use crate::approvals::Approvals;
 use crate::high_water::HighWater;
 use crate::views::npub;
-use crate::{DamageView, Home, RollbackView};
+use crate::{DamageView, DamagedKind, Home, RollbackView};
 
 /// An unlocked vault with its owner's signer, its place, its clock, and what this process keeps beside it.
 ///
@@ -206,31 +206,30 @@ impl Host {
             return Err(VaultError::Tampered(problems.join("; ")).into());
         }
         let reason = format!("revision {revision} after {seen}");
-        let suspended = keep_signer::accept_rollback(self.vault(), reason)?;
+        let suspended = keep_signer::accept_rollback(self.vault(), reason, nobody_unlocks)?;
         mark.lower(self.vault());
-        let (policies, persons) = self.hold_back()?;
+        let (policies, persons) = self.to_check()?;
         Ok(RollbackView { revision, seen, suspended, policies, persons })
     }
 
     /// Goes on with what is left of a vault that something else than Keep changed.
     pub(crate) fn accept_damage(&self) -> Result<DamageView, Fault> {
-        let (accepted, suspended) = keep_signer::accept_damage(self.vault())?;
+        let (accepted, suspended) = keep_signer::accept_damage(self.vault(), &with_damage()?)?;
         // That it is older than it was here is another question, with another answer.
         let revision = self.vault().revision().get();
         match self.noted_revision().filter(|seen| *seen > revision) {
             Some(seen) => self.vault().alarm(put_back(revision, seen)),
             None => self.note_revision(),
         }
-        let (policies, persons) = self.hold_back()?;
-        let DamageAccepted { problems, removed, log_removed } = accepted;
-        Ok(DamageView { problems, removed, log_removed, suspended, policies, persons })
+        let (policies, persons) = self.to_check()?;
+        let DamageAccepted { problems, removed, log_removed, kinds, signer } = accepted;
+        let kinds = kinds.into_iter().map(DamagedKind::from).collect();
+        let signer = signer.map(|signer| signer.to_string());
+        Ok(DamageView { problems, removed, log_removed, kinds, signer, suspended, policies, persons })
     }
 
-    /// What was chosen about locking and asking may be gone or older than it was: no program unlocks the vault until its owner did.
-    /// Names what the owner has to look at.
-    fn hold_back(&self) -> Result<(Vec<String>, Vec<String>), Fault> {
-        #[cfg(unix)]
-        crate::daemon::be_careful(self)?;
+    /// Names the policies and persons that the owner has to look at.
+    fn to_check(&self) -> Result<(Vec<String>, Vec<String>), Fault> {
         let policies = keep_signer::Policies::new(Arc::clone(self.vault()));
         let named = policies.list()?.into_iter().map(|policy| policy.name).collect();
         Ok((named, policies.persons()?.into_iter().map(|person| person.name).collect()))
@@ -487,6 +486,24 @@ impl Host {
 }
 
 /// What the alarm says, with the way out.
+/// What is written with a rollback that is accepted: what was chosen about locking and asking may be older than it was, and no program
+/// unlocks the vault until its owner did.
+fn nobody_unlocks(tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
+    #[cfg(unix)]
+    crate::daemon::be_careful(tx)?;
+    #[cfg(not(unix))]
+    let _ = tx;
+    Ok(())
+}
+
+/// The same for damage, after which it may be gone.
+fn with_damage() -> Result<Vec<Addition>, VaultError> {
+    #[cfg(unix)]
+    return Ok(vec![crate::daemon::careful()?]);
+    #[cfg(not(unix))]
+    Ok(Vec::new())
+}
+
 fn put_back(revision: u64, seen: u64) -> String {
     format!(
         "this vault is at revision {revision}, but revision {seen} was in use on this machine: an older copy was put in its \

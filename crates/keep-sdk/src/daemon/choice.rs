@@ -4,7 +4,7 @@
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_types::{Collection, ErrorCode, Fault, Origin, Record, RecordId};
-use keep_vault::Tx;
+use keep_vault::{Addition, Tx, VaultError};
 use minicbor::{Decode, Encode};
 
 use crate::call::Host;
@@ -64,7 +64,7 @@ impl Choice {
     }
 
     /// As [`change`](Self::change), as a part of a job.
-    pub fn change_in(tx: &mut Tx<'_, '_>, change: impl Fn(&mut Self)) -> Result<(), keep_vault::VaultError> {
+    pub fn change_in(tx: &mut Tx<'_, '_>, change: impl Fn(&mut Self)) -> Result<(), VaultError> {
         let known = tx.get::<Self>(&PLACE)?.unwrap_or_default();
         let mut wanted = known;
         change(&mut wanted);
@@ -75,12 +75,14 @@ impl Choice {
     }
 }
 
-/// Whatever was chosen, only the owner unlocks the vault, and each use is asked about.
-///
-/// # Errors
-/// When the vault cannot be read or written.
-pub(crate) fn be_careful(host: &Host) -> Result<(), Fault> {
-    Choice::change(host, |choice| *choice = Choice::CAREFUL)
+/// Whatever was chosen, only the owner unlocks the vault, and each use is asked about: as a part of a job.
+pub(crate) fn be_careful(tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
+    tx.put(PLACE, &Choice::CAREFUL)
+}
+
+/// The same, as a part of another commit.
+pub(crate) fn careful() -> Result<Addition, VaultError> {
+    Addition::at(PLACE, &Choice::CAREFUL)
 }
 
 /// Records that a program wanted to unlock what its owner had locked.

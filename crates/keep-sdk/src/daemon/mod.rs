@@ -19,7 +19,7 @@ mod watch;
 use keep_types::{ErrorCode, Fault};
 use rustix::process::geteuid;
 
-pub(crate) use choice::be_careful;
+pub(crate) use choice::{be_careful, careful};
 pub use client::{Connection, Elevate, Extended};
 pub use harden::harden;
 pub use launch::{Orders, launch, run_launched};
