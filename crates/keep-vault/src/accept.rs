@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::head::{Head, LogMark};
 use crate::log::{LogView, PRUNED};
 use crate::records::{SecretKind, SecretRecord};
+use crate::reserve::Rekey;
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::secrets::{AUDIT_KEY, new_audit_key, public_of, sign_with};
 use crate::segments::{COUNTS, written};
@@ -73,11 +74,20 @@ impl Vault {
         self.write_whole(&mut |tx| {
             let acceptance = Acceptance { vault: self, signer: &signer, is_new, revive, additions };
             outcome = Some(acceptance.run(tx)?);
+            self.give_up_lost(true);
             Ok(())
-        })?;
+        })
+        .inspect_err(|_| self.give_up_lost(false))?;
         self.shared.forget_problems();
         self.verify()?;
         outcome.ok_or(VaultError::Closed)
+    }
+
+    /// Lets the next commit be written over what is left of a damaged later state, or no more.
+    fn give_up_lost(&self, given_up: bool) {
+        if let Some(reserve) = &self.reserve {
+            reserve.accept_lost(given_up);
+        }
     }
 }
 
@@ -195,6 +205,9 @@ impl Acceptance<'_> {
         let mut problems = verify_view(tx, shared, keys, seen, Depth::Everything)?.problems;
         let head =
             shared.open_head(&tx.header()?.unwrap_or_default(), &tx.head()?.unwrap_or_default(), seen)?;
+        if let Some(lost) = self.vault.reserve.as_ref().and_then(Rekey::lost) {
+            problems.push(lost.as_str().to_owned());
+        }
         let log = LogView { tx, keys, shared, head };
         let public = public_of(self.signer)?;
         let unsigned = log.check_pruned(Some(&public)).map(drop);

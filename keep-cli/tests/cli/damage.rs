@@ -168,6 +168,7 @@ fn with_a_removed_row_keys_are_listed_and_nothing_is_signed() {
     let view = accepted.json();
     assert!(view["problems"][0].as_str().unwrap().contains("audit"), "{view}");
     assert_eq!(view["suspended"], 0);
+    assert_eq!((&view["kinds"][0]["kind"], &view["signer"]), (&"audit".into(), &serde_json::Value::Null));
     world.done(&["sign-event", "--kind", "1"]);
     world.done(&["generate", "--name", "another"]);
     world.done(&["audit", "verify"]);
@@ -316,4 +317,49 @@ fn a_full_disk_is_said_and_nothing_is_lost() {
         output.status.success() && stdout.contains("\nmain ") && stdout.contains("\nafter "),
         "{stdout}{stderr}"
     );
+}
+
+/// A hidden vault of which a part is damaged is read as it was before, and nothing is written to it until its owner goes on.
+#[test]
+fn a_damaged_hidden_vault_is_kept_as_it_is_until_its_owner_goes_on() {
+    const HIDDEN: &str = "a second battery staple";
+    let world = World::new();
+    let hidden = |arguments: &[&str]| {
+        world.run_with(arguments, "", |command| {
+            command.env("KEEP_HIDDEN_PASSWORD", HIDDEN);
+        })
+    };
+    assert_eq!(hidden(&["--hidden", "init"]).code, Some(0));
+    for name in ["one", "two", "three"] {
+        assert_eq!(hidden(&["--hidden", "generate", "--name", name]).code, Some(0));
+    }
+    let file = world.vault_file("reserve");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // The second block of the journal.
+    bytes[(14 << 20) + 2 * 4096 + 1000] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+
+    let listed = hidden(&["--json", "--hidden", "list"]);
+    assert!(listed.json()["keys"].as_array().unwrap().len() < 3, "{listed:?}");
+    assert_eq!(listed.error()["warning"]["code"], "integrity");
+    for arguments in [
+        &["--hidden", "generate", "--name", "four"][..],
+        &["--hidden", "unlock"],
+        &["--hidden", "delete", "--name", "one", "--yes"],
+    ] {
+        let refused = hidden(arguments);
+        assert_eq!(refused.code, Some(7), "{arguments:?}: {refused:?}");
+    }
+    let doctor = hidden(&["--hidden", "doctor"]);
+    assert!(doctor.code == Some(7) && doctor.stdout.contains("keep doctor --accept"), "{doctor:?}");
+    assert!(doctor.stdout.contains("its latest changes is damaged"), "{doctor:?}");
+    assert!(std::fs::read(&file).unwrap() == bytes, "something was written");
+
+    let accepted = hidden(&["--json", "--hidden", "doctor", "--accept", "--yes"]);
+    assert!(accepted.json()["problems"].to_string().contains("its latest changes"), "{accepted:?}");
+    assert_eq!(hidden(&["--hidden", "generate", "--name", "four"]).code, Some(0));
+    let log = hidden(&["--json", "--hidden", "audit", "list"]).stdout;
+    assert!(log.contains("damage_accepted"), "{log}");
+    let listed = hidden(&["--json", "--hidden", "list"]);
+    assert!(listed.stderr.is_empty() && listed.stdout.contains("four"), "{listed:?}");
 }

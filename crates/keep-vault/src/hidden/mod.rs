@@ -185,15 +185,15 @@ fn open_hidden(
     let bytes = file.read().map_err(reserve::failed)?;
     let (salt, kek) = (outer.kdf.salt, derived.reserve_kek());
     let found = reserve::find(&bytes, Layout::STANDARD, &salt, &kek).ok_or(VaultError::WrongPassphrase)?;
-    let fallen_back = found.fallen_back;
+    let lost = found.lost;
     let (memory, rekey) = found.into_store(Box::new(file), Layout::STANDARD, salt, &kek)?;
     let housekeeper = Housekeeper::new(memory.another_handle());
     let outer_store = Arc::clone(&beside);
     let store: Arc<dyn Store> = Arc::new(Attended::new(Arc::new(memory), Some(beside), presence));
     let header = read_header(&*store)?;
     let mut vault = Vault::open_derived(store, &header, derived, environment)?;
-    if fallen_back {
-        vault.shared.alarm("its latest state is damaged, and an earlier one was opened".into());
+    if let Some(lost) = lost {
+        vault.shared.alarm(lost.as_str().into());
     }
     (vault.reserve, vault.beside) = (Some(rekey), Beside::Database(outer_store));
     housekeeper.look(&vault);

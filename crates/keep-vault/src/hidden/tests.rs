@@ -257,3 +257,57 @@ fn the_log_of_an_open_vault_is_pruned_before_it_is_full() {
     drop(hidden);
     assert_eq!(names(&bench.open("inner", None).unwrap().vault), ["there is room"]);
 }
+
+/// An earlier state that was opened because the latest one is damaged: it is read, and nothing is written over the evidence until
+/// the owner goes on.
+#[test]
+fn a_damaged_state_is_kept_until_the_owner_goes_on() {
+    let bench = Bench::new();
+    let hidden = bench.hide("outer", "inner").unwrap();
+    hidden.generate_key(Name::new("first").unwrap()).unwrap();
+    let draft = Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli).reason("r".repeat(120));
+    for _ in 0..30 {
+        let draft = draft.clone();
+        let entries = move |tx: &mut crate::Tx<'_, '_>| {
+            (0..300).for_each(|_| drop(tx.audit(draft.clone())));
+            Ok(())
+        };
+        hidden.submit(entries).wait().unwrap();
+    }
+    // Its orderly end makes a new slot.
+    drop(hidden);
+    let hidden = bench.open("inner", None).unwrap().vault;
+    hidden.generate_key(Name::new("second").unwrap()).unwrap();
+    drop(hidden);
+    let file = bench.0.path().join("reserve");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[(7 << 20) + 4096 + 4096 + 1000] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+
+    let hidden = bench.open("inner", None).unwrap().vault;
+    let problems = hidden.integrity().problems;
+    assert!(problems.iter().any(|problem| problem.contains("an earlier one was opened")), "{problems:?}");
+    assert_eq!(names(&hidden), [""; 0]);
+    let refused = |outcome: Result<(), VaultError>| {
+        let fault = keep_types::Fault::from(outcome.unwrap_err());
+        assert_eq!(fault.code(), keep_types::ErrorCode::Integrity, "{fault}");
+        assert!(fault.hint().contains("doctor --accept"), "{fault}");
+    };
+    refused(hidden.generate_key(Name::new("third").unwrap()).map(drop));
+    refused(hidden.change_passphrase(&text("new"), None).map(drop));
+    drop(hidden);
+    assert!(std::fs::read(&file).unwrap() == bytes, "something was written");
+
+    let hidden = bench.open("inner", None).unwrap().vault;
+    let accepted = hidden.accept_damage(&|_, _, _| Ok(None), &|_| Ok(Vec::new())).unwrap();
+    assert!(accepted.problems.iter().any(|problem| problem.contains("an earlier one was opened")));
+    assert!(hidden.integrity().is_intact());
+    hidden.generate_key(Name::new("third").unwrap()).unwrap();
+    drop(hidden);
+    let hidden = bench.open("inner", None).unwrap().vault;
+    assert!(hidden.integrity().is_intact() && hidden.verify().unwrap().is_intact());
+    assert_eq!(names(&hidden), ["third"]);
+    let told = hidden.audit_tail(2).unwrap().remove(0);
+    assert_eq!(told.action, Action::DamageAccepted);
+    assert!(told.reason.unwrap().contains("its latest state is damaged"));
+}

@@ -8,8 +8,14 @@ use crate::VaultError;
 use crate::secrets::payload;
 
 const PLAIN: usize = BLOCK - NONCE - TAG;
-/// Number of the change, whether more follows, length.
+/// Number of the change, what the block is, length.
 const FIELDS: usize = 8 + 1 + 2;
+/// The block ends a change.
+const LAST: u8 = 0;
+/// The change goes on in the next block.
+const MORE: u8 = 1;
+/// The block is a change of nothing, and says that a later state than this one is lost and the owner has not gone on yet.
+const LOST: u8 = 2;
 /// The bytes of a change in one block.
 const ROOM: usize = PLAIN - FIELDS;
 
@@ -37,6 +43,21 @@ impl End {
 
     /// The blocks of a change, to be written from block `self.block` on, and where the journal ends after them.
     pub fn seal(&self, key: &[u8; 32], id: &[u8; 16], change: &[u8]) -> Result<(Vec<u8>, Self), VaultError> {
+        self.seal_as(LAST, key, id, change)
+    }
+
+    /// The block that says that a later state is lost.
+    pub fn seal_lost(&self, key: &[u8; 32], id: &[u8; 16]) -> Result<(Vec<u8>, Self), VaultError> {
+        self.seal_as(LOST, key, id, &[])
+    }
+
+    fn seal_as(
+        &self,
+        last: u8,
+        key: &[u8; 32],
+        id: &[u8; 16],
+        change: &[u8],
+    ) -> Result<(Vec<u8>, Self), VaultError> {
         let (mut out, mut end, mut rest) = (Vec::new(), *self, change);
         loop {
             let (taken, others) = rest.split_at(rest.len().min(ROOM));
@@ -45,7 +66,7 @@ impl End {
             let start = out.len() + NONCE;
             out.extend_from_slice(&nonce);
             out.extend_from_slice(&self.change.to_be_bytes());
-            out.push(u8::from(!others.is_empty()));
+            out.push(if others.is_empty() { last } else { MORE });
             out.extend_from_slice(&u16::try_from(taken.len()).unwrap_or(0).to_be_bytes());
             out.extend_from_slice(taken);
             out.resize(start + PLAIN, 0);
@@ -61,36 +82,61 @@ impl End {
     }
 }
 
+/// What a journal says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Journal {
+    /// The whole changes.
+    pub changes: Vec<Vec<u8>>,
+    /// Where it ends after the last of them.
+    pub end: End,
+    /// Whether it says that a later state is lost.
+    pub says_lost: bool,
+}
+
 fn aad(id: &[u8; 16], at: &End) -> Vec<u8> {
     let number = u32::try_from(at.block).unwrap_or(u32::MAX).to_be_bytes();
     [b"keep v1 reserve block".as_slice(), id, &number, &at.tag].concat()
 }
 
-/// Reads the journal that begins at `start`: the whole changes, and where it ends after the last of them.
-pub(super) fn read(
-    bytes: &[u8],
-    layout: Layout,
-    key: &[u8; 32],
-    id: &[u8; 16],
-    start: End,
-) -> (Vec<Vec<u8>>, End) {
-    let (mut changes, mut safe, mut at) = (Vec::new(), start, start);
-    let mut open = Vec::new();
+/// Reads the journal that begins at `start`.
+pub(super) fn read(bytes: &[u8], layout: Layout, key: &[u8; 32], id: &[u8; 16], start: End) -> Journal {
+    let mut read = Journal { changes: Vec::new(), end: start, says_lost: false };
+    let (mut at, mut open) = (start, Vec::new());
     while let Some(block) = layout.block(at.block).and_then(|range| bytes.get(range)) {
         let Some((plain, tag)) = unseal(block, key, id, &at) else { break };
-        let Some((number, more, part)) = parse(&plain) else { break };
+        let Some((number, what, part)) = parse(&plain) else { break };
         if number != at.change {
             break;
         }
         open.extend_from_slice(part);
         (at.block, at.tag) = (at.block + 1, tag);
-        if !more {
-            changes.push(std::mem::take(&mut open));
+        if what != MORE {
+            read.says_lost |= what == LOST;
+            read.changes.push(std::mem::take(&mut open));
             at.change += 1;
-            safe = at;
+            read.end = at;
         }
     }
-    (changes, safe)
+    read
+}
+
+/// Whether a change lies behind the end that is later than the one which is missing there: that one had been written whole, and was
+/// damaged since. What a write leaves that was cut off belongs to the missing change itself.
+pub(super) fn goes_on(bytes: &[u8], layout: Layout, key: &[u8; 32], id: &[u8; 16], end: End) -> bool {
+    let blocks = (end.block..).map_while(|number| Some((number, bytes.get(layout.block(number)?)?)));
+    let mut before: Option<[u8; TAG]> = None;
+    for (number, block) in blocks {
+        // Each holds on to the tag of the one before it, whatever that has become.
+        if let Some(tag) = before {
+            let at = End { block: number, tag, change: 0 };
+            let opened = unseal(block, key, id, &at);
+            if opened.is_some_and(|(plain, _)| parse(&plain).is_some_and(|(change, ..)| change > end.change)) {
+                return true;
+            }
+        }
+        before = block.last_chunk().copied();
+    }
+    false
 }
 
 fn unseal(block: &[u8], key: &[u8; 32], id: &[u8; 16], at: &End) -> Option<(Zeroizing<Vec<u8>>, [u8; TAG])> {
@@ -100,12 +146,12 @@ fn unseal(block: &[u8], key: &[u8; 32], id: &[u8; 16], at: &End) -> Option<(Zero
     sealed::open(key, nonce, &aad(id, at), &mut plain, tag).then_some((plain, *tag))
 }
 
-fn parse(plain: &[u8]) -> Option<(u64, bool, &[u8])> {
+fn parse(plain: &[u8]) -> Option<(u64, u8, &[u8])> {
     let (number, rest) = plain.split_first_chunk::<8>()?;
-    let (more, rest) = rest.split_first()?;
+    let (what, rest) = rest.split_first()?;
     let (len, rest) = rest.split_first_chunk::<2>()?;
     let part = rest.get(..usize::from(u16::from_be_bytes(*len)))?;
-    Some((u64::from_be_bytes(*number), *more == 1, part))
+    Some((u64::from_be_bytes(*number), *what, part))
 }
 
 #[cfg(test)]
@@ -115,6 +161,12 @@ mod tests {
     const KEY: [u8; 32] = [3; 32];
     const ID: [u8; 16] = [4; 16];
     const START: End = End::after_slot([5; TAG]);
+
+    fn read(file: &[u8], layout: Layout, key: &[u8; 32], id: &[u8; 16], start: End) -> (Vec<Vec<u8>>, End) {
+        let Journal { changes, end, says_lost } = super::read(file, layout, key, id, start);
+        assert!(!says_lost);
+        (changes, end)
+    }
 
     fn place(file: &mut [u8], layout: Layout, end: End, change: &[u8]) -> End {
         let (bytes, after) = end.seal(&KEY, &ID, change).unwrap();
@@ -154,5 +206,58 @@ mod tests {
         assert_eq!(read(&file, layout, &KEY, &ID, START), (vec![b"one".to_vec()], again));
         assert_eq!(read(&file, layout, &[9; 32], &ID, START).0, [] as [Vec<u8>; 0]);
         assert_eq!(read(&file, layout, &KEY, &ID, End::after_slot([6; TAG])).0, [] as [Vec<u8>; 0]);
+    }
+
+    /// What is damaged in the middle is told from what was never written whole.
+    #[test]
+    fn a_later_change_tells_that_one_is_damaged() {
+        let layout = Layout::small(2 * BLOCK, 9);
+        let mut file = vec![0; layout.total()];
+        let mut ends = vec![START];
+        for change in [vec![1; 10], vec![2; 3 * ROOM], vec![3; 10], vec![4; 10]] {
+            ends.push(place(&mut file, layout, *ends.last().unwrap(), &change));
+        }
+        let goes_on = |file: &[u8]| {
+            let (_, end) = read(file, layout, &KEY, &ID, START);
+            super::goes_on(file, layout, &KEY, &ID, end)
+        };
+        assert!(!goes_on(&file));
+        let broken = |blocks: &[usize], at: usize| {
+            let mut torn = file.clone();
+            for block in blocks {
+                torn[layout.block(*block).unwrap().start + at] ^= 1;
+            }
+            goes_on(&torn)
+        };
+        // In the text and in the tag, on which the next block depends.
+        for at in [40, BLOCK - 1] {
+            assert!(broken(&[0], at) && broken(&[2], at) && broken(&[1, 3], at), "{at}");
+            assert!(!broken(&[5], at), "the last change is as good as never written");
+        }
+        assert!(broken(&[4], 40));
+        // A write that was cut off, with its later blocks on the disk, and what an earlier session left behind.
+        let mut file = vec![0; layout.total()];
+        let one = place(&mut file, layout, START, &[1; 10]);
+        place(&mut file, layout, one, &vec![2; 4 * ROOM]);
+        file[layout.block(1).unwrap()].fill(9);
+        let unwritten = |file: &[u8]| !super::goes_on(file, layout, &KEY, &ID, read(file, layout, &KEY, &ID, START).1);
+        assert!(unwritten(&file));
+        let two = place(&mut file, layout, one, &[2; 10]);
+        assert!(unwritten(&file));
+        place(&mut file, layout, two, &[3; 10]);
+        assert!(unwritten(&file));
+    }
+
+    #[test]
+    fn a_journal_can_say_that_a_later_state_is_lost() {
+        let layout = Layout::small(2 * BLOCK, 4);
+        let mut file = vec![0; layout.total()];
+        let one = place(&mut file, layout, START, b"one");
+        let (block, after) = one.seal_lost(&KEY, &ID).unwrap();
+        file[layout.block(1).unwrap()].copy_from_slice(&block);
+        let two = place(&mut file, layout, after, b"two");
+        let changes = vec![b"one".to_vec(), Vec::new(), b"two".to_vec()];
+        let expected = Journal { changes, end: two, says_lost: true };
+        assert_eq!(super::read(&file, layout, &KEY, &ID, START), expected);
     }
 }

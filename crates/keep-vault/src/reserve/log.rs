@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_store::{ChangeLog, MemoryStore, StoreError, changes_header};
-use keep_types::SecretKey32;
+use keep_types::{ErrorCode, Fault, SecretKey32};
 
 use super::file::{Medium, store_error};
-use super::journal::{self, End};
+use super::journal::{self, End, Journal};
 use super::layout::{BLOCK, Layout};
 use super::slot::SlotHeader;
 use crate::VaultError;
@@ -22,8 +22,27 @@ pub(crate) struct Found {
     end: End,
     /// Whether the other slot's header opens, too.
     other_opens: bool,
-    /// Whether a later state is there and damaged.
-    pub fallen_back: bool,
+    /// What is damaged of a later state that was there.
+    pub lost: Option<Lost>,
+}
+
+/// What of a vault's latest state is damaged, so that an earlier one was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The slot in which it lies.
+    Slot,
+    /// A change in the journal after it, and with it those that follow.
+    Journal,
+}
+
+impl Lost {
+    /// What is wrong, for people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slot => "its latest state is damaged, and an earlier one was opened",
+            Self::Journal => "a part of its latest changes is damaged, and its state before them was opened",
+        }
+    }
 }
 
 /// Tries both slots. The same work is done whether there is nothing, or nothing under this key.
@@ -36,15 +55,21 @@ pub(crate) fn find(bytes: &[u8], layout: Layout, salt: &[u8; 32], kek: &SecretKe
     let mut candidates: Vec<_> =
         (0..).zip(headers).filter_map(|(slot, header)| Some((slot, header?))).collect();
     candidates.sort_by_key(|(_, (header, _))| std::cmp::Reverse(header.generation));
-    let mut fallen_back = false;
+    let mut lost = None;
     for (slot, (header, tag)) in candidates {
         let Some(content) = header.open_body(&bytes[layout.body(slot)]) else {
-            fallen_back = true;
+            lost = Some(Lost::Slot);
             continue;
         };
-        let (changes, end) =
-            journal::read(bytes, layout, &header.journal_key(), &header.id, End::after_slot(tag));
-        return Some(Found { header, tag, slot, content, changes, end, other_opens: both, fallen_back });
+        let (key, start) = (header.journal_key(), End::after_slot(tag));
+        let Journal { changes, end, says_lost } = journal::read(bytes, layout, &key, &header.id, start);
+        if says_lost {
+            lost = Some(Lost::Slot);
+        }
+        if lost.is_none() && journal::goes_on(bytes, layout, &key, &header.id, end) {
+            lost = Some(Lost::Journal);
+        }
+        return Some(Found { header, tag, slot, content, changes, end, other_opens: both, lost });
     }
     None
 }
@@ -64,6 +89,7 @@ impl Found {
         inner.journal_key = inner.shield.seal(&self.header.journal_key())?;
         inner.end = self.end;
         inner.shred = (!self.other_opens).then_some(1 - self.slot);
+        inner.lost = self.lost;
         debug_assert!(self.end.block > 0 || self.end.tag == self.tag);
         let log = ReserveLog(Arc::new(Mutex::new(inner)));
         let rekey = Rekey(Arc::clone(&log.0));
@@ -98,6 +124,10 @@ struct Inner {
     shred: Option<usize>,
     /// Either slot may count, so that nothing may be appended to the journal of one.
     unsure: bool,
+    /// What is damaged of a later state: nothing is written over what is left of it, in the other slot or in the journal.
+    lost: Option<Lost>,
+    /// The owner goes on without it, with the next commit.
+    accepted: bool,
 }
 
 impl Inner {
@@ -111,7 +141,7 @@ impl Inner {
         let shield = Shield::new()?;
         let (kek, journal_key) = (shield.seal(kek.expose())?, shield.seal(&[0; 32])?);
         let end = End::after_slot([0; 16]);
-        let (generation, active, shred, unsure) = (0, None, None, false);
+        let (generation, active, shred, unsure, lost, accepted) = (0, None, None, false, None, false);
         Ok(Self {
             medium,
             layout,
@@ -126,10 +156,26 @@ impl Inner {
             end,
             shred,
             unsure,
+            lost,
+            accepted,
         })
     }
 
     fn commit(&mut self, change: &[u8], whole: &dyn Fn() -> Vec<u8>) -> Result<(), VaultError> {
+        if let Some(lost) = self.lost {
+            if !self.accepted {
+                return Err(VaultError::Rejected(evidence(lost)));
+            }
+            // The header of the later state is what tells that it is lost, and it may be cut off while it is written over.
+            if lost == Lost::Slot && self.end.has_room(0, self.layout) {
+                let key = self.shield.open(&self.journal_key)?;
+                let sealed = self.end.seal_lost(&key, &self.id)?;
+                self.write_blocks(sealed)?;
+            }
+            self.write_slot(&whole(), false)?;
+            (self.lost, self.accepted) = (None, false);
+            return Ok(());
+        }
         let rekeys = self.next_kek.is_some() && changes_header(change);
         let appends =
             self.active.is_some() && !self.unsure && !rekeys && self.end.has_room(change.len(), self.layout);
@@ -142,14 +188,21 @@ impl Inner {
             self.randomise(slot)?;
         }
         let key = self.shield.open(&self.journal_key)?;
-        let (blocks, end) = self.end.seal(&key, &self.id, change)?;
+        let sealed = self.end.seal(&key, &self.id, change)?;
+        self.write_blocks(sealed)?;
+        self.shred = None;
+        Ok(())
+    }
+
+    /// Writes blocks at the end of the journal.
+    fn write_blocks(&mut self, (blocks, end): (Vec<u8>, End)) -> Result<(), VaultError> {
         let start = self.layout.block(self.end.block).map_or(0, |block| block.start);
         if start == 0 {
             return Err(VaultError::System("the reserve's journal is full".into()));
         }
         self.write(start, &blocks)?;
         self.sync()?;
-        (self.end, self.shred) = (end, None);
+        self.end = end;
         Ok(())
     }
 
@@ -237,13 +290,16 @@ impl ChangeLog for ReserveLog {
         let mut inner = self.inner();
         // Everything is durable as it is; this only gives the next session an empty journal. Doing it after every little
         // session would write 7 MiB for 4 KiB.
-        if inner.unsure || inner.end.block * 2 >= inner.layout.blocks() {
+        if inner.lost.is_none() && (inner.unsure || inner.end.block * 2 >= inner.layout.blocks()) {
             let _ = inner.write_slot(&whole(), false);
         }
     }
 
     fn wipe(&mut self, whole: &dyn Fn() -> Vec<u8>) -> Result<(), StoreError> {
         let mut inner = self.inner();
+        if let Some(lost) = inner.lost {
+            return Err(StoreError::Aborted(evidence(lost)));
+        }
         let mut wipe = || {
             inner.write_slot(&whole(), false)?;
             // With its header goes the key of the other slot, and of the journal after it.
@@ -271,6 +327,23 @@ impl Rekey {
     pub fn cancel(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).next_kek = None;
     }
+
+    /// What is damaged of a later state than the one that was opened.
+    pub fn lost(&self) -> Option<Lost> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lost
+    }
+
+    /// Whether the next commit may be written over what is left of that state.
+    pub fn accept_lost(&self, accepted: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).accepted = accepted;
+    }
+}
+
+fn evidence(lost: Lost) -> Fault {
+    let message = format!("nothing is written to this vault: {}", lost.as_str());
+    Fault::new(ErrorCode::Integrity, message).with_hint(
+        "keep a copy of the file `reserve`, where the damaged state still lies; then go on with `keep doctor --accept`",
+    )
 }
 
 #[cfg(test)]

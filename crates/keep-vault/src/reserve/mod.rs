@@ -6,6 +6,8 @@ mod file;
 mod journal;
 mod layout;
 mod log;
+#[cfg(test)]
+mod lost_tests;
 mod slot;
 
 use keep_store::MemoryStore;
