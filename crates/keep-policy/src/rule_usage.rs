@@ -76,6 +76,15 @@ impl RuleUsage {
 }
 
 impl Usage {
+    /// The counters of a rule that has none here.
+    fn uncounted(&self) -> Self {
+        let mut counters = Self::default();
+        if let Some(spent) = self.rules_spent {
+            counters.exhaust(spent);
+        }
+        counters
+    }
+
     /// Whether one more use at `now` keeps within the limits of the rules of `policy` with these places.
     ///
     /// # Errors
@@ -88,7 +97,7 @@ impl Usage {
     ) -> Result<(), (usize, Exceeded)> {
         limited(policy, places).try_for_each(|(at, rule, limits)| {
             let used = self.rules.iter().find(|used| used.rule == mark(rule));
-            let used = used.map(RuleUsage::counters).unwrap_or_default();
+            let used = used.map_or_else(|| self.uncounted(), RuleUsage::counters);
             used.check(&limits.limits(), now).map_err(|exceeded| (at + 1, exceeded))
         })
     }
@@ -99,7 +108,8 @@ impl Usage {
         for (_, rule, _) in limited(policy, places) {
             let mark = mark(rule);
             let at = self.rules.iter().position(|used| used.rule == mark);
-            let mut used = at.map_or_else(Self::default, |at| self.rules.swap_remove(at).counters());
+            let mut used = at.map_or_else(|| self.uncounted(), |at| self.rules[at].counters());
+            self.rules.retain(|used| used.rule != mark);
             used.count(now);
             let Self { total, last, in_minute, in_hour, in_day, .. } = used;
             self.rules.push(RuleUsage { rule: mark, total, last, in_minute, in_hour, in_day });
@@ -155,5 +165,46 @@ mod tests {
             let limits = RuleLimits { uses: None, per_minute, per_hour, per_day };
             assert!(counters.check(&limits.limits(), now).is_err(), "{limits:?}");
         }
+    }
+
+    /// The first use of a rule after its counters may have been lost: no use in the windows of that time, in each window alone.
+    #[test]
+    fn rates_of_rules_without_counters_are_spent_too() {
+        let now = Timestamp::from_secs(1_000_000_000);
+        let rule = |limits: RuleLimits| -> Policy {
+            let text = "name = \"p\"\n[[rule]]\neffect = \"allow\"\nkinds = [1]\n";
+            let mut policy = crate::PolicyDocument::from_toml(text).unwrap().policy().unwrap();
+            policy.rules[0].limits = Some(limits);
+            policy
+        };
+        let (minute, hour, day) = (60, 3_600, 86_400);
+        let limits = RuleLimits::default();
+        for (limits, window) in [
+            (RuleLimits { per_minute: Some(2), ..limits }, minute),
+            (RuleLimits { per_hour: Some(2), ..limits }, hour),
+            (RuleLimits { per_day: Some(2), ..limits }, day),
+        ] {
+            let policy = rule(limits);
+            let mut usage = Usage::default();
+            assert!(usage.check_rules(&policy, &[0], now).is_ok());
+            usage.exhaust(now);
+            assert!(usage.check_rules(&policy, &[0], now).is_err(), "{limits:?}");
+            let next = Timestamp::from_secs((now.as_secs() / window + 1) * window);
+            for _ in 0..2 {
+                assert!(usage.check_rules(&policy, &[0], next).is_ok(), "{limits:?}");
+                usage.count_rules(&policy, &[0], next);
+            }
+            assert!(usage.check_rules(&policy, &[0], next).is_err(), "{limits:?}");
+        }
+        // A longer window goes on counting when a shorter one is over.
+        let policy = rule(RuleLimits { per_minute: Some(2), per_day: Some(2), ..limits });
+        let mut usage = Usage::default();
+        usage.exhaust(now);
+        assert!(usage.check_rules(&policy, &[0], Timestamp::from_secs(now.as_secs() + 120)).is_err());
+        // Uses in all are not given back by it, and not taken.
+        let policy = rule(RuleLimits { uses: Some(1), ..limits });
+        assert!(usage.check_rules(&policy, &[0], now).is_ok());
+        usage.count_rules(&policy, &[0], now);
+        assert!(usage.check_rules(&policy, &[0], now).is_err());
     }
 }

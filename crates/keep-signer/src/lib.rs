@@ -9,6 +9,7 @@
 //! connected to them, and their grants. [`Wallets`] keeps opened Bitcoin accounts, and the owner's limits on spending.
 #![forbid(unsafe_code)]
 
+mod admitted;
 mod approver;
 mod connections;
 mod cosigner;
@@ -28,6 +29,7 @@ mod sessions;
 mod signer;
 mod wallets;
 
+pub use admitted::spend_uncounted;
 pub use approver::{Approver, Decision, Headless, Reply, Settled};
 pub use connections::{Claims, Connections, NewEndpoint};
 pub use endpoint::{Endpoint, Terms};

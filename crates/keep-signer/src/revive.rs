@@ -1,6 +1,6 @@
 //! What becomes of the records of clients and agents when a vault is made from a backup, or is older than it was.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
@@ -8,6 +8,7 @@ use keep_types::{Collection, Origin, Record, RecordId, Timestamp, VaultId};
 use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Vault, VaultError};
 use zeroize::Zeroizing;
 
+use crate::admitted::{Admitted, spent};
 use crate::{Endpoint, PolicyRow, RequestRow, RequestState};
 
 /// A record as it comes back from a backup: connect secrets are used up, rates of the current minute, hour and day are
@@ -88,6 +89,7 @@ pub fn accept_rollback(
     let suspended = grants.len() + endpoints.len() + sessions.len();
     let (usage, requests) = (vault.all::<Usage>()?, vault.all::<RequestRow>()?);
     let (groups, policies) = (vault.all::<GroupRecord>()?, vault.all::<PolicyRow>()?);
+    let admitted = Admitted::of(vault)?;
     vault
         .submit(move |tx| {
             rewrite(tx, &grants)?;
@@ -97,6 +99,7 @@ pub fn accept_rollback(
             rewrite(tx, &requests)?;
             rewrite(tx, &groups)?;
             rewrite(tx, &policies)?;
+            admitted.spend(tx)?;
             with(tx)?;
             tx.audit(Draft::new(Action::RollbackAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
             Ok(())
@@ -112,14 +115,21 @@ pub fn accept_rollback(
 /// # Errors
 /// As [`Vault::accept_damage`].
 pub fn accept_damage(vault: &Vault, with: &[Addition]) -> Result<(DamageAccepted, u64), VaultError> {
-    let suspended = Cell::new(0);
+    let (suspended, admitted) = (Cell::new(0), RefCell::new(Admitted::default()));
     let as_revived = |collection, cbor: &[u8], now| {
+        admitted.borrow_mut().note(collection, cbor)?;
         if matches!(collection, Collection::Grants | Collection::Endpoints | Collection::Sessions) {
             suspended.set(suspended.get() + 1);
         }
         revive(collection, cbor, now, false)
     };
-    let accepted = vault.accept_damage(&as_revived, &|_| Ok(with.to_vec()))?;
+    let additions = |now| {
+        let spent = spent(now);
+        let admitted = admitted.borrow();
+        let spent = admitted.naturals().map(|natural| Addition::unless_there(&natural, &spent));
+        Ok([with, &spent.collect::<Result<Vec<_>, _>>()?].concat())
+    };
+    let accepted = vault.accept_damage(&as_revived, &additions)?;
     Ok((accepted, suspended.get()))
 }
 

@@ -124,7 +124,7 @@ fn retention_asks_first_and_says_what_it_would_do() {
 }
 
 /// A copy of the vault's files as they are now.
-fn copied(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn copied(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
     ["keep.db", "keep.db-wal", "keep.db-shm"]
         .iter()
         .map(|name| world.vault_file(name))
@@ -133,7 +133,7 @@ fn copied(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-fn put_back(world: &World, files: &[(PathBuf, Vec<u8>)]) {
+pub fn put_back(world: &World, files: &[(PathBuf, Vec<u8>)]) {
     for name in ["keep.db", "keep.db-wal", "keep.db-shm"] {
         let _ = std::fs::remove_file(world.vault_file(name));
     }

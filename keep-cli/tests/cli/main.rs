@@ -34,5 +34,6 @@ mod pages;
 mod prompts;
 mod remote_keys;
 mod serving;
+mod spent;
 mod switch;
 mod world;

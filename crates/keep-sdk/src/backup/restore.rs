@@ -116,6 +116,7 @@ fn make(
         &|collection, cbor, now| keep_signer::revive(collection, cbor, now, take_over),
         &options.environment(),
     )?;
+    keep_signer::spend_uncounted(&vault)?;
     check(&vault, archive)?;
     let held_back = [Collection::Grants, Collection::Endpoints, Collection::Sessions].map(Collection::number);
     let count = archive.records.iter().filter(|record| held_back.contains(&record.collection)).count();
