@@ -1,10 +1,5 @@
 //! The power goes at every point of going on with a damaged vault: it is damaged as before, or all that belongs to going on is done.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod world;
 
@@ -121,7 +116,11 @@ fn going_on_with_damage_is_one_step() {
             let vault = open(&database(dir.path())).unwrap_or_else(|e| panic!("at {at}, {tear:?}: {e}"));
             let is_done = is_done(&vault).unwrap_or_else(|e| panic!("at {at}, {tear:?}: {e}"));
             assert!(is_done || at < after, "at {at} of {after}, {tear:?}: it was acknowledged and is undone");
-            if is_done { done += 1 } else { undone += 1 }
+            if is_done {
+                done += 1
+            } else {
+                undone += 1
+            }
             if !is_done && undone % 8 == 0 {
                 keep_signer::accept_damage(&vault, &with).unwrap();
                 assert!(self::is_done(&vault).unwrap());

@@ -171,7 +171,10 @@ const CONTINUATIONS: [Operation; 8] = [
         Ok(live.vault.change_passphrase(&passphrase(), None).map(drop)?)
     }),
     ("a recovery code", |live| Ok(live.vault.add_recovery_code(None).map(drop)?)),
-    ("suspension", |live| Ok(keep_signer::accept_rollback(&live.vault, "test".into(), |_| Ok(())).map(drop)?)),
+    (
+        "suspension",
+        |live| Ok(keep_signer::accept_rollback(&live.vault, "test".into(), |_| Ok(())).map(drop)?),
+    ),
     ("a segment of the log", |live| {
         for _ in 0..11 {
             let written = live.vault.submit(|tx| {

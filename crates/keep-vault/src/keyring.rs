@@ -179,8 +179,11 @@ impl Vault {
     /// When the store cannot be read.
     pub fn last_used(&self, keys: &[KeyRecord]) -> Result<Vec<Option<Timestamp>>, VaultError> {
         let usage = self.listing::<Usage>()?;
-        let used: HashMap<RecordId, Timestamp> =
-            usage.iter().filter(|(_, usage)| usage.total > 0).map(|(place, usage)| (*place, usage.last)).collect();
+        let used: HashMap<RecordId, Timestamp> = usage
+            .iter()
+            .filter(|(_, usage)| usage.total > 0)
+            .map(|(place, usage)| (*place, usage.last))
+            .collect();
         let subkeys = self.shared.keys()?;
         let mut latest: HashMap<KeyId, Timestamp> = HashMap::new();
         let mut note = |key: KeyId, natural: &[u8]| {

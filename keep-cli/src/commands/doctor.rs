@@ -355,7 +355,9 @@ impl View for DamageView {
         );
         lines.push(format!("  {}", style.dim(&went)));
         if let Some(signer) = &self.signer {
-            let other = format!("the log has another signer from now on, its key was lost: keep the fingerprint {signer}");
+            let other = format!(
+                "the log has another signer from now on, its key was lost: keep the fingerprint {signer}"
+            );
             lines.push(format!("  {}", style.dim(&other)));
         }
         lines.extend(to_check(&self.policies, &self.persons).map(|line| format!("  {}", style.dim(&line))));

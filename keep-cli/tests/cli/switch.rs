@@ -77,7 +77,11 @@ impl Both {
                 let meta = fs::symlink_metadata(&path).unwrap();
                 // Beside the socket, names are hashes of the vault's path.
                 let end = path.extension().unwrap_or_default().to_str().unwrap();
-                let name = if directory.ends_with("run/keep") { end } else { path.file_name().unwrap().to_str().unwrap() };
+                let name = if directory.ends_with("run/keep") {
+                    end
+                } else {
+                    path.file_name().unwrap().to_str().unwrap()
+                };
                 found.insert(name.to_owned(), (meta.len(), meta.mode()));
             }
         }
@@ -85,8 +89,8 @@ impl Both {
     }
 
     fn note(&self) -> Option<std::path::PathBuf> {
-        let paths = fs::read_dir(self.sockets()).unwrap().map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.extension().is_some_and(|end| end == "locked")).next()
+        let mut paths = fs::read_dir(self.sockets()).unwrap().map(|entry| entry.unwrap().path());
+        paths.find(|path| path.extension().is_some_and(|end| end == "locked"))
     }
 
     fn noted_at(&self) -> SystemTime {
@@ -124,12 +128,15 @@ fn is_running(pid: i32) -> bool {
 
 /// Times, and what is random or follows from it.
 fn is_of_its_own(name: &str, value: &Value) -> bool {
-    ["time", "hash", "key", "key_id", "target"].contains(&name) || value.as_str().is_some_and(|text| text.starts_with("npub1"))
+    ["time", "hash", "key", "key_id", "target"].contains(&name)
+        || value.as_str().is_some_and(|text| text.starts_with("npub1"))
 }
 
 fn rows(database: &Path) -> Vec<(u8, i64, i64)> {
     let conn = rusqlite::Connection::open(database).unwrap();
-    let mut rows = conn.prepare("SELECT coll, rev, length(sealed) FROM rows ORDER BY coll, rev, length(sealed)").unwrap();
+    let mut rows = conn
+        .prepare("SELECT coll, rev, length(sealed) FROM rows ORDER BY coll, rev, length(sealed)")
+        .unwrap();
     let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }

@@ -66,6 +66,8 @@ pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
         drop(running);
         shared.connections().busy(number, false);
         if session.locks {
+            // It is closed when everything is over, and not with the others before.
+            shared.connections().remove(number);
             shared.end_for(&stream);
             return;
         }

@@ -130,7 +130,8 @@ pub(super) fn goes_on(bytes: &[u8], layout: Layout, key: &[u8; 32], id: &[u8; 16
         if let Some(tag) = before {
             let at = End { block: number, tag, change: 0 };
             let opened = unseal(block, key, id, &at);
-            if opened.is_some_and(|(plain, _)| parse(&plain).is_some_and(|(change, ..)| change > end.change)) {
+            if opened.is_some_and(|(plain, _)| parse(&plain).is_some_and(|(change, ..)| change > end.change))
+            {
                 return true;
             }
         }
@@ -240,7 +241,8 @@ mod tests {
         let one = place(&mut file, layout, START, &[1; 10]);
         place(&mut file, layout, one, &vec![2; 4 * ROOM]);
         file[layout.block(1).unwrap()].fill(9);
-        let unwritten = |file: &[u8]| !super::goes_on(file, layout, &KEY, &ID, read(file, layout, &KEY, &ID, START).1);
+        let unwritten =
+            |file: &[u8]| !super::goes_on(file, layout, &KEY, &ID, read(file, layout, &KEY, &ID, START).1);
         assert!(unwritten(&file));
         let two = place(&mut file, layout, one, &[2; 10]);
         assert!(unwritten(&file));
