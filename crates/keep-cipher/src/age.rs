@@ -16,18 +16,22 @@
 //! # }
 //! ```
 
+mod opening;
+
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 
 use ::age::secrecy::{ExposeSecret, SecretString};
 use ::age::stream::StreamWriter;
-use ::age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt, x25519};
+use ::age::{DecryptError, EncryptError, Encryptor, scrypt, x25519};
 use keep_types::SecretText;
 use zeroize::Zeroizing;
 
 use crate::CipherError;
+
+pub use opening::{Locked, Opening};
 
 /// The scrypt cost of files that Keep writes, as its logarithm: 2^18 rounds, 256 MiB, about a second.
 pub const DEFAULT_LOG_N: u8 = 18;
@@ -132,15 +136,6 @@ impl Identity {
     }
 }
 
-/// What opens this file.
-///
-/// # Errors
-/// [`CipherError::Age`] when it is no age file.
-pub fn needs(file: &[u8]) -> Result<Needs, CipherError> {
-    let decryptor = Decryptor::new_buffered(file).map_err(not_opened)?;
-    Ok(if decryptor.is_scrypt() { Needs::Passphrase } else { Needs::Identity })
-}
-
 /// An age file with `plaintext` inside.
 ///
 /// # Errors
@@ -227,17 +222,18 @@ impl<W: Write> Sealer<W> {
 /// [`CipherError::AgeLocked`] when it does not open with what was given; [`CipherError::Age`] when it is damaged or no age
 /// file; [`CipherError::LogN`] when it asks for more memory than a file may.
 pub fn decrypt(unlock: &Unlock<'_>, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
-    match unlock {
-        Unlock::Passphrase(passphrase) => {
-            let mut identity = scrypt::Identity::new(secret(passphrase));
-            identity.set_max_work_factor(MAX_LOG_N);
-            open(&[&identity], file)
-        }
-        Unlock::Identities(identities) => {
-            let identities: Vec<&dyn ::age::Identity> = identities.iter().map(|own| &own.0 as _).collect();
-            open(&identities, file)
+    let mut content = Locked::read(file)?.open(unlock)?;
+    // No content is as long as its file, so the buffer never moves and leaves no copy behind.
+    let mut plaintext = Zeroizing::new(vec![0; file.len() + 64]);
+    let mut length = 0;
+    loop {
+        match content.read(&mut plaintext[length..])? {
+            0 => break,
+            read => length += read,
         }
     }
+    plaintext.truncate(length);
+    Ok(plaintext)
 }
 
 fn seal<W: Write>(recipients: &[&dyn ::age::Recipient], file: W) -> Result<Sealer<W>, CipherError> {
@@ -249,15 +245,6 @@ fn seal<W: Write>(recipients: &[&dyn ::age::Recipient], file: W) -> Result<Seale
     let noting = Noting { to: file, failed: Rc::clone(&failed) };
     let sealer = encryptor.wrap_output(noting).map(Sealer);
     sealer.map_err(|error| CipherError::Write(failed.get().unwrap_or(error.kind())))
-}
-
-fn open(identities: &[&dyn ::age::Identity], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, CipherError> {
-    let decryptor = Decryptor::new_buffered(file).map_err(not_opened)?;
-    let mut reader = decryptor.decrypt(identities.iter().copied()).map_err(not_opened)?;
-    // No content is as long as its file, so the buffer never moves and leaves no copy behind.
-    let mut plaintext = Zeroizing::new(Vec::with_capacity(file.len() + 64));
-    reader.read_to_end(&mut plaintext).map_err(|_| CipherError::Age("its content was changed or cut"))?;
-    Ok(plaintext)
 }
 
 fn not_opened(error: DecryptError) -> CipherError {

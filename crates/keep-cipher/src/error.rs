@@ -65,6 +65,9 @@ pub enum CipherError {
     /// What was encrypted cannot be written where it is to be.
     #[error("the encrypted file cannot be written: {0}")]
     Write(ErrorKind),
+    /// What is to be decrypted cannot be read where it is.
+    #[error("the encrypted file cannot be read: {0}")]
+    Read(ErrorKind),
     /// What was given does not open the age file.
     #[error("this does not open the file")]
     AgeLocked,
@@ -98,7 +101,7 @@ impl From<CipherError> for Fault {
             CipherError::AgeKey => ErrorCode::InvalidKey,
             CipherError::Age(_) => ErrorCode::InvalidPayload,
             CipherError::Write(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => ErrorCode::StorageFull,
-            CipherError::Write(_) => ErrorCode::Storage,
+            CipherError::Write(_) | CipherError::Read(_) => ErrorCode::Storage,
             CipherError::Passphrase | CipherError::AgeLocked => ErrorCode::WrongPassphrase,
             CipherError::Random => ErrorCode::Bug,
         };

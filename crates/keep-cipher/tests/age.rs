@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use keep_cipher::CipherError;
-use keep_cipher::age::{self, Identity, Lock, Needs, Recipient, Unlock};
+use keep_cipher::age::{self, Identity, Lock, Locked, Needs, Recipient, Unlock};
 use keep_types::SecretText;
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn keys_have_the_published_text_forms() {
 fn each_recipient_opens_it_and_nobody_else() {
     let (alice, bob, eve) = (Identity::generate(), Identity::generate(), Identity::generate());
     let file = age::encrypt(&Lock::Recipients(&[alice.recipient(), bob.recipient()]), b"for two").unwrap();
-    assert_eq!(age::needs(&file).unwrap(), Needs::Identity);
+    assert_eq!(Locked::read(file.as_slice()).unwrap().needs(), Needs::Identity);
     for identity in [alice, bob] {
         assert_eq!(&**age::decrypt(&Unlock::Identities(&[identity]), &file).unwrap(), b"for two");
     }
@@ -42,7 +42,7 @@ fn each_recipient_opens_it_and_nobody_else() {
 #[test]
 fn a_passphrase_opens_it_and_costs_are_bounded() {
     let file = age::encrypt(&Lock::Passphrase(&text("right"), 2), b"x").unwrap();
-    assert_eq!(age::needs(&file).unwrap(), Needs::Passphrase);
+    assert_eq!(Locked::read(file.as_slice()).unwrap().needs(), Needs::Passphrase);
     assert_eq!(&**age::decrypt(&Unlock::Passphrase(&text("right")), &file).unwrap(), b"x");
     assert_eq!(age::decrypt(&Unlock::Passphrase(&text("wrong")), &file).unwrap_err(), CipherError::AgeLocked);
     assert!(matches!(age::encrypt(&Lock::Passphrase(&text("x"), 21), b""), Err(CipherError::LogN { .. })));

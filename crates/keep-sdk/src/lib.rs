@@ -64,8 +64,8 @@ pub use audit::{
     FingerprintView, RetentionView, RollbackView, SignerView, parse_when, verify_audit_file,
 };
 pub use backup::{
-    BackupFile, BackupKey, BackupLock, BackupNeeds, BackupSummary, Backups, RestoreTarget, RestoreView,
-    backup_needs, new_backup_passphrase, restore as restore_backup, verify as verify_backup,
+    BackupFile, BackupKey, BackupLock, BackupNeeds, BackupSummary, Backups, LockedBackup, RestoreTarget,
+    RestoreView, new_backup_passphrase, restore as restore_backup, verify as verify_backup,
 };
 pub use bitcoin::Bitcoin;
 pub use bunker::manage::{

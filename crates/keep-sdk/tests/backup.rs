@@ -1,13 +1,15 @@
 //! Backups, and vaults out of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
+use keep_cipher::age::{self, Identity, Lock, Recipient, Unlock};
 use keep_sdk::{
-    BackupKey, BackupLock, BackupNeeds, ErrorCode, EventTemplate, Home, Keep, KeyPath, Name, Options,
-    RestoreTarget, SecretText, backup_needs, new_backup_passphrase, restore_backup, verify_backup,
+    BackupKey, BackupLock, BackupNeeds, ErrorCode, EventTemplate, Home, Keep, KeyPath, LockedBackup, Name,
+    Options, RestoreTarget, SecretText, new_backup_passphrase, restore_backup, verify_backup,
 };
+use serde_json::Value;
 
 const CHEAP: keep_sdk::KdfCost = keep_sdk::KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
 
@@ -33,6 +35,10 @@ fn vault(at: &Path) -> Keep {
     keep
 }
 
+fn locked(file: &[u8]) -> LockedBackup<&[u8]> {
+    LockedBackup::read(file).unwrap()
+}
+
 fn target(at: &Path) -> RestoreTarget {
     RestoreTarget { home: Home::new(at).unwrap(), passphrase: text("new passphrase"), take_over: false }
 }
@@ -44,12 +50,12 @@ fn everything_comes_back_in_a_vault_of_its_own() {
     let file = keep.backups().make(BackupLock::Passphrase(text("backup words"))).unwrap();
     assert_eq!((file.summary.keys, file.summary.secrets), (2, 1));
     let bytes = file.bytes().unwrap();
-    assert_eq!(backup_needs(&bytes).unwrap(), BackupNeeds::Passphrase);
+    assert_eq!(locked(&bytes).needs(), BackupNeeds::Passphrase);
     let key = BackupKey::Passphrase(text("backup words"));
-    assert_eq!(verify_backup(&bytes, &key).unwrap(), file.summary);
+    assert_eq!(verify_backup(locked(&bytes), &key).unwrap(), file.summary);
 
     let place = dir.path().join("new");
-    let restored = restore_backup(&bytes, &key, &target(&place), &options()).unwrap();
+    let restored = restore_backup(locked(&bytes), &key, &target(&place), &options()).unwrap();
     assert_ne!(restored.vault, file.summary.vault);
     assert_eq!(restored.from, file.summary);
     let new = Keep::open(Home::new(&place).unwrap(), &text("new passphrase"), &options()).unwrap();
@@ -90,7 +96,7 @@ fn nothing_is_overwritten_and_a_wrong_key_or_byte_makes_nothing() {
     let place = dir.path().join("new");
 
     let refused = |bytes: &[u8], key: &BackupKey, at: &Path| {
-        restore_backup(bytes, key, &target(at), &options()).unwrap_err().code()
+        restore_backup(locked(bytes), key, &target(at), &options()).unwrap_err().code()
     };
     assert_eq!(refused(&bytes, &BackupKey::Passphrase(text("wrong")), &place), ErrorCode::WrongPassphrase);
     let mut bad = bytes.clone();
@@ -105,7 +111,7 @@ fn nothing_is_overwritten_and_a_wrong_key_or_byte_makes_nothing() {
     // What an interrupted attempt left is in nobody's way.
     std::fs::create_dir(dir.path().join(".new.restoring")).unwrap();
     std::fs::write(dir.path().join(".new.restoring/keep.db"), "half").unwrap();
-    restore_backup(&bytes, &key, &target(&place), &options()).unwrap();
+    restore_backup(locked(&bytes), &key, &target(&place), &options()).unwrap();
     Keep::open(Home::new(&place).unwrap(), &text("new passphrase"), &options()).unwrap();
 }
 
@@ -129,7 +135,7 @@ impl Write for Disk {
     }
 }
 
-/// A recipient whose secret key nobody has.
+/// A recipient of these tests.
 const RECIPIENT: &str = "age1n72txnccwnne8udnfl9mepwucxnm6zren6nwe45f8tqra6cmyqvsrwtdxk";
 
 #[test]
@@ -140,7 +146,7 @@ fn a_backup_goes_where_it_is_written_and_is_whole_or_none() {
     let key = BackupKey::Passphrase(text("backup words"));
     let mut disk = Disk { room: 1 << 20, holds: Vec::new() };
     let summary = keep.backups().write(lock(), &mut disk).unwrap();
-    assert_eq!(verify_backup(&disk.holds, &key).unwrap(), summary);
+    assert_eq!(verify_backup(locked(&disk.holds), &key).unwrap(), summary);
     let whole = disk.holds.len();
     for room in [0, 100, 66_000, whole - 1] {
         let mut disk = Disk { room, holds: Vec::new() };
@@ -148,7 +154,8 @@ fn a_backup_goes_where_it_is_written_and_is_whole_or_none() {
         let lock = if room == whole - 1 { lock() } else { to };
         let fault = keep.backups().write(lock, &mut disk).unwrap_err();
         assert_eq!(fault.code(), ErrorCode::StorageFull, "{room}: {fault}");
-        assert!(verify_backup(&disk.holds, &key).is_err());
+        let opened = LockedBackup::read(disk.holds.as_slice()).and_then(|file| verify_backup(file, &key));
+        assert!(opened.is_err());
     }
     assert!(keep.integrity().is_intact());
 }
@@ -178,5 +185,166 @@ fn a_stock_age_opens_a_backup_to_readable_keys() {
     assert_eq!(shown["nsec"], keep.keys().export_nsec(&main).unwrap().expose());
     assert_eq!(json["secrets"][0]["secret"], "s3cr3t value");
     let key = BackupKey::Identities(text(&identity));
-    assert_eq!(verify_backup(&file.bytes().unwrap(), &key).unwrap().keys, 2);
+    assert_eq!(verify_backup(locked(&file.bytes().unwrap()), &key).unwrap().keys, 2);
+}
+
+/// The members of a document that come before its records, and the records.
+struct Parts {
+    members: Vec<(&'static str, Value)>,
+    records: Vec<Value>,
+}
+
+impl Parts {
+    fn of(file: &[u8]) -> Self {
+        let plain = opened(file);
+        let document: Value = serde_json::from_slice(&plain).unwrap();
+        let members = ["format", "version", "created_at", "vault", "head"];
+        Self {
+            members: members.map(|name| (name, document[name].clone())).to_vec(),
+            records: document["records"].as_array().unwrap().clone(),
+        }
+    }
+
+    fn member(&mut self, name: &str) -> &mut Value {
+        &mut self.members.iter_mut().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// Where the records of a collection are.
+    fn of_kind(&self, kind: &str) -> Vec<usize> {
+        (0..self.records.len()).filter(|&at| self.records[at]["type"] == kind).collect()
+    }
+
+    fn text(&self) -> String {
+        let members: String =
+            self.members.iter().map(|(name, value)| format!("\"{name}\": {value} ,\n")).collect();
+        format!("{{ {members} \"records\" : {} }}", Value::from(self.records.clone()))
+    }
+}
+
+/// The secret key of [`RECIPIENT`]. Made for tests.
+const IDENTITY: &str = "AGE-SECRET-KEY-1HXPS8SM5ENPD39GZQHHLF432PP5AQ9NADNG75CLZTJPGJ6HP9RQS78ZZ6U";
+
+fn identity() -> BackupKey {
+    BackupKey::Identities(text(IDENTITY))
+}
+
+fn made(keep: &Keep) -> Vec<u8> {
+    keep.backups().make(BackupLock::Recipients(vec![RECIPIENT.to_owned()])).unwrap().bytes().unwrap()
+}
+
+fn opened(file: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {
+    let identities = [Identity::parse(&text(IDENTITY)).unwrap()];
+    age::decrypt(&Unlock::Identities(&identities), file).unwrap()
+}
+
+fn sealed(document: &[u8]) -> Vec<u8> {
+    age::encrypt(&Lock::Recipients(&[Recipient::parse(RECIPIENT).unwrap()]), document).unwrap()
+}
+
+/// What is authentic, and is no whole backup all the same.
+#[test]
+fn what_does_not_belong_together_is_refused_and_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = vault(&dir.path().join("old"));
+    let bytes = made(&keep);
+    let key = identity();
+    let place = dir.path().join("new");
+    let expect = |what: &str, document: &str, code: ErrorCode| {
+        let file = sealed(document.as_bytes());
+        assert_eq!(verify_backup(locked(&file), &key).unwrap_err().code(), code, "verify: {what}");
+        let fault = restore_backup(locked(&file), &key, &target(&place), &options()).unwrap_err();
+        assert_eq!(fault.code(), code, "restore: {what}: {fault}");
+        assert!(!place.exists() && !dir.path().join(".new.restoring").exists(), "{what}");
+    };
+    let changed = |change: &dyn Fn(&mut Parts)| {
+        let mut parts = Parts::of(&bytes);
+        change(&mut parts);
+        parts.text()
+    };
+    let (no_backup, damaged) = (ErrorCode::InvalidPayload, ErrorCode::Integrity);
+    expect("another format", &changed(&|parts| *parts.member("format") = "x".into()), no_backup);
+    let newer = changed(&|parts| *parts.member("version") = 2.into());
+    expect("a newer version", &newer, ErrorCode::FormatTooNew);
+    expect("no head", &changed(&|parts| drop(parts.members.pop())), no_backup);
+    expect("two heads", &changed(&|parts| parts.members.push(parts.members[4].clone())), no_backup);
+    expect("another revision", &changed(&|parts| parts.member("vault")["revision"] = 1.into()), damaged);
+    expect("another order", &changed(&|parts| parts.records.reverse()), damaged);
+    let doubled = changed(&|parts| parts.records.insert(1, parts.records[0].clone()));
+    expect("a record twice", &doubled, damaged);
+    for kind in ["secrets", "audit"] {
+        for at in Parts::of(&bytes).of_kind(kind) {
+            // The audit key is missed by nobody: the log of this vault was never cut.
+            let gone = changed(&|parts| drop(parts.records.remove(at)));
+            match verify_backup(locked(&sealed(gone.as_bytes())), &key) {
+                Ok(_) => assert_eq!(kind, "secrets"),
+                Err(fault) => assert_eq!(fault.code(), damaged, "without record {at} of {kind}"),
+            }
+        }
+    }
+    let swapped = changed(&|parts| {
+        let keys = parts.of_kind("keys");
+        let ids = [&parts.records[keys[0]]["id"], &parts.records[keys[1]]["id"]];
+        let secret = |id: &Value| {
+            parts.of_kind("secrets").into_iter().find(|&at| parts.records[at]["id"] == *id).unwrap()
+        };
+        let [one, other] = ids.map(secret);
+        let cbor = parts.records[one]["cbor"].clone();
+        parts.records[one]["cbor"] = parts.records[other]["cbor"].clone();
+        parts.records[other]["cbor"] = cbor;
+    });
+    expect("the secrets of two keys changed places", &swapped, damaged);
+    let whole = Parts::of(&bytes).text();
+    expect("something behind it", &format!("{whole} x"), no_backup);
+    for cut in [0, 1, 40, whole.len() / 2, whole.len() - 1] {
+        expect(&format!("cut to {cut}"), &whole[..cut], no_backup);
+    }
+    // What is not known is passed over, wherever it stands.
+    let open = whole.trim_end_matches([' ', '}']);
+    let more =
+        format!("{open}, \"later\": [{{\"a\": \"]}}\"}}] }}").replacen('{', "{\"new\": {\"x\": [1, 2]},", 1);
+    let summary = verify_backup(locked(&sealed(more.as_bytes())), &key).unwrap();
+    assert_eq!((summary.keys, summary.secrets), (2, 1));
+    restore_backup(locked(&sealed(more.as_bytes())), &key, &target(&place), &options()).unwrap();
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = vault(&dir.path().join("old"));
+    let file = made(&keep);
+    let (key, place) = (identity(), dir.path().join("new"));
+    let piece = (64 << 10) + 16;
+    for cut in [10, 100, 200, piece, piece + 200, file.len() - piece, file.len() - 1] {
+        let opened = LockedBackup::read(&file[..cut])
+            .and_then(|cut| restore_backup(cut, &key, &target(&place), &options()));
+        assert_eq!(opened.unwrap_err().code(), ErrorCode::InvalidPayload, "{cut}");
+        assert!(!place.exists() && !dir.path().join(".new.restoring").exists(), "{cut}");
+    }
+    restore_backup(locked(&file), &key, &target(&place), &options()).unwrap();
+}
+
+/// A file whose disk fails after so many bytes.
+#[derive(Debug)]
+struct Failing<'a>(&'a [u8]);
+
+impl Read for Failing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        self.0.read(into)
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = vault(&dir.path().join("old"));
+    let bytes = made(&keep);
+    for readable in [0, 10, 60] {
+        assert_eq!(LockedBackup::read(Failing(&bytes[..readable])).unwrap_err().code(), ErrorCode::Storage);
+    }
+    let failing = LockedBackup::read(Failing(&bytes[..bytes.len() - 1])).unwrap();
+    let fault = verify_backup(failing, &identity()).unwrap_err();
+    assert_eq!(fault.code(), ErrorCode::Storage, "{fault}");
 }

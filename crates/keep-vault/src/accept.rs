@@ -15,13 +15,13 @@ use keep_types::{Collection, DisplayText, ErrorCode, Fault, Origin, RecordId, Ti
 use crate::accept_halves::Halves;
 use crate::accept_toll::{self, KindDamage};
 use crate::addition::Additions;
-use crate::archive::Revive;
 use crate::batch::{Batch, Change, Changes};
 use crate::cache::Cache;
 use crate::head::{Head, LogMark};
 use crate::log::{LogView, PRUNED};
 use crate::records::{SecretKind, SecretRecord};
 use crate::reserve::Rekey;
+use crate::restore::Revive;
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::secrets::{AUDIT_KEY, new_audit_key, public_of, sign_with};
 use crate::segments::{COUNTS, written};

@@ -34,6 +34,7 @@ mod cache;
 mod checkpoint;
 mod effort;
 mod error;
+mod examination;
 mod groups;
 mod head;
 mod header;
@@ -56,6 +57,7 @@ mod records;
 mod recovery;
 mod rescue;
 pub mod reserve;
+mod restore;
 mod rotate;
 mod seal;
 mod secrets;
@@ -71,8 +73,9 @@ mod wallets;
 pub use accept::DamageAccepted;
 pub use accept_toll::KindDamage;
 pub use addition::{Addition, Additions};
-pub use archive::{Archive, ArchivedKey, ArchivedRecord, RestoreOptions, Revive, TakeArchive};
+pub use archive::{Archive, ArchivedKey, ArchivedRecord, TakeArchive};
 pub use error::VaultError;
+pub use examination::ArchiveContent;
 pub use groups::{
     Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof,
     attach_group_signatures, burn, group_account, group_key_path, group_message, group_spend_jobs,
@@ -91,6 +94,7 @@ pub use pending::{Pending, Recording};
 pub use prune::PrunePlan;
 pub use records::{KeyRecord, KeySource};
 pub use rescue::Rescue;
+pub use restore::{ArchiveOrigin, GiveArchive, RestoreOptions, Revive};
 pub use rotate::{Rotated, RotationPlan};
 pub use stanzas::{StanzaInfo, StanzaKind};
 pub use tx::Tx;

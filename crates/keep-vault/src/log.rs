@@ -184,22 +184,9 @@ impl LogView<'_> {
         &self,
         public_key: Option<&[u8; 32]>,
     ) -> Result<Option<SignedCheckpoint>, VaultError> {
-        let begin = self.head.log_begin();
         let pruned = self.pruned()?;
-        let says = |what: &str| Err(VaultError::Tampered(format!("the audit log: {what}")));
-        match &pruned {
-            None if begin.next_seq == Chain::start().next_seq => Ok(None),
-            None => says("the checkpoint that stands for removed entries is missing"),
-            Some(signed)
-                if (signed.checkpoint.next, signed.checkpoint.hash) != (begin.next_seq, begin.hash) =>
-            {
-                says("the checkpoint that stands for removed entries is another one")
-            }
-            Some(signed) if signed.verify().is_err() || Some(&signed.public_key) != public_key => {
-                says("the checkpoint that stands for removed entries is not signed by this vault")
-            }
-            Some(_) => Ok(pruned),
-        }
+        check_pruned(pruned.as_ref(), self.head.log_begin(), public_key)?;
+        Ok(pruned)
     }
 
     fn pruned(&self) -> Result<Option<SignedCheckpoint>, VaultError> {
@@ -218,8 +205,28 @@ impl LogView<'_> {
     }
 }
 
+/// Whether the signed checkpoint that stands for removed entries fits a log that begins so, and is signed with `public_key`.
+pub(crate) fn check_pruned(
+    pruned: Option<&SignedCheckpoint>,
+    begin: Chain,
+    public_key: Option<&[u8; 32]>,
+) -> Result<(), VaultError> {
+    let says = |what: &str| Err(VaultError::Tampered(format!("the audit log: {what}")));
+    match pruned {
+        None if begin.next_seq == Chain::start().next_seq => Ok(()),
+        None => says("the checkpoint that stands for removed entries is missing"),
+        Some(signed) if (signed.checkpoint.next, signed.checkpoint.hash) != (begin.next_seq, begin.hash) => {
+            says("the checkpoint that stands for removed entries is another one")
+        }
+        Some(signed) if signed.verify().is_err() || Some(&signed.public_key) != public_key => {
+            says("the checkpoint that stands for removed entries is not signed by this vault")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Links a stored batch, noting the hashes before `points`; gives the time of its last entry.
-fn link(
+pub(crate) fn link(
     plain: &[u8],
     chain: &mut Chain,
     points: &[u64],

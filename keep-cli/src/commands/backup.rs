@@ -1,12 +1,12 @@
 //! `keep backup`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use keep_sdk::{
-    BackupKey, BackupLock, BackupNeeds, BackupSummary, Clock, ErrorCode, Fault, SecretText, SystemClock,
-    backup_needs, new_backup_passphrase, verify_backup,
+    BackupKey, BackupLock, BackupNeeds, BackupSummary, Clock, ErrorCode, Fault, LockedBackup, SecretText,
+    SystemClock, new_backup_passphrase, verify_backup,
 };
 use serde::Serialize;
 
@@ -16,9 +16,6 @@ use crate::output::{View, optional_in_clear};
 use crate::secrets::{Source, read_file, unreadable};
 use crate::session::Session;
 use crate::style::Style;
-
-/// How every age file begins.
-const BEGINNING: &[u8] = b"age-encryption.org/";
 
 #[derive(Serialize)]
 struct Written {
@@ -100,15 +97,20 @@ fn lock(session: &Session, arguments: &Backup) -> Result<(BackupLock, Option<Sec
 
 fn verify(session: &Session, arguments: &BackupOpened) -> Result<(), Ending> {
     let (file, key) = open(arguments)?;
-    let summary = verify_backup(&file, &key)?;
+    let summary = verify_backup(file, &key)?;
     session.output.show(&Verified { intact: true, summary })
 }
 
-/// The bytes of a backup, and what opens it.
-pub fn open(arguments: &BackupOpened) -> Result<(Vec<u8>, BackupKey), Ending> {
+/// A backup, of which the beginning was read, and what opens it.
+pub fn open(arguments: &BackupOpened) -> Result<(LockedBackup<impl Read>, BackupKey), Ending> {
     let shown = arguments.file.display().to_string();
-    let file = read(&arguments.file).map_err(|error| unreadable(&shown, &error))?;
-    let key = match (backup_needs(&file)?, &arguments.identity_file) {
+    let mut file = File::open(&arguments.file).map_err(|error| unreadable(&shown, &error))?;
+    // The first byte tells what cannot be read at all, such as a directory.
+    let mut first = Vec::new();
+    let begun = Read::by_ref(&mut file).take(1).read_to_end(&mut first);
+    begun.map_err(|error| unreadable(&shown, &error))?;
+    let file = LockedBackup::read(Cursor::new(first).chain(file))?;
+    let key = match (file.needs(), &arguments.identity_file) {
         (BackupNeeds::Identity, Some(path)) => BackupKey::Identities(read_file(path)?),
         (BackupNeeds::Identity, None) => {
             return Err(Fault::new(
@@ -123,17 +125,6 @@ pub fn open(arguments: &BackupOpened) -> Result<(Vec<u8>, BackupKey), Ending> {
         }
     };
     Ok((file, key))
-}
-
-/// All of a file that begins like a backup; of any other, the beginning: it may have no end.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    Read::by_ref(&mut file).take(BEGINNING.len() as u64).read_to_end(&mut bytes)?;
-    if bytes == BEGINNING {
-        file.read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 /// What is in a backup, in words.

@@ -29,7 +29,7 @@ pub fn run(session: &Session, arguments: &Restore) -> Result<(), Ending> {
     let source = Source::restored_vault(arguments.new_password_file.as_deref());
     let passphrase = source.get_new(session.yes_safe())?;
     let target = RestoreTarget { home, passphrase, take_over: arguments.take_over };
-    let restored = restore_backup(&file, &key, &target, &session.options(Some(&arguments.kdf)))?;
+    let restored = restore_backup(file, &key, &target, &session.options(Some(&arguments.kdf)))?;
     let suspended = restored.suspended;
     session.output.show(&Restored(restored))?;
     if suspended > 0 {

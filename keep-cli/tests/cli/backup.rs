@@ -57,3 +57,35 @@ fn a_backup_beside_the_daemon_wants_the_passphrase_of_the_vault_that_it_holds() 
     assert_eq!(verified("hidden.age"), 2);
     hidden(&["lock"]);
 }
+
+#[test]
+fn a_backup_comes_through_a_pipe_too() {
+    let world = World::new();
+    world.done(&["init"]);
+    world.done(&["generate", "--name", "main"]);
+    std::fs::write(world.path().join("identity"), IDENTITY).unwrap();
+    world.done(&["backup", "--output", "all.age", "--recipient", RECIPIENT]);
+    let piped = |arguments: &[&str]| {
+        let mut command = world.command(arguments);
+        command.args(["--identity-file", "identity"]);
+        if arguments[0] == "restore" {
+            command.args(crate::world::CHEAP).env("KEEP_NEW_PASSWORD", "another one");
+        }
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        command.stdin(reader);
+        let child = command.spawn().unwrap();
+        drop(command);
+        std::io::Write::write_all(&mut writer, &std::fs::read(world.path().join("all.age")).unwrap())
+            .unwrap();
+        drop(writer);
+        child.wait_with_output().unwrap()
+    };
+    let verified = piped(&["backup", "verify", "/dev/stdin"]);
+    assert!(verified.status.success(), "{verified:?}");
+    let restored = piped(&["restore", "/dev/stdin", "--target", "new"]);
+    assert!(restored.status.success(), "{restored:?}");
+    let directory = world.run(&["backup", "verify", ".", "--identity-file", "identity"]);
+    assert_eq!(directory.code, Some(5), "{directory:?}");
+    let endless = world.run(&["backup", "verify", "/dev/zero", "--identity-file", "identity"]);
+    assert_eq!(endless.code, Some(5), "{endless:?}");
+}

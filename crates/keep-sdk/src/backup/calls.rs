@@ -5,7 +5,7 @@ use std::io::Write;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keep_types::{Collection, ErrorCode, Fault, Intent, KeyId, Origin, Request, RequestId, SecretText};
-use keep_vault::{Archive, ArchivedRecord, VaultError};
+use keep_vault::{Archive, ArchiveContent, ArchivedRecord, VaultError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,19 @@ impl BackupSummary {
         };
         archive.records.iter().for_each(|record| summary.count(record));
         summary
+    }
+
+    /// What was read of a backup.
+    pub(super) fn of(content: &ArchiveContent, created_at: String) -> Self {
+        Self {
+            vault: content.vault.to_string(),
+            revision: content.revision.get(),
+            created_at,
+            keys: content.keys,
+            groups: content.records.get(&Collection::Groups.number()).copied().unwrap_or_default(),
+            secrets: content.secrets,
+            records: content.records.values().sum(),
+        }
     }
 
     /// Counts a record that did not come with the rest.

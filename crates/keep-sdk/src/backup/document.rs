@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keep_types::{Collection, ErrorCode, Fault, RecordId, Revision, SecretBytes, SecretText, VaultId};
+use keep_types::{Collection, ErrorCode, Fault, RecordId, SecretText, VaultId};
 use keep_vault::{Archive, ArchivedKey, ArchivedRecord, TakeArchive};
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -14,8 +14,8 @@ use crate::KeyView;
 use crate::call::{Wiped, to_wiped_json};
 use crate::keys::{bug, to_nsec};
 
-const FORMAT: &str = "keep-backup";
-const VERSION: u64 = 1;
+pub const FORMAT: &str = "keep-backup";
+pub const VERSION: u64 = 1;
 const ABOUT: &str = "Everything of one Keep vault. Whoever reads this can sign with every key in it. A share of a threshold \
      key beside a backup that holds another share undoes the threshold: keep them apart. `keep restore` makes a vault of it; \
      the keys and secrets can also be read here.";
@@ -34,11 +34,12 @@ struct Written<'a> {
     // Behind it, before the end of the object: the records.
 }
 
+/// Which vault a document is of.
 #[derive(Serialize, Deserialize)]
-struct Origin {
-    id: VaultId,
-    key_epoch: u64,
-    revision: u64,
+pub struct Origin {
+    pub id: VaultId,
+    pub key_epoch: u64,
+    pub revision: u64,
 }
 
 #[derive(Serialize)]
@@ -191,68 +192,7 @@ fn key(key: &ArchivedKey) -> Result<Key<'_>, Fault> {
     })
 }
 
-#[derive(Deserialize)]
-struct Preamble {
-    format: String,
-    version: u64,
-}
-
-#[derive(Deserialize)]
-struct Read<'a> {
-    created_at: String,
-    vault: Origin,
-    #[serde(borrow)]
-    head: &'a str,
-    #[serde(borrow)]
-    records: Vec<ReadRecord<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ReadRecord<'a> {
-    collection: u8,
-    id: RecordId,
-    #[serde(borrow, default)]
-    name_index: Option<&'a str>,
-    #[serde(borrow)]
-    cbor: &'a str,
-}
-
-/// The archive of a document, and when it was made.
-pub fn read(plain: &[u8]) -> Result<(Archive, String), Fault> {
-    let preamble: Preamble = serde_json::from_slice(plain).map_err(|_| no_backup())?;
-    if preamble.format != FORMAT {
-        return Err(no_backup());
-    }
-    if preamble.version != VERSION {
-        let message =
-            format!("the backup has version {}; this version of Keep knows version 1", preamble.version);
-        return Err(Fault::new(ErrorCode::FormatTooNew, message));
-    }
-    let document: Read<'_> = serde_json::from_slice(plain).map_err(|_| no_backup())?;
-    let records = document.records.iter().map(record).collect::<Result<_, _>>()?;
-    let Origin { id, key_epoch, revision } = document.vault;
-    let head = SecretBytes::new(bytes(document.head)?.to_vec());
-    let archive = Archive::from_parts((id, key_epoch, Revision::new(revision)), head, records)?;
-    Ok((archive, document.created_at))
-}
-
-fn record(record: &ReadRecord<'_>) -> Result<ArchivedRecord, Fault> {
-    let name = record.name_index.map(|text| {
-        let mut index = [0; 32];
-        hex::decode_to_slice(text, &mut index).map(|()| index).map_err(|_| no_backup())
-    });
-    Ok(ArchivedRecord {
-        collection: record.collection,
-        id: record.id,
-        name: name.transpose()?,
-        cbor: bytes(record.cbor)?,
-    })
-}
-
-fn bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    STANDARD.decode(text).map(Zeroizing::new).map_err(|_| no_backup())
-}
-
-fn no_backup() -> Fault {
+/// Why something that opened is not read.
+pub fn no_backup() -> Fault {
     Fault::new(ErrorCode::InvalidPayload, "the file opens, but what is in it is no backup of Keep")
 }

@@ -2,15 +2,18 @@
 
 mod calls;
 mod document;
+mod pieces;
+mod reading;
 mod restore;
 
-use std::io::Write;
+use std::io::{Read, Write};
 
-use keep_cipher::age::{self, Identity, Lock, Needs, Recipient, Sealer, Unlock};
+use keep_cipher::age::{self, Identity, Lock, Needs, Opening, Recipient, Sealer, Unlock};
 use keep_types::{ErrorCode, Fault, SecretText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::reading::Reading;
 use crate::Keep;
 
 pub(crate) use calls::Make;
@@ -96,15 +99,39 @@ pub fn new_backup_passphrase() -> Result<SecretText, Fault> {
     Ok(SecretText::new(made.words().expose().replace(' ', "-")))
 }
 
-/// What opens this file.
-///
-/// # Errors
-/// [`ErrorCode::InvalidPayload`] when it is no age file.
-pub fn backup_needs(file: &[u8]) -> Result<BackupNeeds, Fault> {
-    Ok(match age::needs(file)? {
-        Needs::Passphrase => BackupNeeds::Passphrase,
-        Needs::Identity => BackupNeeds::Identity,
-    })
+/// A backup whose beginning was read. The rest is read when it is checked or restored, record by record: what that takes of
+/// memory does not depend on how long its log is.
+#[derive(Debug)]
+pub struct LockedBackup<R: Read>(age::Locked<R>);
+
+impl<R: Read> LockedBackup<R> {
+    /// Reads the beginning of `file`. Of what is no backup no more than that: it may have no end.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidPayload`] when it is no age file; [`ErrorCode::Storage`] when it cannot be read.
+    pub fn read(file: R) -> Result<Self, Fault> {
+        Ok(Self(age::Locked::read(file)?))
+    }
+
+    /// What opens it.
+    pub fn needs(&self) -> BackupNeeds {
+        match self.0.needs() {
+            Needs::Passphrase => BackupNeeds::Passphrase,
+            Needs::Identity => BackupNeeds::Identity,
+        }
+    }
+
+    fn open(self, key: &BackupKey) -> Result<Reading<Opening<R>>, Fault> {
+        let identities;
+        let unlock = match key {
+            BackupKey::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
+            BackupKey::Identities(text) => {
+                identities = Identity::parse_file(text)?;
+                Unlock::Identities(&identities)
+            }
+        };
+        Reading::begin(self.0.open(&unlock)?)
+    }
 }
 
 fn seal<W: Write>(
@@ -125,16 +152,4 @@ fn seal<W: Write>(
             Err(Fault::new(ErrorCode::Usage, "a backup has a passphrase or recipients, and not both"))
         }
     }
-}
-
-fn open(key: &BackupKey, file: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
-    let identities;
-    let unlock = match key {
-        BackupKey::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
-        BackupKey::Identities(text) => {
-            identities = Identity::parse_file(text)?;
-            Unlock::Identities(&identities)
-        }
-    };
-    Ok(age::decrypt(&unlock, file)?)
 }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keep_store::{MemoryStore, SqliteStore, Store};
+use keep_store::{SqliteStore, Store};
 use keep_types::{Collection, ErrorCode, Fault, SecretText};
-use keep_vault::{Archive, KdfCost, RestoreOptions, Vault};
+use keep_vault::{ArchiveContent, GiveArchive, RestoreOptions, Vault};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::calls::BackupSummary;
-use super::{BackupKey, document, open};
+use super::{BackupKey, LockedBackup};
 use crate::{Home, Options};
 
 /// Where a vault is to be made, and how.
@@ -41,20 +42,16 @@ pub struct RestoreView {
     pub suspended: u64,
 }
 
-/// Opens a backup and checks all of it: a vault is made of it in memory, and every record and the log are verified.
+/// Opens a backup and checks all of it: every record is read, every key and secret is compared with its other half, and the log
+/// is linked from its first entry to its last. Nothing is made or written.
 ///
 /// # Errors
-/// [`ErrorCode::WrongPassphrase`]; [`ErrorCode::InvalidPayload`] or [`ErrorCode::Integrity`] when it is damaged.
-pub fn verify(file: &[u8], key: &BackupKey) -> Result<BackupSummary, Fault> {
-    let (archive, created_at) = document::read(&open(key, file)?)?;
-    let passphrase = SecretText::new("check".to_owned());
-    let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
-    let environment = Options::default().allow_weak_kdf().environment();
-    let options = RestoreOptions { passphrase: &passphrase, salt: [0; 32], cost };
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let vault = Vault::restore(store, &archive, &options, &|_, _, _| Ok(None), &environment)?;
-    check(&vault, &archive)?;
-    Ok(BackupSummary::new(&archive, created_at))
+/// [`ErrorCode::WrongPassphrase`]; [`ErrorCode::InvalidPayload`] or [`ErrorCode::Integrity`] when it is damaged;
+/// [`ErrorCode::Storage`] when it cannot be read.
+pub fn verify<R: Read>(file: LockedBackup<R>, key: &BackupKey) -> Result<BackupSummary, Fault> {
+    let mut reading = file.open(key)?;
+    let content = Vault::examine(&mut reading)?;
+    Ok(BackupSummary::of(&content, reading.into_created_at()))
 }
 
 /// Makes a vault of a backup in a directory of its own. It is made beside the target, verified, and put in its place in one
@@ -64,18 +61,17 @@ pub fn verify(file: &[u8], key: &BackupKey) -> Result<BackupSummary, Fault> {
 ///
 /// # Errors
 /// [`ErrorCode::AlreadyExists`] when there is something at the target; as [`verify`]; the storage errors.
-pub fn restore(
-    file: &[u8],
+pub fn restore<R: Read>(
+    file: LockedBackup<R>,
     key: &BackupKey,
     target: &RestoreTarget,
     options: &Options,
 ) -> Result<RestoreView, Fault> {
     crate::keep::refuse_empty(&target.passphrase)?;
     refuse_occupied(target.home.path())?;
-    let (archive, created_at) = document::read(&open(key, file)?)?;
+    let mut reading = file.open(key)?;
     let work = Workplace::make(target.home.path())?;
-    let made = make(&work, &archive, target, options);
-    let (vault, suspended) = match made {
+    let (vault, content) = match make(&work, &mut reading, target, options) {
         Ok(made) => made,
         Err(fault) => {
             work.clear();
@@ -83,55 +79,55 @@ pub fn restore(
         }
     };
     work.finish(target.home.path())?;
+    let count = |collection: &Collection| content.records.get(&collection.number()).copied();
+    let held_back = [Collection::Grants, Collection::Endpoints, Collection::Sessions];
     let mut records = BTreeMap::new();
-    for record in &archive.records {
-        let kind = Collection::from_number(record.collection).map_or("unknown", |known| known.as_str());
-        *records.entry(kind.to_owned()).or_insert(0) += 1;
+    for (number, count) in &content.records {
+        let kind = Collection::from_number(*number).map_or("unknown", |known| known.as_str());
+        *records.entry(kind.to_owned()).or_insert(0) += count;
     }
     Ok(RestoreView {
         home: target.home.path().display().to_string(),
         vault,
-        from: BackupSummary::new(&archive, created_at),
+        from: BackupSummary::of(&content, reading.into_created_at()),
         records,
-        suspended,
+        suspended: if target.take_over { 0 } else { held_back.iter().filter_map(count).sum() },
     })
 }
 
+/// Makes the vault in the workplace, and checks it; its id, and what was in the backup.
 fn make(
     work: &Workplace,
-    archive: &Archive,
+    from: &mut dyn GiveArchive,
     target: &RestoreTarget,
     options: &Options,
-) -> Result<(String, u64), Fault> {
+) -> Result<(String, ArchiveContent), Fault> {
     let salt = Vault::create_reserve(&work.path)?;
     let home = Home::new(work.path.clone())?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(home.database())?);
     let store = Vault::attend(store, &work.path, salt);
     let how = RestoreOptions { passphrase: &target.passphrase, salt, cost: options.cost() };
     let take_over = target.take_over;
-    let vault = Vault::restore(
+    let (vault, content) = Vault::restore(
         store,
-        archive,
+        from,
         &how,
         &|collection, cbor, now| keep_signer::revive(collection, cbor, now, take_over),
         &options.environment(),
     )?;
     keep_signer::spend_uncounted(&vault)?;
-    check(&vault, archive)?;
-    let held_back = [Collection::Grants, Collection::Endpoints, Collection::Sessions].map(Collection::number);
-    let count = archive.records.iter().filter(|record| held_back.contains(&record.collection)).count();
-    let suspended = if take_over { 0 } else { count as u64 };
-    Ok((vault.id().to_string(), suspended))
+    check(&vault, &content)?;
+    Ok((vault.id().to_string(), content))
 }
 
 /// Every row, the log, and every key.
-fn check(vault: &Vault, archive: &Archive) -> Result<(), Fault> {
+fn check(vault: &Vault, content: &ArchiveContent) -> Result<(), Fault> {
     let report = vault.verify()?;
     if !report.is_intact() {
         return Err(Fault::new(ErrorCode::Integrity, report.problems.join("; ")));
     }
     vault.verify_audit()?;
-    if vault.keys()?.len() != archive.keys.len() {
+    if vault.keys()?.len() as u64 != content.keys {
         return Err(Fault::new(ErrorCode::Integrity, "not every key of the backup came back"));
     }
     Ok(())

@@ -18,7 +18,7 @@ pub use host::Host;
 #[cfg(unix)]
 pub(crate) use host::HungUp;
 pub use registry::{CallEntry, registry};
-pub use wire::{FaultView, Wiped, to_wiped_json};
+pub use wire::{FaultView, Wiped, extend_wiped, to_wiped_json};
 
 /// What a connection must have shown before it may make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

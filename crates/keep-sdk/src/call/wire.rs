@@ -46,18 +46,23 @@ pub fn to_wiped_json(value: &impl Serialize) -> Result<Wiped, Fault> {
     Ok(buffer.0)
 }
 
+/// Adds bytes to a buffer, and wipes what it outgrows.
+pub fn extend_wiped(buffer: &mut Wiped, bytes: &[u8]) {
+    let needed = buffer.len() + bytes.len();
+    if needed > buffer.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(bytes);
+}
+
 /// A buffer that wipes what it outgrows.
 struct Growing(Wiped);
 
 impl io::Write for Growing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let needed = self.0.len() + bytes.len();
-        if needed > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
-        }
-        self.0.extend_from_slice(bytes);
+        extend_wiped(&mut self.0, bytes);
         Ok(bytes.len())
     }
 

@@ -1,6 +1,7 @@
 //! A vault beside a model of it, driven by random operations, with losses of power and failing disks in between.
 #![allow(dead_code)]
 
+mod given;
 mod op;
 mod place;
 
@@ -316,12 +317,16 @@ impl Run {
         self.model.log.1 += 1;
         (self.maybe, self.tally.restored) = (None, self.tally.restored + 1);
         self.expect_archive(&archive);
+        let counts = (archive.keys.len() as u64, archive.secrets.len() as u64);
         let word = format!("pass restored {}", self.number);
         let mut place = Place::new(self.place.kind());
         let passphrase = text(&word);
         let options = RestoreOptions { passphrase: &passphrase, salt: [7; 32], cost: CHEAP };
         let revive = |collection, cbor: &[u8], now| keep_signer::revive(collection, cbor, now, false);
-        let vault = Vault::restore(place.create(), &archive, &options, &revive, &self.environment()).unwrap();
+        let mut archive = given::Given::from(archive);
+        let (vault, content) =
+            Vault::restore(place.create(), &mut archive, &options, &revive, &self.environment()).unwrap();
+        assert_eq!((content.keys, content.secrets), counts);
         // The new vault's time is later than anything in the old one.
         self.clock.advance(Duration::from_secs(100));
         let mut model = self.model.clone();

@@ -1,0 +1,194 @@
+//! Whether an archive is whole, seen while it passes by.
+//!
+//! Nothing of the log is kept, and of every other record no more than what later ones are compared with. No secret is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use keep_audit::{Chain, SignedCheckpoint};
+use keep_store::{NameIndex, StoreError};
+use keep_types::{Collection, Name, Record, RecordId, Revision, SecretKey32, VaultId};
+
+use crate::archive::{damaged, missing};
+use crate::items::item_place;
+use crate::keyring::public_key;
+use crate::log::{PRUNED, check_pruned, link, tampered};
+use crate::mnemonic::natural_key;
+use crate::records::{SecretKind, SecretRecord, key_place};
+use crate::restore::ArchiveOrigin;
+use crate::secrets::{AUDIT_KEY, public_of};
+use crate::subkeys::Subkeys;
+use crate::{ArchivedRecord, KeyRecord, MnemonicSecret, SecretItem, VaultError};
+
+/// What was in an archive that is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveContent {
+    /// Which vault.
+    pub vault: VaultId,
+    /// The revision of its last commit.
+    pub revision: Revision,
+    /// How many keys, each with its secret.
+    pub keys: u64,
+    /// How many stored secrets.
+    pub secrets: u64,
+    /// How many records of each collection, by its number.
+    pub records: BTreeMap<u8, u64>,
+}
+
+/// What is known of an archive up to here.
+pub(crate) struct Examination {
+    content: ArchiveContent,
+    /// Only the name key is used, which is among the carried ones.
+    keys: Subkeys,
+    /// The log as the head has it, as it begins, and up to here.
+    recorded: Chain,
+    begin: Chain,
+    chain: Chain,
+    pruned: Option<SignedCheckpoint>,
+    last: Option<(u8, RecordId)>,
+    names: HashSet<(u8, NameIndex)>,
+    owners: Vec<Owner>,
+    secrets: HashMap<RecordId, Secret>,
+}
+
+/// Whose secret must be there.
+enum Owner {
+    Key { place: RecordId, mnemonic: RecordId, name: Name, public_key: [u8; 32] },
+    Item { place: RecordId, name: Name },
+}
+
+/// What is kept of a secret.
+enum Secret {
+    /// The public key that belongs to it.
+    Identity([u8; 32]),
+    Audit([u8; 32]),
+    Mnemonic,
+    Stored,
+    Other,
+    Unreadable(VaultError),
+}
+
+impl Secret {
+    fn of(cbor: &[u8]) -> Self {
+        let read = || {
+            let record = SecretRecord::from_cbor(cbor)?;
+            Ok(match record.kind {
+                SecretKind::Identity => Self::Identity(public_key(&record.key32()?)?.to_bytes()),
+                SecretKind::Audit => Self::Audit(public_of(&record)?),
+                SecretKind::Mnemonic => {
+                    MnemonicSecret::from_secret(&record.secret).map(|_| Self::Mnemonic)?
+                }
+                SecretKind::Stored => Self::Stored,
+                SecretKind::Transport | SecretKind::Share => Self::Other,
+            })
+        };
+        read().unwrap_or_else(Self::Unreadable)
+    }
+}
+
+impl Examination {
+    pub fn new(origin: &ArchiveOrigin) -> Result<Self, VaultError> {
+        let head = origin.decode_head()?;
+        let carried = head.carried.clone().ok_or_else(|| damaged("its head has no name key"))?;
+        let keys = Subkeys::derive(&SecretKey32::take(&mut [0; 32]), origin.vault, origin.epoch);
+        let content = ArchiveContent {
+            vault: origin.vault,
+            revision: origin.revision,
+            keys: 0,
+            secrets: 0,
+            records: BTreeMap::new(),
+        };
+        Ok(Self {
+            content,
+            keys: keys.with_carried(&carried),
+            recorded: head.audit,
+            begin: head.log_begin(),
+            chain: head.log_begin(),
+            pruned: None,
+            last: None,
+            names: HashSet::new(),
+            owners: Vec::new(),
+            secrets: HashMap::new(),
+        })
+    }
+
+    /// Looks at the next record.
+    pub fn look(&mut self, record: &ArchivedRecord) -> Result<(), VaultError> {
+        let place = (record.collection, record.id);
+        // So no place comes twice.
+        if self.last >= Some(place) {
+            return Err(damaged("the order of its records"));
+        }
+        self.last = Some(place);
+        if record.name.is_some_and(|name| !self.names.insert((record.collection, name))) {
+            return Err(StoreError::NameTaken.into());
+        }
+        self.keys.records(record.collection).ok_or_else(|| damaged("a collection"))?;
+        *self.content.records.entry(record.collection).or_default() += 1;
+        match Collection::from_number(record.collection) {
+            Some(Collection::Keys) => self.key(KeyRecord::from_cbor(&record.cbor)?),
+            Some(Collection::Items) => self.item(SecretItem::from_cbor(&record.cbor)?),
+            Some(Collection::Secrets) => {
+                self.secrets.insert(record.id, Secret::of(&record.cbor));
+            }
+            Some(Collection::Audit) => {
+                let linked = link(&record.cbor, &mut self.chain, &[], &mut Vec::new());
+                linked.map_err(|broken| tampered(&broken))?;
+            }
+            Some(Collection::Checkpoints) if record.id == PRUNED => {
+                self.pruned = Some(SignedCheckpoint::from_cbor(&record.cbor)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, key: KeyRecord) {
+        self.content.keys += 1;
+        let mnemonic = self.keys.locate(Collection::Secrets, &natural_key(key.id));
+        let KeyRecord { id, name, public_key, .. } = key;
+        self.owners.push(Owner::Key { place: key_place(id), mnemonic, name, public_key });
+    }
+
+    fn item(&mut self, item: SecretItem) {
+        self.content.secrets += 1;
+        self.owners.push(Owner::Item { place: item_place(item.id), name: item.name });
+    }
+
+    /// There are no more records: whether all belongs together.
+    pub fn end(self) -> Result<ArchiveContent, VaultError> {
+        for owner in &self.owners {
+            self.check(owner)?;
+        }
+        self.chain.compare(&self.recorded).map_err(|broken| tampered(&broken))?;
+        let signer = match self.secrets.get(&AUDIT_KEY) {
+            Some(Secret::Unreadable(error)) => return Err(error.clone()),
+            Some(Secret::Audit(public_key)) => Some(public_key),
+            _ => None,
+        };
+        check_pruned(self.pruned.as_ref(), self.begin, signer)?;
+        Ok(self.content)
+    }
+
+    /// Whether a key or stored secret has its secret, and the right one.
+    fn check(&self, owner: &Owner) -> Result<(), VaultError> {
+        match owner {
+            Owner::Key { place, mnemonic, name, public_key } => {
+                match self.secrets.get(place) {
+                    Some(Secret::Identity(own)) if own == public_key => {}
+                    Some(Secret::Identity(_)) => return Err(VaultError::SecretMismatch),
+                    Some(Secret::Unreadable(error)) => return Err(error.clone()),
+                    _ => return Err(missing(name)),
+                }
+                match self.secrets.get(mnemonic) {
+                    Some(Secret::Unreadable(error)) => Err(error.clone()),
+                    _ => Ok(()),
+                }
+            }
+            Owner::Item { place, name } => match self.secrets.get(place) {
+                Some(Secret::Stored) => Ok(()),
+                Some(Secret::Unreadable(error)) => Err(error.clone()),
+                _ => Err(missing(name)),
+            },
+        }
+    }
+}
