@@ -15,6 +15,8 @@ pub enum Standing<'a> {
     Ruled {
         /// That policy.
         policy: &'a Policy,
+        /// Since when it stands: its lifetime counts from then.
+        since: Timestamp,
         /// How often the owner used the key. Counted here when the verdict is `Allow`.
         usage: &'a mut Usage,
         /// The identity that is asked for.
@@ -221,8 +223,8 @@ fn judge_standing(
             let client = Client { grant, followed, usage, relays, identity, large };
             judge_client(request, job, client, basis, now)
         }
-        Standing::Ruled { policy, usage, identity } if request.origin == Origin::Cli => {
-            judge_ruled(request, job, (policy, identity), usage, basis, now)
+        Standing::Ruled { policy, since, usage, identity } if request.origin == Origin::Cli => {
+            judge_ruled(request, job, (policy, since, identity), usage, basis, now)
         }
         Standing::Owner | Standing::Ruled { .. } | Standing::Client { .. } | Standing::Stranger => {
             deny(request, Reason::NotConnected)
@@ -234,7 +236,7 @@ fn judge_standing(
 fn judge_ruled(
     request: Request,
     job: JobId,
-    (policy, identity): (&Policy, &PublicKey),
+    (policy, since, identity): (&Policy, Timestamp, &PublicKey),
     usage: &mut Usage,
     basis: Basis,
     now: Timestamp,
@@ -245,7 +247,7 @@ fn judge_ruled(
     if decided.effect == Effect::Deny {
         return deny(request, Reason::OwnRule { rule: decided.source, operation, kind });
     }
-    if let Err(exceeded) = usage.check(&policy.limits.unwrap_or_default(), now) {
+    if let Err(exceeded) = usage.check(&policy.bounds(since).unwrap_or_default(), now) {
         return deny(request, exceeded.into());
     }
     if let Err((rule, limit)) = usage.check_rules(policy, &rules, now) {

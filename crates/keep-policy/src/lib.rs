@@ -33,7 +33,7 @@ mod rule_usage;
 mod session;
 mod spend;
 
-pub use session::{Asks, Outlook, Scope, Session, judge_session, judge_session_within, remaining};
+pub use session::{Acting, Asks, Outlook, Scope, Session, judge_session, judge_session_within, remaining};
 pub use spend::{Budget, Overspend, SpendLimits, Spent};
 mod schedule;
 mod usage;
@@ -55,7 +55,7 @@ pub use policy::{Decided, Policy, Source};
 pub use prompt::Prompt;
 pub use remember::{Breadth, Remember};
 pub use rule::{Approval, Effect, Kinds, Rule};
-pub use rule_usage::{RuleLimits, RuleUsage};
+pub use rule_usage::{RuleLeft, RuleLimits, RuleUsage};
 pub use schedule::{Days, Hours, Schedule, ScheduleError, Zone};
 pub use usage::Usage;
 pub use wording::{cut, meaning, named, short};

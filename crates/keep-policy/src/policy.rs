@@ -152,7 +152,8 @@ impl Policy {
         places
     }
 
-    /// The bounds that the policy itself sets on a client that connected at `connected_at`.
+    /// The bounds that the policy itself sets on a client that connected at `connected_at`, or, as the policy of the command
+    /// line, since it was put there at that time.
     pub fn bounds(&self, connected_at: Timestamp) -> Option<Limits> {
         if self.limits.is_none() && self.lifetime.is_none() {
             return None;

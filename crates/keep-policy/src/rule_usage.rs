@@ -1,10 +1,12 @@
 //! Limits on one rule of a policy, and how often a client used it.
 
+use std::fmt;
+
 use keep_types::Timestamp;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Exceeded, Limits, Policy, Rule, Usage};
+use crate::{Exceeded, Facts, Limits, Policy, Reason, Rule, Usage, remaining};
 
 /// How often each client may do what a rule is about. What is more is refused, also where a person was asked.
 ///
@@ -35,6 +37,46 @@ impl RuleLimits {
     const fn limits(self) -> Limits {
         let Self { uses, per_minute, per_hour, per_day } = self;
         Limits { expires: None, uses, per_minute, per_hour, per_day, schedule: None }
+    }
+}
+
+impl fmt::Display for RuleLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { uses, per_minute, per_hour, per_day } = *self;
+        let rate = |most: Option<u32>, window: &str| most.map(|most| format!("{most} a {window}"));
+        let all = [
+            uses.map(|most| format!("{most} in all")),
+            rate(per_minute, "minute"),
+            rate(per_hour, "hour"),
+            rate(per_day, "day"),
+        ];
+        f.write_str(&all.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What the limits of a rule leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleLeft {
+    /// The rule's number, from 1.
+    pub rule: usize,
+    /// Its limits, for each client.
+    pub limits: RuleLimits,
+    /// How many uses they leave now; `None` where nobody is meant whose uses are counted.
+    pub left: Option<u64>,
+}
+
+impl Policy {
+    /// What the limits of the rules leave that decide about a request, or that may turn out to. `usage` are the counters of whoever
+    /// asks.
+    pub fn rules_left(&self, facts: &Facts<'_>, usage: Option<&Usage>) -> Vec<RuleLeft> {
+        let left = |rule: &Rule, limits: RuleLimits| {
+            usage.and_then(|usage| remaining(&limits.limits(), &usage.of_rule(rule), facts.now))
+        };
+        let places = self.deciding(facts);
+        let limited = limited(self, &places);
+        limited
+            .map(|(at, rule, limits)| RuleLeft { rule: at + 1, limits, left: left(rule, limits) })
+            .collect()
     }
 }
 
@@ -85,6 +127,27 @@ impl Usage {
         counters
     }
 
+    /// Whether one more use keeps within the limits of the rules of `policy` that decide about it.
+    ///
+    /// # Errors
+    /// [`Reason::RuleLimit`] with the first limit that it would exceed.
+    pub fn check_deciding(&self, policy: &Policy, facts: &Facts<'_>) -> Result<(), Reason> {
+        self.check_rules(policy, &policy.deciding(facts), facts.now)
+            .map_err(|(rule, limit)| Reason::RuleLimit { rule, limit })
+    }
+
+    /// Counts one use, also for the rules of `policy` that decide about it.
+    pub fn count_deciding(&mut self, policy: &Policy, facts: &Facts<'_>) {
+        self.count(facts.now);
+        self.count_rules(policy, &policy.deciding(facts), facts.now);
+    }
+
+    fn of_rule(&self, rule: &Rule) -> Self {
+        let mark = mark(rule);
+        let used = self.rules.iter().find(|used| used.rule == mark);
+        used.map_or_else(|| self.uncounted(), RuleUsage::counters)
+    }
+
     /// Whether one more use at `now` keeps within the limits of the rules of `policy` with these places.
     ///
     /// # Errors
@@ -96,9 +159,7 @@ impl Usage {
         now: Timestamp,
     ) -> Result<(), (usize, Exceeded)> {
         limited(policy, places).try_for_each(|(at, rule, limits)| {
-            let used = self.rules.iter().find(|used| used.rule == mark(rule));
-            let used = used.map_or_else(|| self.uncounted(), RuleUsage::counters);
-            used.check(&limits.limits(), now).map_err(|exceeded| (at + 1, exceeded))
+            self.of_rule(rule).check(&limits.limits(), now).map_err(|exceeded| (at + 1, exceeded))
         })
     }
 

@@ -538,7 +538,8 @@ fn the_owner_can_be_under_a_policy_too() {
     );
     let mut usage = Usage::default();
     let mut run = |origin, kind, basis| {
-        let standing = Standing::Ruled { policy: &of, usage: &mut usage, identity: &me() };
+        let standing =
+            Standing::Ruled { policy: &of, since: Timestamp::ZERO, usage: &mut usage, identity: &me() };
         let request = Request { origin, ..request(sign(kind, "x", &[])) };
         word(&judge(request, JobId::fresh(), standing, basis, Timestamp::from_secs(NOW)))
     };
@@ -549,4 +550,41 @@ fn the_owner_can_be_under_a_policy_too() {
     assert_eq!(run(Origin::Cli, 7, approved(2)), "deny");
     // It is the owner's alone.
     assert_eq!(run(request(sign(1, "x", &[])).origin, 0, approved(2)), "deny");
+}
+
+#[test]
+fn the_policy_of_the_owner_has_a_lifetime_too() {
+    let of = policy("otherwise = \"allow\"\nlifetime = \"1h\"");
+    let run = |since, now| {
+        let (mut usage, since) = (Usage::default(), Timestamp::from_secs(since));
+        let standing = Standing::Ruled { policy: &of, since, usage: &mut usage, identity: &me() };
+        let request = Request { origin: Origin::Cli, ..request(sign(1, "x", &[])) };
+        word(&judge(request, JobId::fresh(), standing, Basis::Fresh, Timestamp::from_secs(now)))
+    };
+    assert_eq!([run(NOW, NOW), run(NOW, NOW + 3_599), run(NOW, NOW + 3_600)], ["allow", "allow", "deny"]);
+    assert_eq!(run(0, NOW), "deny", "nobody knows since when");
+}
+
+/// What is explained is what is judged.
+#[test]
+fn the_limits_of_rules_are_explained() {
+    let of = policy(
+        "otherwise = \"deny\"\n[[rule]]\neffect = \"allow\"\nkinds = [1]\nlimits = { uses = 3, per_day = 2 }",
+    );
+    let (note, at) = (sign(1, "x", &[]), |secs| Timestamp::from_secs(NOW + secs));
+    let me = me();
+    let facts = |secs| Facts::of(&note, &me, &[], at(secs));
+    let mut usage = Usage::default();
+    let left = |usage: Option<&Usage>, secs| of.rules_left(&facts(secs), usage)[0].left;
+    assert_eq!((left(None, 0), left(Some(&usage), 0)), (None, Some(2)));
+    assert_eq!(of.rules_left(&facts(0), None)[0].limits.to_string(), "3 in all, 2 a day");
+    usage.count_deciding(&of, &facts(0));
+    usage.count_deciding(&of, &facts(0));
+    assert_eq!(left(Some(&usage), 0), Some(0));
+    assert!(usage.check_deciding(&of, &facts(0)).unwrap_err().to_string().contains("rule 1"));
+    // The next day.
+    assert_eq!(left(Some(&usage), 86_400), Some(1));
+    usage.check_deciding(&of, &facts(86_400)).unwrap();
+    let other = sign(7, "+", &[]);
+    assert_eq!(of.rules_left(&Facts::of(&other, &me, &[], at(0)), Some(&usage)), []);
 }

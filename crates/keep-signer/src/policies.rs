@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_policy::{Builtin, Grant, Policy};
-use keep_types::{Collection, DisplayText, ErrorCode, Fault, Origin, Record, Timestamp};
+use keep_policy::{Builtin, Grant, Policy, Usage};
+use keep_types::{Collection, DisplayText, ErrorCode, Fault, KeyId, Origin, Record, Timestamp};
 use keep_vault::{Tx, Vault, VaultError};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -16,9 +16,9 @@ use crate::Endpoint;
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[allow(clippy::large_enum_variant, reason = "there are few of them, and each is read for one decision")]
 pub enum PolicyRow {
-    /// A named policy.
+    /// A named policy, and when it was put there or last changed; `None` from before that was noted.
     #[n(0)]
-    Policy(#[n(0)] Policy),
+    Policy(#[n(0)] Policy, #[n(1)] Option<Timestamp>),
     /// A person who may approve.
     #[n(1)]
     Person(#[n(0)] Person),
@@ -47,8 +47,16 @@ impl PolicyRow {
     /// The policy, if it is one.
     pub const fn policy(&self) -> Option<&Policy> {
         match self {
-            Self::Policy(policy) => Some(policy),
+            Self::Policy(policy, _) => Some(policy),
             Self::Person(_) => None,
+        }
+    }
+
+    /// Since when the policy stands as it is. One of which that is not known has stood for ever.
+    pub(crate) fn since(&self) -> Timestamp {
+        match self {
+            Self::Policy(_, since) => since.unwrap_or(Timestamp::ZERO),
+            Self::Person(person) => person.added_at,
         }
     }
 }
@@ -131,6 +139,27 @@ impl Policies {
         found.map(|policy| (policy, true)).ok_or_else(|| no_policy(name))
     }
 
+    /// Since when a policy of the owner's stands as it is: its lifetime counts from then where it is that of the command line.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn since(&self, name: &str) -> Result<Timestamp, VaultError> {
+        let is_it = |row: &PolicyRow| row.policy().is_some_and(|policy| policy.name == name);
+        Ok(self.rows()?.iter().find(|row| is_it(row)).map_or(Timestamp::ZERO, PolicyRow::since))
+    }
+
+    /// What is counted of the owner's own uses of a key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn owners_usage(&self, key: KeyId) -> Result<Usage, VaultError> {
+        let read = self.vault.submit(move |tx| {
+            let place = tx.locate::<Usage>(&Usage::owner_key(key));
+            tx.get::<Usage>(&place)
+        });
+        Ok(read.wait()?.0.unwrap_or_default())
+    }
+
     /// Adds a policy, or replaces the one of its name; then every client that follows it is judged by the new one at once.
     ///
     /// # Errors
@@ -156,7 +185,7 @@ impl Policies {
                 (false, true) => return Err(no_policy(&name)),
                 (true, true) | (false, false) => {}
             }
-            tx.put(place, &PolicyRow::Policy(policy))?;
+            tx.put(place, &PolicyRow::Policy(policy, Some(tx.now())))?;
             let action = if replace { Action::PolicyChanged } else { Action::PolicyAdded };
             tx.audit(Draft::new(action, Outcome::Allowed, &Origin::Cli).reason(format!("policy {name}")));
             Ok(())
@@ -210,7 +239,7 @@ impl Policies {
     pub fn persons(&self) -> Result<Vec<Person>, VaultError> {
         let person = |row| match row {
             PolicyRow::Person(person) => Some(person),
-            PolicyRow::Policy(_) => None,
+            PolicyRow::Policy(..) => None,
         };
         let mut persons: Vec<Person> = self.rows()?.into_iter().filter_map(person).collect();
         persons.sort_by(|a, b| a.name.cmp(&b.name));
@@ -273,4 +302,29 @@ impl Policies {
 
 fn person_key(name: &str) -> Vec<u8> {
     [b"person:", name.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::*;
+
+    /// A row from before it was noted when a policy was put there.
+    #[derive(Encode)]
+    enum Former {
+        #[n(0)]
+        Policy(#[n(0)] Policy),
+    }
+
+    #[test]
+    fn a_policy_of_which_nobody_knows_since_when_has_stood_for_ever() {
+        let policy = Builtin::Social.policy();
+        let former = minicbor::to_vec(Former::Policy(policy.clone())).unwrap();
+        let row = PolicyRow::from_cbor(&former).unwrap();
+        assert_eq!((row.policy(), row.since()), (Some(&policy), Timestamp::ZERO));
+        let now = Timestamp::from_secs(1_800_000_000);
+        let row = PolicyRow::from_cbor(&PolicyRow::Policy(policy, Some(now)).to_cbor().unwrap()).unwrap();
+        assert_eq!(row.since(), now);
+    }
 }

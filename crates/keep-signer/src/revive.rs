@@ -62,7 +62,7 @@ pub fn revive(
             Ok(Some(group.to_cbor()?))
         }
         Collection::Policies if !take_over => match PolicyRow::from_cbor(cbor)? {
-            PolicyRow::Policy(_) => Ok(None),
+            PolicyRow::Policy(..) => Ok(None),
             PolicyRow::Person(mut person) => {
                 person.retire();
                 Ok(Some(PolicyRow::Person(person).to_cbor()?))

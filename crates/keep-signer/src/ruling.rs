@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keep_audit::{Decider, Outcome};
 use keep_policy::{
-    Basis, Denied, Effect, Grant, Permit, Policy, Prompt, Question, Rule, Standing, Usage, Verdict, judge,
+    Basis, Denied, Effect, Grant, Permit, Prompt, Question, Rule, Standing, Usage, Verdict, judge,
     judge_within,
 };
 use keep_types::{
@@ -17,6 +17,7 @@ use crate::cosigner::Cosigner;
 use crate::entry::draft;
 use crate::policies::{PolicyRow, followed};
 use crate::purse::Purse;
+use crate::ruled::Ruled;
 use crate::{Endpoint, Repeatable, RequestRow, RequestState};
 
 /// What the write lock decided about a request.
@@ -57,6 +58,22 @@ impl Coming {
         match self {
             Self::Approved(settled) | Self::Declined(settled) => &settled.by,
             Self::First | Self::Again | Self::Unanswered => &[],
+        }
+    }
+
+    /// On what ground a request of the owner is judged, and what the log says when it is allowed; or why it is not, and what
+    /// the log says then.
+    pub(crate) fn of_owner(&self) -> Result<(Basis, Outcome), (Outcome, Fault)> {
+        match self {
+            Self::First | Self::Again => Ok((Basis::Fresh, Outcome::Allowed)),
+            Self::Approved(settled) => Ok((Basis::Approved { persons: settled.persons }, Outcome::Approved)),
+            Self::Declined(_) => {
+                Err((Outcome::Declined, Fault::new(ErrorCode::RefusedByPerson, "it was declined")))
+            }
+            Self::Unanswered => {
+                let message = "it is to be confirmed, and nobody could be asked";
+                Err((Outcome::Unanswered, Fault::new(ErrorCode::ApprovalUnavailable, message)))
+            }
         }
     }
 }
@@ -172,21 +189,15 @@ impl Nonces {
 }
 
 fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<Ruling, VaultError> {
-    let (basis, outcome) = match &coming {
-        Coming::First | Coming::Again => (Basis::Fresh, Outcome::Allowed),
-        Coming::Approved(settled) => (Basis::Approved { persons: settled.persons }, Outcome::Approved),
-        Coming::Declined(settled) => {
-            tx.audit(draft(&request, Outcome::Declined).by(&settled.by));
-            return Ok(Ruling::Refused(Fault::new(ErrorCode::RefusedByPerson, "it was declined")));
-        }
-        Coming::Unanswered => {
-            tx.audit(draft(&request, Outcome::Unanswered));
-            let message = "it is to be confirmed, and nobody could be asked";
-            return Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)));
+    let (basis, outcome) = match coming.of_owner() {
+        Ok(grounds) => grounds,
+        Err((outcome, fault)) => {
+            tx.audit(draft(&request, outcome).by(coming.by()));
+            return Ok(Ruling::Refused(fault));
         }
     };
     if let Some(ruled) = Ruled::open(tx, &request)? {
-        return ruled.rule(tx, request, &coming, basis, outcome);
+        return ruled.rule(tx, request, &coming, (basis, outcome), draft);
     }
     let entry = draft(&request, outcome).by(coming.by());
     let nonces = Nonces::of(&request);
@@ -214,63 +225,6 @@ fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<R
             let fault = Fault::from(reason);
             tx.audit(draft(&request, Outcome::Refused).reason(fault.message()));
             Ok(Ruling::Refused(fault))
-        }
-    }
-}
-
-/// What stands about the owner's own use where the owner made a policy for the command line.
-struct Ruled {
-    policy: Arc<PolicyRow>,
-    identity: PublicKey,
-    usage_at: RecordId,
-    usage: Usage,
-}
-
-impl Ruled {
-    /// `None` where there is no such policy, or the use is none that policies are about: handing out a secret takes the
-    /// passphrase again, transactions have limits of their own, and shares are judged by amounts and messages.
-    fn open(tx: &mut Tx<'_, '_>, request: &Request) -> Result<Option<Self>, VaultError> {
-        if !request.intent.operation().is_for_clients() {
-            return Ok(None);
-        }
-        let Some(policy) = followed(tx, Policy::CLI)? else { return Ok(None) };
-        let place = RecordId::from_bytes(*request.key.as_bytes());
-        let Some(key) = tx.get_shared::<KeyRecord>(&place)? else { return Ok(None) };
-        let usage_at = tx.locate::<Usage>(&Usage::owner_key(request.key));
-        let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
-        Ok(Some(Self { policy, identity: key.nostr_key(), usage_at, usage }))
-    }
-
-    fn rule(
-        mut self,
-        tx: &mut Tx<'_, '_>,
-        request: Request,
-        coming: &Coming,
-        basis: Basis,
-        outcome: Outcome,
-    ) -> Result<Ruling, VaultError> {
-        let Some(policy) = self.policy.policy() else { return Err(VaultError::NoSuchKey) };
-        let entry = draft(&request, outcome).by(coming.by());
-        let standing = Standing::Ruled { policy, usage: &mut self.usage, identity: &self.identity };
-        match judge(request, tx.job(), standing, basis, tx.now()) {
-            Verdict::Allow(permit) => {
-                tx.put(self.usage_at, &self.usage)?;
-                tx.audit(entry);
-                Ok(Ruling::Allowed(permit))
-            }
-            Verdict::Ask(question) if basis == Basis::Fresh => Ok(Ruling::Asks(question, None)),
-            Verdict::Ask(Question { request, prompt }) => {
-                let needed = prompt.approval.persons();
-                let message = format!("{} takes {needed} persons ({})", describe(&request), prompt.because);
-                tx.audit(draft(&request, Outcome::Unanswered).by(coming.by()).reason(&*message));
-                Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)))
-            }
-            Verdict::Deny(Denied { request, reason }) => {
-                let fault = Fault::from(reason)
-                    .with_hint("`keep policy edit cli` changes the policy of the command line");
-                tx.audit(draft(&request, Outcome::Refused).reason(fault.message()));
-                Ok(Ruling::Refused(fault))
-            }
         }
     }
 }

@@ -165,10 +165,12 @@ fn bound(tx: &mut Tx<'_, '_>, session: &Session) -> Result<Bound, VaultError> {
 /// The owner's policy for the command line, if there is one: it holds too for what has no session of the owner's.
 fn command_line(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Bound>, VaultError> {
     let Some(row) = followed(tx, Policy::CLI)? else { return Ok(None) };
-    let policy = row.policy().cloned().ok_or(VaultError::NoSuchKey)?;
+    let mut policy = row.policy().cloned().ok_or(VaultError::NoSuchKey)?;
     // Counted together with what the owner's command line did.
     let usage_at = tx.locate::<Usage>(&Usage::owner_key(key));
     let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
-    let (limits, relays) = (policy.limits.unwrap_or_default(), None);
+    let (limits, relays) = (policy.bounds(row.since()).unwrap_or_default(), None);
+    // It counts from when the policy was put there, not from when the session was made.
+    policy.lifetime = None;
     Ok(Some(Bound { usage_at, policy, limits, relays, usage, whose: Whose::CommandLine }))
 }

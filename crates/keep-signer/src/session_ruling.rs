@@ -1,9 +1,9 @@
 //! What happens to a request of a session inside the write lock.
 
 use keep_audit::{Decider, Outcome};
-use keep_policy::{Basis, Denied, Question, Verdict, judge_session_within};
-use keep_types::{ErrorCode, Fault, Request, SessionId};
-use keep_vault::{Tx, VaultError};
+use keep_policy::{Acting, Basis, Denied, Question, Verdict, judge_session_within};
+use keep_types::{ErrorCode, Fault, RecordId, Request, SessionId};
+use keep_vault::{KeyRecord, Tx, VaultError};
 
 use crate::entry::draft;
 use crate::purse::Purse;
@@ -50,7 +50,11 @@ pub(crate) fn rule_session(
     let entry = draft(&request, outcome).session(&session.name).by(coming.by());
     let mut purse = Purse::open(tx, &request)?;
     let within = purse.as_mut().and_then(Purse::for_judging);
-    match judge_session_within(request, job, &session, &mut case.scopes(), within, basis, now) {
+    let key_place = RecordId::from_bytes(*session.key.as_bytes());
+    let key = tx.get_shared::<KeyRecord>(&key_place)?.ok_or(VaultError::NoSuchKey)?;
+    let identity = key.nostr_key();
+    let acting = Acting { session: &session, identity: &identity };
+    match judge_session_within(request, job, acting, &mut case.scopes(), within, basis, now) {
         Verdict::Allow(permit) => {
             purse.map_or(Ok(()), |purse| purse.keep(tx))?;
             case.keep(tx)?;

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Permit, Prompt, Question, Session};
@@ -12,7 +11,6 @@ use keep_types::{
     RequestId, Timestamp, event_id,
 };
 use keep_vault::{Pending, Recording, TakeArchive, Tx, Vault, VaultError};
-use tokio::sync::oneshot;
 
 use crate::approver::{Approver, Decision, Reply, Settled};
 use crate::ruling::{Coming, Ruling, rule};
@@ -234,20 +232,18 @@ impl Signer {
         })
     }
 
-    /// As [`handle_blocking`](Self::handle_blocking), once a person has said yes. Waits for the person; not to be called
-    /// inside an asynchronous runtime.
+    /// As [`handle_blocking`](Self::handle_blocking), once a person has said yes: `decide` asks one, whatever policy says, and
+    /// may take its time.
     ///
     /// # Errors
     /// [`ErrorCode::RefusedByPerson`], [`ErrorCode::ApprovalUnavailable`]; else as [`handle_blocking`](Self::handle_blocking).
-    pub fn handle_confirmed(&self, request: Request, approver: &dyn Approver) -> Result<Answer, SignerError> {
+    pub fn handle_confirmed(
+        &self,
+        request: Request,
+        decide: impl FnOnce(&Prompt) -> Decision,
+    ) -> Result<Answer, SignerError> {
         self.check_intact(&request)?;
-        let decision = if approver.available() {
-            let (reply, decision) = Reply::new();
-            approver.ask(Prompt::of_owner(&request), reply);
-            wait_for(decision)
-        } else {
-            Decision::Unavailable
-        };
+        let decision = decide(&Prompt::of_owner(&request));
         self.handle_owner(request, decision.into())
     }
 
@@ -264,7 +260,7 @@ impl Signer {
     }
 
     /// A damaged vault still gives its keys up to the owner, and signs nothing: what is missing may be a refusal.
-    fn check_intact(&self, request: &Request) -> Result<(), SignerError> {
+    pub(crate) fn check_intact(&self, request: &Request) -> Result<(), SignerError> {
         let report = self.vault.integrity();
         if report.is_intact() || gives_keys(request.intent.operation()) {
             return Ok(());
@@ -538,23 +534,6 @@ impl About {
             origin: *permit.origin(),
             key: permit.key(),
             operation: permit.intent().operation(),
-        }
-    }
-}
-
-/// How long a person may think about what a program of the owner asks for.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// The decision, or that there was none in time.
-fn wait_for(mut decision: oneshot::Receiver<Decision>) -> Decision {
-    let began = Instant::now();
-    loop {
-        match decision.try_recv() {
-            Ok(decision) => return decision,
-            Err(oneshot::error::TryRecvError::Empty) if began.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(_) => return Decision::Unavailable,
         }
     }
 }

@@ -309,3 +309,31 @@ fn with_confirm_a_person_decides_about_each_use() {
         assert_eq!(last.1, outcome);
     }
 }
+
+/// The first request that waits.
+fn waiting(vault: &Unlocked) -> Option<String> {
+    let pending = vault.run(&["--json", "pending"]).json();
+    Some(pending["pending"][0]["id"].as_str()?.to_owned())
+}
+
+/// Whoever asked is gone: nobody is asked any more, and no yes signs anything.
+#[test]
+fn with_confirm_the_question_of_a_killed_program_goes_away() {
+    let vault = Unlocked::with(&["--confirm"]);
+    let mut command = vault.0.command(&["--json", "sign-event", "--kind", "1", "--content", "x"]);
+    command.env_remove("KEEP_PASSWORD");
+    let mut signing = command.spawn().unwrap();
+    let mut asked = None;
+    eventually("nothing waits", || {
+        asked = waiting(&vault);
+        asked.is_some()
+    });
+    signing.kill().unwrap();
+    signing.wait().unwrap();
+    eventually("the question stays", || waiting(&vault).is_none());
+    assert_eq!(vault.0.run(&["approve", &asked.unwrap()]).code, Some(3), "there is nothing to say yes to");
+    let entries = || audit(&vault.0).into_iter().filter(|entry| entry.0 == "sign_event").collect::<Vec<_>>();
+    eventually("it is not recorded", || !entries().is_empty());
+    let outcomes: Vec<String> = entries().into_iter().map(|entry| entry.1).collect();
+    assert_eq!(outcomes, ["unanswered"]);
+}

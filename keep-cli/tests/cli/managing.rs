@@ -158,6 +158,15 @@ fn tokens_carry_named_policies_whose_changes_hold_at_once() {
         (&"allow".into(), &"deny".into()),
         "{difference}"
     );
+    // The limits of single rules count, too.
+    write("1]\nlimits = { uses = 1 }\n# [");
+    net.sign(&client, 1, "another").unwrap();
+    let limited = world.done(&["--json", "policy", "simulate", "--file", "p.toml", "--since", "1d"]).json();
+    let first = &limited["differences"][0];
+    assert_eq!(limited["differences"].as_array().unwrap().len(), 1, "{limited}");
+    assert_eq!((&first["would"], &first["was"]), (&"deny".into(), &"allow".into()), "{limited}");
+    assert!(text(&first["because"]).contains("rule 2"), "{limited}");
+    write("7");
     world.done(&["policy", "edit", "p", "--file", "p.toml"]);
     assert!(net.sign(&client, 1, "two").is_err());
     net.sign(&client, 7, "+").unwrap();

@@ -94,3 +94,79 @@ fn another_bunker_is_asked_for_signatures_and_messages() {
     world.done(&["delete", "--name", "remote", "--yes"]);
     assert_eq!(world.done(&["--json", "list"]).json()["keys"].as_array().unwrap().len(), 0);
 }
+
+/// What the owner said about the command line is judged here, before anything leaves for the other bunker.
+#[test]
+fn the_policy_of_the_command_line_holds_for_keys_of_other_bunkers() {
+    let (holder, net) = (World::with_key(), Net::new());
+    let serving = Serving::of(holder.command(&[
+        "--json",
+        "serve",
+        "--headless",
+        "--policy",
+        "full",
+        "--relay",
+        &net.url(),
+    ]));
+    let url = serving.next()["bunker_url"].as_str().unwrap().to_owned();
+    let world = World::with_vault();
+    world.run_with(&["import", "--name", "remote", "--bunker", "-"], &url, |_| {});
+    let policy = r#"
+        name = "cli"
+        otherwise = "deny"
+        [[rule]]
+        effect = "allow"
+        kinds = [1]
+        limits = { uses = 2 }
+        [[rule]]
+        effect = "ask"
+        kinds = [0]
+        [[rule]]
+        effect = "allow"
+        methods = ["nip44_encrypt"]
+        peers = ["self"]
+        [[rule]]
+        effect = "allow"
+        methods = ["nip44_decrypt"]
+        plaintext = ["text"]
+    "#;
+    std::fs::write(world.path().join("cli.toml"), policy).unwrap();
+    world.done(&["policy", "add", "cli.toml"]);
+    let sign = |kind: &str| world.run(&["--json", "sign-event", "--key", "remote", "--kind", kind]);
+    let refused = |ran: crate::world::Ran, code: &str, part: &str| {
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.error()["error"]["code"], code, "{ran:?}");
+        assert!(ran.error()["error"]["message"].as_str().unwrap().contains(part), "{ran:?}");
+    };
+    let call = |arguments: &[&str]| world.run(&[&["--json", "nip46", "call", "remote"], arguments].concat());
+    refused(sign("7"), "refused_by_policy", "denied by your policy cli");
+    refused(sign("0"), "approval_unavailable", "nobody could be asked");
+    assert_eq!((sign("1").code, sign("1").code), (Some(0), Some(0)));
+    refused(sign("1"), "refused_by_policy", "by rule 1 of the policy");
+    let event = r#"{"kind":1,"content":"x","tags":[],"created_at":1700000000}"#;
+    refused(call(&["sign_event", event]), "refused_by_policy", "by rule 1 of the policy");
+    let other = "3bf0c63fcb93463407af97a5e5ee64fa883d107ef9e558472c4eb9aaaefa459d";
+    refused(call(&["nip44_encrypt", other, "x"]), "refused_by_policy", "denied by your policy cli");
+    let sealed =
+        |text: &str| call(&["nip44_encrypt", "self", text]).json()["result"].as_str().unwrap().to_owned();
+    let (plain, event) = (sealed("hello"), sealed(event));
+    assert_eq!(call(&["nip44_decrypt", "self", &plain]).json()["result"], "hello");
+    refused(call(&["nip44_decrypt", "self", &event]), "refused_by_policy", "does not release");
+    // Both logs say the same: nothing left that was refused here.
+    let entries = |world: &World, action: &str| {
+        let log = world.done(&["--json", "audit", "list", "--action", action]).json();
+        let outcome = |entry: &serde_json::Value| entry["outcome"].as_str().unwrap().to_owned();
+        let mut all: Vec<String> = log["entries"].as_array().unwrap().iter().map(outcome).collect();
+        all.sort_unstable();
+        all
+    };
+    let here = entries(&world, "remote_use");
+    let count = |outcome: &str| here.iter().filter(|one| *one == outcome).count();
+    assert_eq!((count("allowed"), count("refused"), count("unanswered"), count("failed")), (6, 4, 1, 1));
+    assert_eq!(entries(&holder, "sign_event"), ["allowed", "allowed"]);
+    world.done(&["audit", "verify"]);
+    // A forgotten key takes its counters along; without the policy all is as before.
+    world.done(&["policy", "remove", "cli"]);
+    assert_eq!(sign("7").code, Some(0));
+    world.done(&["delete", "--name", "remote", "--yes"]);
+}

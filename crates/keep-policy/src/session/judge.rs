@@ -1,6 +1,6 @@
 //! The verdict about a request of a session.
 
-use keep_types::{JobId, Origin, Request, Timestamp};
+use keep_types::{JobId, Origin, PublicKey, Request, Timestamp};
 
 use super::Session;
 use crate::judge::{deny, in_policy, within};
@@ -20,37 +20,46 @@ pub struct Scope<'a> {
     pub usage: &'a mut Usage,
 }
 
-/// Judges a request of `session`. Every scope must allow it; if one asks, a person decides. Counts in all of them when it
+/// Who asks: a session, and the identity that it uses.
+#[derive(Debug, Clone, Copy)]
+pub struct Acting<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// The identity of its key: whom `self` means in a rule.
+    pub identity: &'a PublicKey,
+}
+
+/// Judges a request of a session. Every scope must allow it; if one asks, a person decides. Counts in all of them when it
 /// is allowed.
 pub fn judge_session(
     request: Request,
     job: JobId,
-    session: &Session,
+    acting: Acting<'_>,
     scopes: &mut [Scope<'_>],
     basis: Basis,
     now: Timestamp,
 ) -> Verdict {
-    judge_session_within(request, job, session, scopes, None, basis, now)
+    judge_session_within(request, job, acting, scopes, None, basis, now)
 }
 
 /// As [`judge_session`], within the limits that the owner set on the key.
 pub fn judge_session_within(
     request: Request,
     job: JobId,
-    session: &Session,
+    acting: Acting<'_>,
     scopes: &mut [Scope<'_>],
     purse: Option<Purse<'_>>,
     basis: Basis,
     now: Timestamp,
 ) -> Verdict {
     // What the scopes do not cover hears nothing of what the owner spent.
-    let decided = match decide(&request, session, scopes, now) {
+    let decided = match decide(&request, acting, scopes, now) {
         Ok(decided) => decided,
         Err(reason) => return deny(request, reason),
     };
     within(request, purse, basis, now, |request, large| {
         let asked = if large { decided.asking(LARGE) } else { decided };
-        judge_scopes(request, job, session, scopes, asked, basis, now)
+        judge_scopes(request, job, acting, scopes, asked, basis, now)
     })
 }
 
@@ -74,7 +83,7 @@ impl Decided {
 
 fn decide(
     request: &Request,
-    session: &Session,
+    Acting { session, identity }: Acting<'_>,
     scopes: &[Scope<'_>],
     now: Timestamp,
 ) -> Result<Decided, Reason> {
@@ -89,7 +98,7 @@ fn decide(
     if session.suspended {
         return Err(Reason::Suspended);
     }
-    let facts = Facts::of(&request.intent, None, &[], now);
+    let facts = Facts::of(&request.intent, identity, &[], now);
     let (mut because, mut approval, mut releases) = (None, Approval::Owner, PlaintextClasses::ALL);
     for scope in scopes {
         let decided = scope.policy.decide(&facts);
@@ -112,7 +121,7 @@ fn decide(
 fn judge_scopes(
     request: Request,
     job: JobId,
-    session: &Session,
+    Acting { session, identity }: Acting<'_>,
     scopes: &mut [Scope<'_>],
     decided: Decided,
     basis: Basis,
@@ -125,7 +134,7 @@ fn judge_scopes(
     if let Some(exceeded) = scopes.iter().find_map(exceeded) {
         return deny(request, exceeded.into());
     }
-    let deciding = |policy: &Policy| policy.deciding(&Facts::of(&request.intent, None, &[], now));
+    let deciding = |policy: &Policy| policy.deciding(&Facts::of(&request.intent, identity, &[], now));
     let rules: Vec<Vec<usize>> = scopes.iter().map(|scope| deciding(scope.policy)).collect();
     let reached = scopes.iter().zip(&rules);
     let reached = reached.map(|(scope, rules)| scope.usage.check_rules(scope.policy, rules, now));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Effect, Limits, Policy, Rule, Usage};
 
-pub use judge::{Scope, judge_session, judge_session_within};
+pub use judge::{Acting, Scope, judge_session, judge_session_within};
 pub use outlook::Outlook;
 
 /// Who decides what the policy of a session asks about.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use keep_audit::{Decider, Draft};
-use keep_policy::{Asks, Prompt};
-use keep_signer::{Approver, Decision, Headless, Reply, Sessions, Settled, Signer};
+use keep_policy::{Asks, PlaintextClasses, Prompt};
+use keep_signer::{Approver, Decision, Elsewhere, Headless, Reply, Sessions, Settled, Signer};
 use keep_types::{
-    Answer, ErrorCode, Fault, Intent, KeyId, Origin, RecordId, Request, RequestId, SecretText, SessionId,
-    Timestamp,
+    Answer, ErrorCode, Fault, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId, SecretText,
+    SessionId, Timestamp,
 };
 use keep_vault::{Addition, DamageAccepted, Environment, IntegrityReport, KeyRecord, Tx, Vault, VaultError};
 use tokio::runtime::Runtime;
@@ -41,7 +41,10 @@ pub(crate) type HungUp = Arc<dyn Fn() -> bool + Send + Sync>;
 /// How long an agent waits for the owner.
 const OWNER_TAKES: Duration = Duration::from_secs(120);
 
-/// How often the daemon looks whether an agent that waits is still there.
+/// How long a person may think about what a program of the owner asks for, where each use is confirmed.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How often the daemon looks whether whoever waits is still there.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Who makes calls.
@@ -319,7 +322,8 @@ impl Host {
             }
             Caller::Confirmed(approver) => {
                 let request = self.request(Origin::Cli, key, intent)?;
-                Ok(self.shared.owner.handle_confirmed(request, &**approver)?)
+                let decide = |prompt: &Prompt| self.ask_approver(&**approver, prompt);
+                Ok(self.shared.owner.handle_confirmed(request, decide)?)
             }
             Caller::Session(asking) => {
                 let standing = Sessions::new(Arc::clone(self.vault())).standing(asking.id)?;
@@ -332,34 +336,30 @@ impl Host {
         }
     }
 
-    /// Has a person agree to a use of a key that is not in this vault, where each use is confirmed.
+    /// Has the policy of the command line, and a person where each use is confirmed, agree to a use of a key that another bunker
+    /// holds; recorded when this returns. Gives the plaintexts that may be handed on.
     ///
     /// # Errors
-    /// When nobody can be asked, or the person does not agree; for sessions always.
-    pub(crate) fn confirm(&self, key: KeyId, intent: Intent) -> Result<(), Fault> {
-        let approver = match &self.caller {
-            Caller::Owner => return Ok(()),
-            Caller::Confirmed(approver) => approver,
+    /// The refusal; for sessions always.
+    pub(crate) fn allow_elsewhere(
+        &self,
+        (key, identity): (KeyId, PublicKey),
+        method: &str,
+        intent: Intent,
+    ) -> Result<PlaintextClasses, Fault> {
+        let request = self.request(Origin::Cli, key, intent)?;
+        let elsewhere = Elsewhere { request, identity, method: method.to_owned() };
+        let owner = &self.shared.owner;
+        match &self.caller {
+            Caller::Owner => {
+                Ok(owner.allow_elsewhere(elsewhere, false, |prompt| self.ask_owner(None, prompt))?)
+            }
+            Caller::Confirmed(approver) => {
+                Ok(owner.allow_elsewhere(elsewhere, true, |prompt| self.ask_approver(&**approver, prompt))?)
+            }
             Caller::Session(_) => {
                 let message = "a session cannot use a key that another bunker holds";
-                return Err(Fault::new(ErrorCode::RefusedByPolicy, message));
-            }
-        };
-        let request = self.request(Origin::Cli, key, intent)?;
-        if !approver.available() {
-            let message = "this use is to be confirmed, and nobody can be asked";
-            return Err(Fault::new(ErrorCode::ApprovalUnavailable, message));
-        }
-        let (reply, decision) = Reply::pair();
-        approver.ask(Prompt::of_owner(&request), reply);
-        match self.runtime()?.block_on(decision) {
-            Ok(Decision::Approve) => Ok(()),
-            Ok(Decision::Settled(settled)) if settled.approved => Ok(()),
-            Ok(Decision::Decline | Decision::Settled(_)) => {
-                Err(Fault::new(ErrorCode::RefusedByPerson, "the use was not approved"))
-            }
-            Ok(Decision::Unavailable) | Err(_) => {
-                Err(Fault::new(ErrorCode::ApprovalUnavailable, "nobody could be asked"))
+                Err(Fault::new(ErrorCode::RefusedByPolicy, message))
             }
         }
     }
@@ -392,13 +392,23 @@ impl Host {
         if !asking.is_some_and(|asking| asking.waits) && !queue.available() {
             return Decision::Unavailable;
         }
+        self.wait_for(&*queue, OWNER_TAKES, prompt)
+    }
+
+    /// Asks somebody who confirms each use, where that person can be asked.
+    fn ask_approver(&self, approver: &dyn Approver, prompt: &Prompt) -> Decision {
+        if approver.available() { self.wait_for(approver, PATIENCE, prompt) } else { Decision::Unavailable }
+    }
+
+    /// Waits for a decision for so long, and as long as somebody waits for the answer.
+    fn wait_for(&self, approver: &dyn Approver, takes: Duration, prompt: &Prompt) -> Decision {
         let Ok(runtime) = self.runtime() else { return Decision::Unavailable };
         let (reply, decision) = Reply::pair();
-        queue.ask(prompt.clone(), reply);
+        approver.ask(prompt.clone(), reply);
         let decided = runtime.block_on(async {
             // With the receiver the question goes, too.
             tokio::select! {
-                decided = tokio::time::timeout(OWNER_TAKES, decision) => decided.ok().and_then(Result::ok),
+                decided = tokio::time::timeout(takes, decision) => decided.ok().and_then(Result::ok),
                 () = self.left_alone() => None,
             }
         });
@@ -507,7 +517,7 @@ fn with_damage() -> Result<Vec<Addition>, VaultError> {
 fn put_back(revision: u64, seen: u64) -> String {
     format!(
         "this vault is at revision {revision}, but revision {seen} was in use on this machine: an older copy was put in its \
-         place, or the file keep.db-wal is missing. Put the newer files back, or go on from here with `keep audit \
+         place, a copy of it was used here, or the file keep.db-wal is missing. Put the newer files back, or go on from here with `keep audit \
          accept-rollback`"
     )
 }

@@ -1,8 +1,9 @@
 //! `explain`: which rule decides, and why the others do not.
 
-use keep_policy::{Explanation, Facts, Grant, Policy, Usage, explain};
+use keep_policy::{Effect, Explanation, Facts, Grant, Limits, Policy, RuleLeft, Usage, explain};
 use keep_signer::{Connections, Endpoint, Policies};
-use keep_types::{ErrorCode, EventTemplate, Fault, Operation, PublicKey, Timestamp, UnsignedEvent};
+use keep_types::{ErrorCode, EventTemplate, Fault, KeyId, Operation, PublicKey, Timestamp, UnsignedEvent};
+use keep_vault::KeyRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,10 @@ pub struct Explained {
     pub explanation: Explanation,
     /// The bound that is reached, if one is: then it is refused whatever the rules say.
     pub limit: Option<String>,
+    /// What the limits of those rules leave that decide: for the client, or for you where the policy is that of the command line.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
+    pub left: Vec<RuleLeft>,
 }
 
 /// Explains.
@@ -71,7 +76,8 @@ impl Call for Explain {
         };
         let now = question.at.map_or_else(|| host.now(), Timestamp::from_secs);
         let relays = relays_of(host, grant.as_ref())?;
-        let identity = identity(host, &question, grant.as_ref())?;
+        let key = key(host, &question, grant.as_ref())?;
+        let identity = key.as_ref().map(KeyRecord::nostr_key);
         let (operation, event, peer) = read(&question, identity, now)?;
         let facts = Facts {
             operation,
@@ -80,16 +86,22 @@ impl Call for Explain {
             peer: peer.as_ref(),
             plaintext: question.content.as_deref().filter(|_| operation.has_peer() && operation.has_text()),
             class: None,
-            identity: Some(&identity),
+            identity: identity.as_ref(),
             relays: &relays,
             now,
         };
-        let limit = grant.as_ref().map(|grant| limit(host, grant, &policy, now)).transpose()?.flatten();
-        Ok(Explained {
-            policy: policy.name.clone(),
-            explanation: explain(&policy, grant.as_ref(), &facts),
-            limit,
-        })
+        let counted = match &grant {
+            Some(grant) => Some(of_client(host, grant, &policy)?),
+            None if policy.name == Policy::CLI => {
+                key.map(|key| of_owner(key.id, &policies, &policy)).transpose()?
+            }
+            None => None,
+        };
+        let explanation = explain(&policy, grant.as_ref(), &facts);
+        let reached = |counted: &Counted| counted.reached(&policy, &facts);
+        let limit = counted.as_ref().filter(|_| explanation.effect != Effect::Deny).and_then(reached);
+        let left = policy.rules_left(&facts, counted.as_ref().map(|counted| &counted.usage));
+        Ok(Explained { policy: policy.name.clone(), explanation, limit, left })
     }
 }
 
@@ -104,20 +116,21 @@ fn relays_of(host: &Host, grant: Option<&Grant>) -> Result<Vec<String>, Fault> {
     Ok(endpoints.iter().filter(of_client).flat_map(|endpoint| endpoint.relays.clone()).collect())
 }
 
-fn identity(host: &Host, question: &Question, grant: Option<&Grant>) -> Result<PublicKey, Fault> {
-    let of_grant = grant.map(|grant| grant.key);
-    if question.key.is_none()
-        && let Some(id) = of_grant
-        && let Some(key) = host.vault().keys()?.into_iter().find(|key| key.id == id)
-    {
-        return Ok(key.nostr_key());
+/// The key that would be used, where one is meant or there is only one: few rules depend on it.
+fn key(host: &Host, question: &Question, grant: Option<&Grant>) -> Result<Option<KeyRecord>, Fault> {
+    if let Some(key) = question.key.as_deref() {
+        return record(host, Some(key)).map(Some);
     }
-    Ok(record(host, question.key.as_deref())?.nostr_key())
+    let mut keys = host.vault().keys()?;
+    if let Some(grant) = grant {
+        return Ok(keys.into_iter().find(|key| key.id == grant.key));
+    }
+    Ok(if keys.len() == 1 { keys.pop() } else { None })
 }
 
 type Read = (Operation, Option<UnsignedEvent>, Option<PublicKey>);
 
-fn read(question: &Question, identity: PublicKey, now: Timestamp) -> Result<Read, Fault> {
+fn read(question: &Question, identity: Option<PublicKey>, now: Timestamp) -> Result<Read, Fault> {
     let operation: Operation = question.method.parse().map_err(|_| {
         Fault::new(ErrorCode::Usage, "this is no method").with_hint("for example sign_event or nip44_decrypt")
     })?;
@@ -125,7 +138,8 @@ fn read(question: &Question, identity: PublicKey, now: Timestamp) -> Result<Read
         (Operation::SignEvent, Some(kind)) => {
             let content = question.content.clone().unwrap_or_default();
             let template = EventTemplate::new(kind, content, question.tags.clone(), now.as_secs());
-            Some(template.into_unsigned(identity)?)
+            // Whose it is decides nothing; no rule is about the author.
+            Some(template.into_unsigned(identity.unwrap_or_else(|| PublicKey::from_byte_array([0; 32])))?)
         }
         (Operation::SignEvent, None) => {
             return Err(Fault::new(ErrorCode::Usage, "an event has a kind").with_hint("name it with --kind"));
@@ -134,7 +148,9 @@ fn read(question: &Question, identity: PublicKey, now: Timestamp) -> Result<Read
     };
     let peer = question.peer.as_deref().map(|peer| {
         if peer == "self" {
-            return Ok(identity);
+            return identity.ok_or_else(|| {
+                Fault::new(ErrorCode::Usage, "with which of your keys?").with_hint("name it with --key")
+            });
         }
         PublicKey::parse(peer).map_err(|_| {
             Fault::new(ErrorCode::InvalidInput, "the other side is no public key").with_hint("write npub1…")
@@ -147,13 +163,34 @@ fn read(question: &Question, identity: PublicKey, now: Timestamp) -> Result<Read
     Ok((operation, event, peer))
 }
 
-fn limit(host: &Host, grant: &Grant, policy: &Policy, now: Timestamp) -> Result<Option<String>, Fault> {
-    if grant.suspended {
-        return Ok(Some("the owner has suspended this client".to_owned()));
+/// What is counted for whoever would ask.
+struct Counted {
+    usage: Usage,
+    bounds: Vec<Limits>,
+    suspended: bool,
+}
+
+impl Counted {
+    /// The bound that is reached, if one is.
+    fn reached(&self, policy: &Policy, facts: &Facts<'_>) -> Option<String> {
+        if self.suspended {
+            return Some("the owner has suspended this client".to_owned());
+        }
+        let exceeded = self.bounds.iter().find_map(|bounds| self.usage.check(bounds, facts.now).err());
+        let of_rule = || self.usage.check_deciding(policy, facts).err().map(|reason| reason.to_string());
+        exceeded.map(|exceeded| exceeded.to_string()).or_else(of_rule)
     }
-    let connections = Connections::new(host.vault().clone());
-    let usage: Usage = connections.usage(&grant.client_key(), grant.endpoint)?;
-    let bounds = policy.bounds(grant.connected_at).unwrap_or_default();
-    let checked = usage.check(&grant.limits, now).and_then(|()| usage.check(&bounds, now));
-    Ok(checked.err().map(|exceeded| exceeded.to_string()))
+}
+
+fn of_client(host: &Host, grant: &Grant, policy: &Policy) -> Result<Counted, Fault> {
+    let usage = Connections::new(host.vault().clone()).usage(&grant.client_key(), grant.endpoint)?;
+    let bounds = vec![grant.limits, policy.bounds(grant.connected_at).unwrap_or_default()];
+    Ok(Counted { usage, bounds, suspended: grant.suspended })
+}
+
+/// What the owner's own uses of a key are counted against.
+fn of_owner(key: KeyId, policies: &Policies, policy: &Policy) -> Result<Counted, Fault> {
+    let usage = policies.owners_usage(key)?;
+    let bounds = policy.bounds(policies.since(&policy.name)?).into_iter().collect();
+    Ok(Counted { usage, bounds, suspended: false })
 }

@@ -95,10 +95,14 @@ fn replay(policy: &Policy, entries: &[Entry], clients: Option<&HashSet<[u8; 32]>
                 view.uncertain += 1;
                 continue;
             }
-            Ok(()) => (explanation.effect, explanation.because),
+            Ok(()) => match usage.check_deciding(policy, &facts) {
+                Err(reached) if explanation.effect != Effect::Deny => (Effect::Deny, reached.to_string()),
+                Ok(()) | Err(_) => (explanation.effect, explanation.because),
+            },
         };
-        if would == Effect::Allow {
-            usage.count(entry.time);
+        // What a person approved would have been counted, too.
+        if would == Effect::Allow || (would == Effect::Ask && entry.outcome == Outcome::Approved) {
+            usage.count_deciding(policy, &facts);
         }
         if would == was {
             view.same += 1;

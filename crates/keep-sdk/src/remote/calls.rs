@@ -7,6 +7,7 @@ use std::time::Duration;
 use keep_audit::{Action, Draft, Outcome};
 use keep_net::{PoolOptions, RelayPolicy, RelayPool, RelayUrl};
 use keep_nip46::BunkerUri;
+use keep_policy::{PlaintextClass, PlaintextClasses, Usage};
 use keep_types::{
     EndpointId, ErrorCode, Event, EventTemplate, Fault, Intent, KeyId, Name, Origin, PublicKey, SecretKey32,
 };
@@ -135,7 +136,12 @@ impl Call for AskRemote {
         let intent = intent(&key.public(), &self.method, &self.params)?;
         let (method, params) = (&self.method, &self.params);
         let work = |signer: Arc<RemoteSigner>| async move { ask(&signer, method, params).await };
-        let result = with_signer(host, &key, method, intent, work)?;
+        let (result, releases) = with_signer(host, &key, method, intent, work)?;
+        if let Some(class) = plaintext_class(method, &result).filter(|class| !releases.contains(*class)) {
+            let fault = Fault::from(VaultError::Withheld(class));
+            record(host, used(&key, method, Outcome::Failed).reason(fault.message()))?;
+            return Err(fault);
+        }
         Ok(Asked { result })
     }
 }
@@ -152,17 +158,45 @@ pub(crate) fn sign_event(host: &Host, id: KeyId, template: &EventTemplate) -> Re
         Some(intent),
         |signer| async move { signer.sign_event(template).await },
     )
-    .map(Some)
+    .map(|(event, _)| Some(event))
 }
 
-/// Asks the bunker of a key something, after it was confirmed where that is wanted, and recorded.
+/// What a decryption gave, if the method is one.
+fn plaintext_class(method: &str, result: &serde_json::Value) -> Option<PlaintextClass> {
+    let text = result.as_str().unwrap_or_default();
+    match method {
+        "nip44_decrypt" | "nip04_decrypt" => Some(PlaintextClass::of(text)),
+        "nip44v3_decrypt" => {
+            let bytes = keep_cipher::nip44v3::from_base64(text).ok();
+            let text = bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes.expose()).ok());
+            Some(text.map_or(PlaintextClass::Text, PlaintextClass::of))
+        }
+        _ => None,
+    }
+}
+
+fn used(key: &RemoteKey, method: &str, outcome: Outcome) -> Draft {
+    Draft::new(Action::RemoteUse, outcome, &Origin::Cli).key(key.id).reason(method.to_owned())
+}
+
+fn record(host: &Host, entry: Draft) -> Result<(), Fault> {
+    let recorded = host.vault().submit(move |tx| {
+        tx.audit(entry);
+        Ok(())
+    });
+    recorded.wait()?;
+    Ok(())
+}
+
+/// Asks the bunker of a key something, after policy and whoever confirms it agreed, and it was recorded. Says which plaintexts
+/// policy releases.
 fn with_signer<T, F>(
     host: &Host,
     key: &RemoteKey,
     method: &str,
     intent: Option<Intent>,
     work: impl FnOnce(Arc<RemoteSigner>) -> F,
-) -> Result<T, Fault>
+) -> Result<(T, PlaintextClasses), Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {
@@ -171,24 +205,13 @@ where
         let message = "a session cannot use a key that another bunker holds";
         return Err(Fault::new(ErrorCode::RefusedByPolicy, message));
     }
-    let kind = intent.as_ref().and_then(Intent::kind);
-    let confirmed = intent.map_or(Ok(()), |intent| host.confirm(key.id, intent));
-    let outcome = match confirmed.as_ref().map_err(Fault::code) {
-        Ok(()) => Outcome::Allowed,
-        Err(ErrorCode::RefusedByPerson) => Outcome::Declined,
-        Err(_) => Outcome::Unanswered,
+    let releases = match intent {
+        Some(intent) => host.allow_elsewhere((key.id, key.public()), method, intent)?,
+        None => {
+            record(host, used(key, method, Outcome::Allowed))?;
+            PlaintextClasses::ALL
+        }
     };
-    let mut entry =
-        Draft::new(Action::RemoteUse, outcome, &Origin::Cli).key(key.id).reason(method.to_owned());
-    if let Some(kind) = kind {
-        entry = entry.event_kind(kind.as_u16());
-    }
-    let recorded = host.vault().submit(move |tx| {
-        tx.audit(entry);
-        Ok(())
-    });
-    recorded.wait()?;
-    confirmed?;
     let runtime = host.runtime()?;
     let connections = host.state::<Connections>();
     let open = || connections.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +230,7 @@ where
         // The next use begins with a new connection.
         open().remove(&key.id);
     }
-    outcome
+    outcome.map(|outcome| (outcome, releases))
 }
 
 async fn resume(key: &RemoteKey, secret: &SecretKey32) -> Result<RemoteSigner, Fault> {
@@ -280,6 +303,7 @@ pub(crate) fn remove(host: &Host, selector: &str) -> Result<bool, Fault> {
     let (id, client) = (key.id, key.client);
     let removed = host.vault().submit(move |tx| {
         tx.delete::<RemoteKey>(&RemoteKey::place(id))?;
+        tx.delete::<Usage>(&tx.locate::<Usage>(&Usage::owner_key(id)))?;
         Vault::delete_transport_key(tx, client)?;
         let entry = Draft::new(Action::RemoteKeyRemoved, Outcome::Allowed, &Origin::Cli);
         tx.audit(entry.key(id).reason(key.name.clone()));

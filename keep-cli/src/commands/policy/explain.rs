@@ -27,6 +27,14 @@ impl View for Answer {
         if let Some(limit) = &explained.limit {
             lines.push(style.red(&format!("but now it is refused: {limit}")));
         }
+        for left in &explained.left {
+            let so_far = match left.left {
+                Some(0) => style.red("; none is left now"),
+                Some(left) => format!("; {left} left now"),
+                None => " for each client".to_owned(),
+            };
+            lines.push(format!("limit of rule {}: {}{so_far}", left.rule, left.limits));
+        }
         if let Some(releases) = &said.releases {
             lines.push(format!("releases only plaintexts that are {}", releases.join(" or ")));
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::file;
 use crate::args::policy::Simulate;
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -22,9 +23,9 @@ impl View for Simulated {
             count => format!(", {count} depend on what the log does not keep"),
         };
         let head = format!(
-            "{} requests of {} clients: {} as before, {} otherwise{uncertain}",
-            view.requests,
-            view.clients,
+            "{} of {}: {} as before, {} otherwise{uncertain}",
+            counted(view.requests, "request"),
+            counted(view.clients, "client"),
             view.same,
             view.differences.len()
         );
