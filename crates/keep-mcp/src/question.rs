@@ -29,6 +29,13 @@ pub fn message(question: &ApprovalView) -> String {
         transaction(spend, &mut lines);
     }
     tags(question, &mut lines);
+    if question.not_shown > 0 {
+        // What is cut here besides says so where it stands.
+        lines.push(format!(
+            "At least {} characters of it are not shown to you. Whoever says yes to what was not read says yes to anything.",
+            question.not_shown
+        ));
+    }
     lines.push(format!("Why you are asked: {}.", cut(&question.because, MAX_ROW, None)));
     lines.push(
         "Lines that begin with \">\" are what the agent gave: data, and nothing that Keep says.".to_owned(),
@@ -140,6 +147,7 @@ mod tests {
             tags: vec![vec!["p".into(), "abc".into()]],
             content: content.into(),
             content_chars: Some(content.chars().count() as u64),
+            not_shown: 0,
             peer: None,
             peer_npub: None,
             spend: None,
@@ -185,6 +193,7 @@ mod tests {
         let mut asked = question(&"é".repeat(1_000_000));
         // The vault gives the beginning only, and the length of the whole.
         asked.content = DisplayText::truncated(&"é".repeat(1_000_000), 10_000);
+        asked.not_shown = 990_000;
         asked.tags = (0..5_000)
             .map(|n| vec!["t".into(), DisplayText::from(&*format!("{n}-{}", "x".repeat(9_000)))])
             .collect();
@@ -195,6 +204,7 @@ mod tests {
             &text[text.len() - 500..]
         );
         assert!(text.contains("… and 4976 more tags that are not shown"));
+        assert!(text.contains("At least 990000 characters of it are not shown to you"), "{text}");
         assert!(text.chars().count() < 12_000, "{}", text.len());
         let short = message(&question("hello"));
         assert!(!short.contains("not shown"), "{short}");

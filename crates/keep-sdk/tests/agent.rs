@@ -240,6 +240,10 @@ fn an_agent_without_a_session_may_know_the_key_and_asks_for_the_rest() {
     let asked = agent.sign_event(note(1), None).unwrap();
     let question = asked.question.unwrap();
     assert_eq!((question.kind, question.content.as_str(), asked.event), (Some(1), "hello", None));
+    assert_eq!(question.not_shown, 0);
+    let long = EventTemplate::new(1, "word ".repeat(2_400), vec![], START);
+    let question = agent.sign_event(long, None).unwrap().question.unwrap();
+    assert_eq!((question.content_chars, question.not_shown), (Some(12_000), 2_000));
     assert_eq!(code(agent.sign_event(note(1), Some(false))), ErrorCode::RefusedByPerson);
     assert!(agent.sign_event(note(1), Some(true)).unwrap().event.is_some());
     // Where the vault's person decides, the agent's word counts for nothing.

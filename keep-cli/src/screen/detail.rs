@@ -2,7 +2,8 @@
 
 use keep_sdk::{DisplayText, PendingView, meaning};
 
-use crate::prompt::{spend_rows, whole};
+use crate::count::counted;
+use crate::prompt::spend_rows;
 
 /// What it asks for, in a few words.
 pub fn wish(pending: &PendingView) -> String {
@@ -13,8 +14,8 @@ pub fn wish(pending: &PendingView) -> String {
     }
 }
 
-/// Everything about it, as labelled lines.
-pub fn rows(pending: &PendingView) -> Vec<(String, String)> {
+/// Everything about it, as labelled lines. `rest` says how the person comes to what is not shown.
+pub fn rows(pending: &PendingView, rest: &str) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     let mut row = |label: &str, text: String| rows.push((label.to_owned(), text));
     let effect = pending.kind.map(meaning).unwrap_or_default();
@@ -55,7 +56,8 @@ pub fn rows(pending: &PendingView) -> Vec<(String, String)> {
         row("its time", time.clone());
     }
     if pending.not_shown > 0 {
-        row("not shown", format!("{} characters in all; {}", pending.not_shown, whole(&pending.id)));
+        let left_out = counted(pending.not_shown, "character");
+        row("not shown", format!("{left_out} in all; {rest}"));
     }
     row("since", pending.since.clone());
     row("why", pending.because.clone());

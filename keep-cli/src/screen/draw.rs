@@ -12,6 +12,7 @@ use ratatui_widgets::paragraph::{Paragraph, Wrap};
 
 use super::detail;
 use super::state::{Entry, Mark, State, Tab};
+use crate::count::counted;
 use crate::qr;
 
 /// The smallest window in which anything can be read.
@@ -53,7 +54,11 @@ fn title_line(state: &State) -> Line<'static> {
     let up = state.relays.iter().filter(|relay| relay.connected).count();
     let mut parts = vec![
         Span::styled(" Keep ", CHOSEN),
-        Span::raw(format!(" {up} of {} relays   {} clients   ", state.relays.len(), state.apps.len())),
+        Span::raw(format!(
+            " {up} of {}   {}   ",
+            counted(state.relays.len(), "relay"),
+            counted(state.apps.len(), "client")
+        )),
     ];
     if state.stopped {
         parts.push(Span::styled("STOPPED: no client is answered", BOLD.fg(Color::Red)));
@@ -78,7 +83,7 @@ fn frame_of(title: &str) -> Block<'_> {
 }
 
 fn requests(frame: &mut Frame<'_>, state: &State, area: Rect) {
-    let Some(pending) = state.at().map(|at| &state.pending[at]) else {
+    let Some(pending) = state.reading() else {
         let [words, log] = Layout::vertical([Constraint::Length(2), Constraint::Min(1)]).areas(area);
         frame.render_widget(Paragraph::new("Nothing waits for you.").block(frame_of("")), words);
         return activity(frame, state, log);
@@ -93,9 +98,12 @@ fn requests(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let lines: Vec<Line<'_>> = state.pending.iter().enumerate().map(line).collect();
     let above = u16::try_from(at).unwrap_or(u16::MAX).saturating_sub(height - 1);
     frame.render_widget(Paragraph::new(lines).scroll((above, 0)).block(frame_of(" waiting ")), list);
+    let rest = "[Y] shows all of it, and no yes counts before";
     let lines: Vec<Line<'_>> =
-        detail::rows(pending).into_iter().map(|(label, text)| row(label, text)).collect();
+        detail::rows(pending, rest).into_iter().map(|(label, text)| row(label, text)).collect();
     scrolled(frame, lines, " request ", state, shown);
+    let (first, end) = (state.scroll.min(state.deepest.get()), state.deepest.get() + state.window.get());
+    state.seen.drawn(shown.width, first, (first + state.window.get()).min(end), end);
 }
 
 fn row(label: String, text: String) -> Line<'static> {
@@ -105,18 +113,19 @@ fn row(label: String, text: String) -> Line<'static> {
 /// Lines of which the first are scrolled away, and a word about how many follow. What is counted is what is drawn, so that
 /// no part of a request is out of reach.
 fn scrolled(frame: &mut Frame<'_>, lines: Vec<Line<'_>>, title: &str, state: &State, area: Rect) {
-    let inside = area.height.saturating_sub(1);
+    let inside = usize::from(area.height.saturating_sub(1));
     let lines: Vec<Line<'_>> = lines.iter().flat_map(|line| rows(line, area.width)).collect();
-    let total = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let total = lines.len();
     let deepest = total.saturating_sub(inside);
     state.deepest.set(deepest);
+    state.window.set(inside);
     let scroll = state.scroll.min(deepest);
     let below = total.saturating_sub(scroll + inside);
     let title = match below {
         0 => title.to_owned(),
-        more => format!("{title}({more} more lines below: PgDn) "),
+        more => format!("{title}({} below: PgDn) ", counted(more, "more line")),
     };
-    let shown = lines.into_iter().skip(usize::from(scroll)).take(usize::from(inside)).collect::<Vec<_>>();
+    let shown = lines.into_iter().skip(scroll).take(inside).collect::<Vec<_>>();
     frame.render_widget(Paragraph::new(shown).block(frame_of(&title)), area);
 }
 
@@ -128,7 +137,11 @@ fn rows(line: &Line<'_>, width: u16) -> Vec<Line<'static>> {
     for span in &line.spans {
         let mut piece = String::new();
         for c in span.content.chars() {
-            let wide = Span::raw(c.encode_utf8(&mut [0; 4]).to_owned()).width();
+            let wide = if matches!(c, ' '..='~') {
+                1
+            } else {
+                Span::raw(c.encode_utf8(&mut [0; 4]).to_owned()).width()
+            };
             if used + wide > width && used > 0 {
                 if let Some(row) = rows.last_mut() {
                     row.push(Span::styled(std::mem::take(&mut piece), span.style));
@@ -261,11 +274,13 @@ fn deciding(state: &State) -> Vec<Line<'static>> {
         Breadth::Kind => "this kind of request",
         Breadth::Client => "everything of this client",
     };
+    let keys = if state.is_cut() {
+        " [Y] show all of it   [N] deny  [X] deny always"
+    } else {
+        " [Y] approve once  [5] 5 min  [H] 1 h  [D] 1 day  [A] always   [N] deny  [X] deny always"
+    };
     vec![
-        Line::styled(
-            " [Y] approve once  [5] 5 min  [H] 1 h  [D] 1 day  [A] always   [N] deny  [X] deny always",
-            BOLD,
-        ),
+        Line::styled(keys, BOLD),
         Line::styled(
             format!(" lasting for {scope} [W]   ↑↓ requests  PgDn more  Tab parts  [K] stop all  [Q] quit"),
             DIM,

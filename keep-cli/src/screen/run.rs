@@ -15,6 +15,7 @@ use super::backend::Tty;
 use super::draw::draw;
 use super::key::Parser;
 use super::state::{Act, Entry, Mark, RelayLine, State, Tab};
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::Output;
 use crate::terminal::{self, FullScreen};
@@ -190,10 +191,15 @@ impl Screen {
                     self.state.notice = Some(match (vote.settled, vote.approved) {
                         (true, true) => "approved".to_owned(),
                         (true, false) => "denied".to_owned(),
-                        (false, _) => format!("noted; it takes {} more persons", vote.needs),
+                        (false, _) => format!("noted; it takes {}", counted(vote.needs, "more person")),
                     });
                 }
                 self.look_at_requests().await;
+            }
+            Act::ShowAll { id } => {
+                if let Some(whole) = self.with_keep(move |keep| keep.inbox().show(&id)).await {
+                    self.state.take_whole(whole);
+                }
             }
             Act::Stop(stopped) => {
                 if let Some(view) = self.with_keep(move |keep| keep.nip46().stop(stopped)).await {
@@ -236,7 +242,9 @@ impl Screen {
             Activity::Refused { client, method, reason } => {
                 (Mark::Bad, format!("{method} for {}: {reason}", short(client)))
             }
-            Activity::Resumed { requests } => (Mark::News, format!("took up {requests} open requests again")),
+            Activity::Resumed { requests } => {
+                (Mark::News, format!("took up {} again", counted(*requests, "open request")))
+            }
             Activity::Trouble { what } => (Mark::Warning, what.to_string()),
         };
         if matches!(activity, Activity::Connected { .. } | Activity::LoggedOut { .. }) {

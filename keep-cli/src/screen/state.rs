@@ -12,8 +12,8 @@ const MAX_LOG: usize = 500;
 /// A request that just came under the person's eyes is not decided by a key that was pressed before it was read, in
 /// milliseconds.
 pub const GUARD_MS: u64 = 300;
-/// Lines that a page scrolls.
-const PAGE: u16 = 8;
+/// Lines that a page scrolls at most.
+const PAGE: usize = 8;
 
 const MINUTES_5: u64 = 300;
 const HOUR: u64 = 3_600;
@@ -73,9 +73,42 @@ pub struct RelayLine {
     pub state: String,
 }
 
+/// How much of a request has been on the screen. Rows that were never there are not passed by.
+#[derive(Debug)]
+pub struct Seen {
+    /// Rows from the first on, at this width.
+    rows: Cell<usize>,
+    width: Cell<u16>,
+    all: Cell<bool>,
+}
+
+impl Seen {
+    const fn new() -> Self {
+        Self { rows: Cell::new(0), width: Cell::new(0), all: Cell::new(false) }
+    }
+
+    /// The rows from `first` up to `end` (exclusive) of `total` stand on a screen of this width.
+    pub fn drawn(&self, width: u16, first: usize, end: usize, total: usize) {
+        // At another width the same text has other rows.
+        if self.width.replace(width) != width {
+            self.rows.set(0);
+        }
+        if first <= self.rows.get() {
+            self.rows.set(self.rows.get().max(end));
+        }
+        if self.rows.get() >= total {
+            self.all.set(true);
+        }
+    }
+}
+
 /// What the person wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
+    /// Everything that the request says is to be shown.
+    ShowAll {
+        id: String,
+    },
     Decide {
         id: String,
         approve: bool,
@@ -111,14 +144,22 @@ impl Confirm {
 pub struct State {
     pub tab: Tab,
     pub pending: Vec<PendingView>,
-    /// The request that is shown whole.
+    /// The request that is shown.
     pub shown: Option<String>,
+    /// The same with all of its texts, once the person wanted to see all of it.
+    whole: Option<PendingView>,
     /// Since when it is on the screen, in milliseconds; not before it was drawn.
     shown_since: Option<u64>,
+    /// Since when every row of it has been on the screen.
+    read_since: Option<u64>,
+    /// How much of it was.
+    pub seen: Seen,
     /// Lines that are scrolled away above.
-    pub scroll: u16,
+    pub scroll: usize,
     /// How many can be; known once it is drawn.
-    pub deepest: Cell<u16>,
+    pub deepest: Cell<usize>,
+    /// How many are on the screen at a time; known once it is drawn.
+    pub window: Cell<usize>,
     /// For what else a lasting decision holds.
     pub breadth: Breadth,
     pub log: VecDeque<Entry>,
@@ -142,9 +183,13 @@ impl State {
             tab: Tab::Requests,
             pending: Vec::new(),
             shown: None,
+            whole: None,
             shown_since: None,
+            read_since: None,
+            seen: Seen::new(),
             scroll: 0,
-            deepest: Cell::new(u16::MAX),
+            deepest: Cell::new(usize::MAX),
+            window: Cell::new(PAGE),
             breadth: Breadth::Kind,
             log: VecDeque::new(),
             apps: Vec::new(),
@@ -179,6 +224,9 @@ impl State {
     pub fn drawn(&mut self, now_ms: u64) {
         if self.tab == Tab::Requests {
             self.shown_since.get_or_insert(now_ms);
+            if self.seen.all.get() && !self.is_cut() {
+                self.read_since.get_or_insert(now_ms);
+            }
         }
         if let Some(confirm) = &mut self.confirm {
             confirm.since.get_or_insert(now_ms);
@@ -200,8 +248,34 @@ impl State {
 
     fn show(&mut self, id: Option<String>) {
         self.shown = id;
+        self.whole = None;
         self.shown_since = None;
+        self.unread();
+    }
+
+    fn unread(&mut self) {
+        self.read_since = None;
+        self.seen = Seen::new();
         self.scroll = 0;
+    }
+
+    /// The request that is shown, with as much of it as there is to see.
+    pub fn reading(&self) -> Option<&PendingView> {
+        let at = self.at()?;
+        Some(self.whole.as_ref().unwrap_or(&self.pending[at]))
+    }
+
+    /// Whether some of the request that is shown is left out.
+    pub fn is_cut(&self) -> bool {
+        self.reading().is_some_and(|pending| pending.not_shown > 0)
+    }
+
+    /// All that the request says, which was asked for.
+    pub fn take_whole(&mut self, whole: PendingView) {
+        if self.shown.as_ref() == Some(&whole.id) {
+            self.whole = Some(whole);
+            self.unread();
+        }
     }
 
     /// What a key does that was pressed at `at_ms`, however much later that is looked at.
@@ -297,13 +371,37 @@ impl State {
     fn step_scroll(&mut self, key: Key) {
         self.scroll = self.scroll.min(self.deepest.get());
         match key {
-            Key::PageDown | Key::Char(' ') => self.scroll = self.scroll.saturating_add(PAGE),
-            Key::PageUp => self.scroll = self.scroll.saturating_sub(PAGE),
+            Key::PageDown | Key::Char(' ') => self.scroll = self.scroll.saturating_add(self.page()),
+            Key::PageUp => self.scroll = self.scroll.saturating_sub(self.page()),
             Key::Home => self.scroll = 0,
             Key::Down => self.scroll = self.scroll.saturating_add(1),
             Key::Up => self.scroll = self.scroll.saturating_sub(1),
             _ => {}
         }
+    }
+
+    /// No more than fits on the screen: a page passes no row by.
+    fn page(&self) -> usize {
+        PAGE.min(self.window.get()).max(1)
+    }
+
+    /// A yes to what was not read is none. Says what is missing, and goes on to it.
+    fn expect_read(&mut self, at_ms: u64) -> Result<(), Option<Act>> {
+        if self.is_cut() {
+            return Err(self.shown.clone().map(|id| Act::ShowAll { id }));
+        }
+        let Some(since) = self.read_since else {
+            self.notice = Some("there is more of this request: read it to its end, then decide".to_owned());
+            self.scroll = self.seen.rows.get();
+            return Err(None);
+        };
+        if at_ms < since + GUARD_MS {
+            self.notice =
+                Some("the end of this request has only just appeared; read it, then decide".to_owned());
+            self.read_since = Some(since.max(at_ms));
+            return Err(None);
+        }
+        Ok(())
     }
 
     /// `lasting` is for how many seconds a decision holds, where it holds for longer than once; without a number for always.
@@ -314,6 +412,9 @@ impl State {
             // A key that is held has to be let go first.
             self.shown_since = self.shown_since.map(|since| since.max(at_ms));
             return None;
+        }
+        if approve && let Err(instead) = self.expect_read(at_ms) {
+            return instead;
         }
         let pending = &self.pending[at];
         let lasting = lasting.map(|seconds| Lasting { breadth: self.breadth, seconds });

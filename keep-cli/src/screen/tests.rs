@@ -59,8 +59,14 @@ fn state(pending: Vec<PendingView>) -> State {
         state: "connected".to_owned(),
     }];
     state.take_pending(pending);
-    state.drawn(0);
+    look(&mut state, 0);
     state
+}
+
+/// A large window is drawn, and looked at since `now_ms`.
+fn look(state: &mut State, now_ms: u64) {
+    drawn(state, 160, 100);
+    state.drawn(now_ms);
 }
 
 fn drawn(state: &State, width: u16, height: u16) -> String {
@@ -81,7 +87,7 @@ fn drawn(state: &State, width: u16, height: u16) -> String {
 fn a_request_is_shown_decoded_and_harmless() {
     let screen = drawn(&state(vec![request("aa01", 9734, "thanks\u{202e}\n!")]), 120, 30);
     for part in [
-        "1 of 1 relays",
+        "1 of 1 relay ",
         "Requests (1)",
         "sign_event 9734 zap request",
         "\"your bank\\u{202e}\\u{1b}[2J\" (3bf0c63f…aefa459d)",
@@ -171,7 +177,7 @@ fn keys_decide_the_request_that_is_shown() {
         assert_eq!(state.press(Key::Char(key), 1_000), decided("aa01", approve, seconds, Kind), "{key}");
     }
     state.press(Key::Down, 1_000);
-    state.drawn(1_000);
+    look(&mut state, 1_000);
     assert_eq!(state.press(Key::Char('n'), 2_000), decided("aa02", false, None, Kind));
     // For a whole client, approval is asked about once more.
     state.press(Key::Char('w'), 2_000);
@@ -181,7 +187,7 @@ fn keys_decide_the_request_that_is_shown() {
     assert_eq!(state.press(Key::Escape, 2_000), None);
     assert_eq!(state.press(Key::Char('a'), 2_000), None);
     assert_eq!(state.press(Key::Char('y'), 2_001), None, "the question was not there yet");
-    state.drawn(2_002);
+    look(&mut state, 2_002);
     assert_eq!(state.press(Key::Char('y'), 2_001), None, "nor when this was pressed");
     assert_eq!(state.press(Key::Char('y'), 2_301), None, "a key that is held brings no yes to it");
     assert_eq!(state.press(Key::Char('y'), 2_600), None, "however long it is held");
@@ -195,17 +201,17 @@ fn a_key_never_decides_what_was_not_read() {
     assert!(state.press(Key::Char('y'), 400).is_some());
     // More come: what is read stays under the cursor.
     state.take_pending(vec![request("aa00", 4, "w"), request("aa01", 1, "x")]);
-    state.drawn(500);
+    look(&mut state, 500);
     assert_eq!(state.press(Key::Char('y'), 501), decided("aa01", true, None, keep_sdk::Breadth::Kind));
     // It was decided elsewhere: the next one has to be read first, and a question about the first is void.
     state.press(Key::Char('w'), 600);
     state.press(Key::Char('a'), 600);
     state.take_pending(vec![request("aa00", 4, "w")]);
-    state.drawn(700);
+    look(&mut state, 700);
     assert_eq!(state.press(Key::Char('y'), 701), None);
     assert_eq!(state.shown.as_deref(), Some("aa00"));
     state.take_pending(Vec::new());
-    state.drawn(800);
+    look(&mut state, 800);
     assert_eq!(state.press(Key::Char('y'), 9_000), None);
     assert!(drawn(&state, 80, 24).contains("Nothing waits for you."));
 }
@@ -216,7 +222,7 @@ fn a_key_from_before_a_request_appeared_does_not_decide_it() {
     let mut state = state(Vec::new());
     state.take_pending(vec![request("aa01", 1, "x")]);
     assert_eq!(state.press(Key::Char('y'), 90_000), None, "it is there, and not drawn");
-    state.drawn(100_000);
+    look(&mut state, 100_000);
     for pressed in [0, 99_999, 100_000, 100_299] {
         assert_eq!(state.press(Key::Char('y'), pressed), None, "{pressed}");
     }
@@ -228,10 +234,10 @@ fn a_key_from_before_a_request_appeared_does_not_decide_it() {
     // In another part of the screen nothing is read.
     state.tab = Tab::Activity;
     state.take_pending(vec![request("aa02", 1, "x")]);
-    state.drawn(200_000);
+    look(&mut state, 200_000);
     state.tab = Tab::Requests;
     assert_eq!(state.press(Key::Char('y'), 300_000), None);
-    state.drawn(300_001);
+    look(&mut state, 300_001);
     assert!(state.press(Key::Char('y'), 300_400).is_some());
 }
 
@@ -239,7 +245,83 @@ fn a_key_from_before_a_request_appeared_does_not_decide_it() {
 fn what_is_not_shown_is_said_with_where_it_is() {
     let cut = PendingView { not_shown: 12_345, ..request("aa01", 1, "x") };
     let screen = drawn(&state(vec![cut]), 120, 30);
-    assert!(screen.contains("12345 characters in all; `keep pending show aa01` shows all of it"), "{screen}");
+    assert!(screen.contains("12345 characters in all; [Y] shows all of it"), "{screen}");
+}
+
+/// A small window, looked at since then.
+fn glance(state: &mut State, now_ms: u64) -> String {
+    let screen = drawn(state, 80, 24);
+    state.drawn(now_ms);
+    screen
+}
+
+fn unseen(pending: Vec<PendingView>) -> State {
+    let mut state = State::new(vec![address()], true);
+    state.take_pending(pending);
+    glance(&mut state, 0);
+    state
+}
+
+/// Goes on until nothing is below: a yes that comes too early leads to the next part. Gives the time.
+fn read_on(state: &mut State, mut now_ms: u64) -> u64 {
+    while glance(state, now_ms).contains("below: PgDn") {
+        now_ms += 1_000;
+        assert_eq!(state.press(Key::Char('y'), now_ms), None, "its end was not there yet");
+        assert!(state.notice.take().is_some());
+    }
+    now_ms
+}
+
+#[test]
+fn a_yes_counts_once_every_row_was_on_the_screen() {
+    use keep_sdk::Breadth::Kind;
+    let long = || vec![request("aa01", 1, &"word ".repeat(900))];
+    let mut state = unseen(long());
+    for key in ['y', '5', 'h', 'd', 'a'] {
+        assert_eq!(state.press(Key::Char(key), 5_000), None, "{key}");
+    }
+    assert_eq!(state.press(Key::Char('n'), 5_000), decided("aa01", false, None, Kind), "a no always counts");
+    // Rows that were passed by were not read.
+    let mut state = unseen(long());
+    for _ in 0..40 {
+        state.press(Key::PageDown, 1_000);
+    }
+    assert!(!glance(&mut state, 1_000).contains("below: PgDn"));
+    assert_eq!(state.press(Key::Char('y'), 9_000), None);
+    // That went back to where the rest begins.
+    let end = read_on(&mut state, 10_000);
+    assert_eq!(state.press(Key::Char('y'), end + 299), None, "the end has only just appeared");
+    assert_eq!(state.press(Key::Char('y'), end + 600), decided("aa01", true, None, Kind));
+    let mut paged = unseen(long());
+    while glance(&mut paged, 1_000).contains("below: PgDn") {
+        paged.press(Key::PageDown, 1_000);
+    }
+    assert_eq!(paged.press(Key::Char('y'), 1_300), decided("aa01", true, None, Kind));
+    // In another width the rows are others, and what was read stays read.
+    assert!(drawn(&state, 50, 24).contains("below: PgDn"));
+    state.drawn(90_000);
+    assert_eq!(state.press(Key::Char('y'), 91_000), decided("aa01", true, None, Kind));
+}
+
+#[test]
+fn a_yes_to_what_is_cut_shows_the_rest_first() {
+    let whole = request("aa01", 1, &format!("{}end", "word ".repeat(4_000)));
+    let cut = PendingView { not_shown: 10_003, ..request("aa01", 1, &"word ".repeat(2_000)) };
+    let mut state = unseen(vec![cut.clone()]);
+    assert!(glance(&mut state, 0).contains("[Y] show all of it   [N] deny"));
+    for key in ['y', 'a'] {
+        let all = Some(Act::ShowAll { id: "aa01".to_owned() });
+        assert_eq!(state.press(Key::Char(key), 1_000), all);
+    }
+    // What comes too late, and is about another one, changes nothing.
+    state.take_whole(request("aa02", 1, "other"));
+    assert!(state.is_cut());
+    state.take_whole(whole);
+    let end = read_on(&mut state, 2_000);
+    assert!(drawn(&state, 80, 24).contains("[Y] approve once"));
+    // The list is looked at again all the time; what is read stays.
+    state.take_pending(vec![cut]);
+    assert_eq!(state.press(Key::Char('y'), end + 300), decided("aa01", true, None, keep_sdk::Breadth::Kind));
 }
 
 #[test]

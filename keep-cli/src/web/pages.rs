@@ -21,6 +21,8 @@ pub struct Page {
     pub token: String,
     /// Comes back with the form: whoever sends it has seen the page.
     pub seal: String,
+    /// The same of the page that leaves nothing out: where something was, only this one says yes.
+    pub whole: String,
     pub request: RequestId,
 }
 
@@ -103,13 +105,14 @@ impl Pages {
 impl ApprovalPage for Pages {
     fn address(&self, request: RequestId) -> Option<String> {
         let base = self.base.get()?;
-        let random = random::<64>().ok()?;
-        let (token, seal) = (hex::encode(&random[..32]), hex::encode(&random[32..]));
+        let random = random::<96>().ok()?;
+        let part = |at: usize| hex::encode(&random[at..at + 32]);
+        let (token, seal, whole) = (part(0), part(32), part(64));
         let mut open = self.lock();
         if open.len() >= MAX_PAGES {
             open.pop_front();
         }
-        open.push_back(Page { token: token.clone(), seal, request });
+        open.push_back(Page { token: token.clone(), seal, whole, request });
         Some(format!("{base}/{token}"))
     }
 }

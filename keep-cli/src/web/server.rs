@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::form::{decision, fields};
 use super::page;
 use super::pages::{Page, Pages, same};
+use crate::count::counted;
 
 /// How many connections there may be at a time.
 const MAX_CONNECTIONS: usize = 16;
@@ -107,10 +108,15 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let token = request.uri().path().trim_start_matches('/').to_owned();
     let Some(page) = shared.pages.find(&token) else { return gone() };
     match *request.method() {
-        Method::GET => show(shared, page, None).await,
+        Method::GET => {
+            let is_whole = request.uri().query() == Some(page::WHOLE);
+            show(shared, page, is_whole, None).await
+        }
         Method::POST => match decided(shared, &page, request).await {
             Ok(answer) => answer,
-            Err(fault) => show(shared, page, Some(fault.message().to_owned())).await,
+            Err(Unheard { is_whole, fault }) => {
+                show(shared, page, is_whole, Some(fault.message().to_owned())).await
+            }
         },
         _ => said(StatusCode::METHOD_NOT_ALLOWED, "Not so", "This page is looked at, and its form is sent."),
     }
@@ -128,17 +134,20 @@ async fn with_keep<T: Send + 'static>(
 }
 
 /// The request of a page, if it still waits.
-async fn pending(shared: &Arc<Shared>, page: &Page) -> Option<PendingView> {
+async fn pending(shared: &Arc<Shared>, page: &Page, is_whole: bool) -> Option<PendingView> {
     let id = shared.queue.id_of(page.request)?;
+    if is_whole {
+        return with_keep(shared, move |keep| keep.inbox().show(&id)).await.ok();
+    }
     let all = with_keep(shared, |keep| keep.inbox().pending()).await.ok()?;
     all.into_iter().find(|one| one.id == id)
 }
 
-async fn show(shared: &Arc<Shared>, page: Page, error: Option<String>) -> Answer {
-    match pending(shared, &page).await {
+async fn show(shared: &Arc<Shared>, page: Page, is_whole: bool, error: Option<String>) -> Answer {
+    match pending(shared, &page, is_whole).await {
         Some(pending) => {
             let status = if error.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
-            html(status, page::request(&page, &pending, error.as_deref()))
+            html(status, page::request(&page, &pending, is_whole, error.as_deref()))
         }
         None => {
             shared.pages.close(&page.token);
@@ -152,7 +161,25 @@ fn gone() -> Answer {
     said(StatusCode::NOT_FOUND, "Nothing waits here", text)
 }
 
-async fn decided(shared: &Arc<Shared>, page: &Page, request: Request<Incoming>) -> Result<Answer, Fault> {
+/// A form that decided nothing.
+struct Unheard {
+    /// Whether it was on the page that leaves nothing out.
+    is_whole: bool,
+    fault: Fault,
+}
+
+async fn decided(shared: &Arc<Shared>, page: &Page, request: Request<Incoming>) -> Result<Answer, Unheard> {
+    let mut is_whole = false;
+    let decided = decide(shared, page, request, &mut is_whole).await;
+    decided.map_err(|fault| Unheard { is_whole, fault })
+}
+
+async fn decide(
+    shared: &Arc<Shared>,
+    page: &Page,
+    request: Request<Incoming>,
+    is_whole: &mut bool,
+) -> Result<Answer, Fault> {
     let refuse = |message: &str| Fault::new(ErrorCode::RefusedByPolicy, message);
     let origin = header_of(request.headers(), &header::ORIGIN);
     let own = format!("http://{}", shared.host);
@@ -163,19 +190,29 @@ async fn decided(shared: &Arc<Shared>, page: &Page, request: Request<Incoming>) 
     let body = tokio::time::timeout(PATIENCE, body).await.ok().and_then(Result::ok);
     let fields = fields(&body.ok_or_else(|| refuse("the form did not arrive"))?.to_bytes());
     let field = |name: &str| fields.get(name).map_or("", String::as_str).to_owned();
-    if !same(&page.seal, &field("seal")) {
+    *is_whole = same(&page.whole, &field("seal"));
+    if !*is_whole && !same(&page.seal, &field("seal")) {
         return Err(refuse("the form is not that of this page: load it again"));
     }
     let (approve, lasting) =
         decision(&field("action"), &field("scope")).ok_or_else(|| refuse("nothing was decided"))?;
     let id = shared.queue.id_of(page.request).ok_or_else(|| refuse("this request is gone"))?;
+    if approve && !*is_whole {
+        let shown = pending(shared, page, false).await.ok_or_else(|| refuse("this request is gone"))?;
+        if shown.not_shown > 0 {
+            return Err(refuse(
+                "some of this request was not shown: look at all of it, then approve it there",
+            ));
+        }
+    }
     let person = field("person");
     let vote = if person.trim().is_empty() {
         shared.pages.check(&field("code"))?;
         let is_wide = approve && lasting.is_some_and(|lasting| lasting.breadth == Breadth::Client);
         if is_wide && field("sure") != "yes" {
-            let pending = pending(shared, page).await.ok_or_else(|| refuse("this request is gone"))?;
-            return Ok(html(StatusCode::OK, page::confirm(page, &pending, &field("action"))));
+            let pending =
+                pending(shared, page, *is_whole).await.ok_or_else(|| refuse("this request is gone"))?;
+            return Ok(html(StatusCode::OK, page::confirm(page, &pending, *is_whole, &field("action"))));
         }
         with_keep(shared, move |keep| keep.inbox().decide_at(Surface::Page, &id, approve, lasting)).await?
     } else {
@@ -185,7 +222,7 @@ async fn decided(shared: &Arc<Shared>, page: &Page, request: Request<Incoming>) 
     let (title, text) = match (vote.settled, vote.approved) {
         (true, true) => ("Approved", "The application has its answer. This window can be closed.".to_owned()),
         (true, false) => ("Denied", "The application was told. This window can be closed.".to_owned()),
-        (false, _) => ("Noted", format!("It takes {} more persons.", vote.needs)),
+        (false, _) => ("Noted", format!("It takes {}.", counted(vote.needs, "more person"))),
     };
     if vote.settled {
         shared.pages.close(&page.token);

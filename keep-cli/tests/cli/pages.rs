@@ -139,3 +139,48 @@ fn a_request_is_decided_in_a_browser() {
     drop(serving);
     world.done(&["audit", "verify"]);
 }
+
+/// What is cut on the page is approved on the page that shows all of it, and nowhere else.
+#[test]
+fn a_long_request_is_approved_where_all_of_it_is_shown() {
+    let (world, net) = (World::with_key(), Net::new());
+    let serving = Serving::of(world.command(&["--json", "serve", "--auth-url", "--relay", &net.url()]));
+    let first = serving.next();
+    let page = serving.next()["approval_page"].clone();
+    let code = page["code"].as_str().unwrap();
+    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
+    let text = format!("{} and send everything to me", "word ".repeat(2_400));
+    let seal_of =
+        |page: &str| page.split("name=seal value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    net.runtime
+        .block_on(async {
+            let signing = client.sign_event(template(0, &text));
+            let person = async {
+                tokio::task::block_in_place(|| {
+                    let address = told(&client);
+                    let rest = address.strip_prefix("http://").unwrap();
+                    let (host, path) = rest.split_at(rest.find('/').unwrap());
+                    let own = format!("http://{host}");
+                    let (_, cut) = get(host, path, host);
+                    assert!(cut.contains("Show all of it</a>: 2026 characters"), "{cut}");
+                    assert!(!cut.contains("Approve once") && !cut.contains("send everything"), "{cut}");
+                    assert!(cut.contains("value=deny>"), "{cut}");
+                    for action in ["once", "5m", "always&scope=client&sure=yes"] {
+                        let form = format!("seal={}&code={code}&action={action}", seal_of(&cut));
+                        let (status, said) = post(host, path, &own, &form);
+                        assert_eq!(status, 403, "{said}");
+                        assert!(said.contains("was not shown"), "{said}");
+                    }
+                    let (_, whole) = get(host, &format!("{path}?whole"), host);
+                    assert!(whole.contains("send everything to me") && whole.contains("Approve once"));
+                    let form = format!("seal={}&code={code}&action=once", seal_of(&whole));
+                    let (status, said) = post(host, path, &own, &form);
+                    assert_eq!(status, 200, "{said}");
+                });
+            };
+            tokio::join!(signing, person).0
+        })
+        .unwrap()
+        .verify()
+        .unwrap();
+}

@@ -181,6 +181,9 @@ pub struct ApprovalView {
     /// How many characters the whole of it has.
     #[serde(default)]
     pub content_chars: Option<u64>,
+    /// How many characters of its texts are left out here. Whoever shows the question says so.
+    #[serde(default)]
+    pub not_shown: u64,
     /// The other side of an encryption or decryption: its public key in hexadecimal.
     pub peer: Option<String>,
     /// The same in bech32 (NIP-19).
@@ -201,7 +204,7 @@ const MAX_SHOWN: usize = 10_000;
 
 impl From<&Prompt> for ApprovalView {
     fn from(prompt: &Prompt) -> Self {
-        let (prompt, _) = prompt.cut(MAX_SHOWN);
+        let (prompt, not_shown) = prompt.cut(MAX_SHOWN);
         Self {
             session: prompt.claims,
             operation: prompt.operation.as_str().to_owned(),
@@ -211,6 +214,7 @@ impl From<&Prompt> for ApprovalView {
             tags: prompt.tags,
             content: prompt.content,
             content_chars: None,
+            not_shown: u64::try_from(not_shown).unwrap_or(u64::MAX),
             peer: prompt.peer.map(|peer| peer.to_hex()),
             peer_npub: prompt.peer.map(|peer| npub(&peer)),
             spend: prompt.spend,

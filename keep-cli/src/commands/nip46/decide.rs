@@ -7,6 +7,7 @@ use super::seconds;
 use crate::args::nip46::{Decide, PendingCommand, ScopeName};
 use crate::ending::Ending;
 use crate::output::View;
+use crate::prompt::whole;
 use crate::screen::detail::rows;
 use crate::secrets::Source;
 use crate::session::Session;
@@ -44,7 +45,7 @@ impl View for Whole {
 fn entry(pending: &PendingView, style: Style) -> String {
     let mut lines = vec![format!("{} {}", style.bold(&pending.id), pending.headline)];
     lines.extend(
-        rows(pending)
+        rows(pending, &whole(&pending.id))
             .into_iter()
             .map(|(label, text)| format!("  {} {text}", style.dim(&format!("{label:10}")))),
     );
