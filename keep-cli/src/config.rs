@@ -80,8 +80,8 @@ impl Config {
     /// Where the file is: `KEEP_CONFIG`, else `keep/config.toml` in `XDG_CONFIG_HOME` or in `.config` of the home directory.
     pub fn path() -> Option<PathBuf> {
         let absolute = |path: PathBuf| path.is_absolute().then_some(path);
-        if let Some(path) = std::env::var_os("KEEP_CONFIG").filter(|path| !path.is_empty()) {
-            return Some(path.into());
+        if let Some(path) = named() {
+            return Some(path);
         }
         let directory = std::env::var_os("XDG_CONFIG_HOME").and_then(|path| absolute(path.into()));
         let directory = directory.or_else(|| absolute(std::env::home_dir()?.join(".config")))?;
@@ -159,6 +159,11 @@ fn choose<T>(environment: Option<T>, file: Option<T>, built_in: T) -> Setting<T>
     }
 }
 
+/// The file that the environment names.
+fn named() -> Option<PathBuf> {
+    std::env::var_os("KEEP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 fn read() -> Result<File, Fault> {
     let Some(path) = Config::path() else { return Ok(File::default()) };
     let shown = path.display();
@@ -167,6 +172,12 @@ fn read() -> Result<File, Fault> {
             .with_hint("correct it, or see `keep config init` for its form")
     };
     match std::fs::metadata(&path) {
+        // Settings that were meant and are not found are not to be taken for none.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named().is_some() => {
+            let message = format!("there is no file {shown}, which KEEP_CONFIG names");
+            return Err(Fault::new(ErrorCode::NotFound, message)
+                .with_hint("correct KEEP_CONFIG or take it away; `keep config init` writes the file"));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
         Ok(found) if found.len() > MAX_LEN => return Err(bad(format!("{shown} is too long for settings"))),
         Ok(_) | Err(_) => {}

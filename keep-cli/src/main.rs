@@ -5,6 +5,7 @@ mod approver;
 mod args;
 mod commands;
 mod config;
+mod count;
 mod ending;
 mod key_view;
 mod lifetime;

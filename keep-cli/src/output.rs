@@ -202,7 +202,12 @@ fn to_json(value: &impl Serialize) -> Result<String, Fault> {
 
 fn print(text: &str) -> Result<(), Ending> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| not_printed(&error))
+}
+
+/// How a command ends whose result stdout did not take.
+pub fn not_printed(error: &io::Error) -> Ending {
+    match error.kind() {
         io::ErrorKind::BrokenPipe => Ending::Closed,
         io::ErrorKind::StorageFull => Fault::new(ErrorCode::StorageFull, "stdout is full")
             .with_hint("free some space for the output")
@@ -210,7 +215,7 @@ fn print(text: &str) -> Result<(), Ending> {
         _ => Fault::new(ErrorCode::Storage, format!("cannot write to stdout: {error}"))
             .with_hint("see where the output goes")
             .into(),
-    })
+    }
 }
 
 /// Lines that drive no terminal, whatever file, relay or peer they quote.

@@ -10,7 +10,8 @@ use keep_sdk::{DisplayText, ErrorCode, Fault};
 
 use crate::args::Arguments;
 use crate::commands::hwi;
-use crate::output::Output;
+use crate::ending::Ending;
+use crate::output::{Output, not_printed};
 
 /// Reads the arguments. Where there is nothing more to do (help was asked for, or they are wrong), the exit code.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, ExitCode> {
@@ -30,12 +31,25 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, Exi
             let _ = std::io::stderr().lock().write_all(help.as_bytes());
         } else if json && !asked_for {
             Output::new(true, false).fail(&fault(&error));
+        } else if asked_for {
+            return print(&error, json);
         } else {
             // If nobody reads it, nobody misses it.
             let _ = error.print();
         }
-        ExitCode::from(if asked_for { 0 } else { ErrorCode::Usage.exit_code() })
+        ExitCode::from(ErrorCode::Usage.exit_code())
     })
+}
+
+/// Prints the help or the version that was asked for.
+fn print(error: &clap::Error, json: bool) -> ExitCode {
+    let printed = error.print().and_then(|()| std::io::stdout().lock().flush());
+    let Err(failure) = printed else { return ExitCode::SUCCESS };
+    let ending = not_printed(&failure);
+    if let Ending::Fault(fault) = &ending {
+        Output::new(json, false).fail(fault);
+    }
+    ExitCode::from(ending.exit_code())
 }
 
 /// The help of the command that misses the name of one below it: clap's own list has the hidden ones, too.

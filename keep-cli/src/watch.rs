@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::approver::Desk;
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::Output;
 
@@ -157,7 +158,7 @@ impl<'a> Watch<'a> {
             }
             Activity::Resumed { requests } => {
                 line.requests = Some(*requests);
-                (style.cyan("+"), format!("took up {requests} open requests again"))
+                (style.cyan("+"), format!("took up {} again", counted(*requests, "open request")))
             }
             Activity::Trouble { what } => {
                 line.reason = Some(what);

@@ -15,7 +15,9 @@ pub fn cut(text: &str, most: usize) -> (String, usize) {
         return (text.to_owned(), 0);
     }
     let head: String = text.chars().take(most).collect();
-    (format!("{head}… ({} more characters that are not shown)", total - most), total - most)
+    let (more, characters) = (total - most, if total - most == 1 { "character" } else { "characters" });
+    let are = if more == 1 { "is" } else { "are" };
+    (format!("{head}… ({more} more {characters} that {are} not shown)"), more)
 }
 
 /// The beginning and the end of a long public text, such as a key.

@@ -11,6 +11,7 @@ use keep_sdk::{
 use serde::Serialize;
 
 use crate::args::{Backup, BackupCommand, BackupOpened};
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::{View, optional_in_clear};
 use crate::secrets::{Source, read_file, unreadable};
@@ -130,7 +131,13 @@ pub fn open(arguments: &BackupOpened) -> Result<(LockedBackup<impl Read>, Backup
 /// What is in a backup, in words.
 pub fn content(summary: &BackupSummary) -> String {
     let BackupSummary { keys, groups, secrets, records, .. } = summary;
-    format!("{keys} keys, {groups} threshold keys, {secrets} secrets, {records} records in all")
+    format!(
+        "{}, {}, {}, {} in all",
+        counted(*keys, "key"),
+        counted(*groups, "threshold key"),
+        counted(*secrets, "secret"),
+        counted(*records, "record")
+    )
 }
 
 fn default_name() -> PathBuf {

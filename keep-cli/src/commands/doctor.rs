@@ -218,11 +218,17 @@ fn permissions(what: &'static str, path: &Path) -> Finding {
             "make it yours: chown",
         );
     }
-    if found.mode() & 0o077 != 0 {
-        let found = format!("{shown} can be read by others (mode {:o})", found.mode() & 0o777);
-        return finding(what, Health::Warning, found, "take that away: chmod go-rwx");
+    match readable_by_others(path) {
+        Some(found) => finding(what, Health::Warning, found, "take that away: chmod go-rwx"),
+        None => finding(what, Health::Ok, format!("{shown}, for you alone"), ""),
     }
-    finding(what, Health::Ok, format!("{shown}, for you alone"), "")
+}
+
+/// Says so if others than its owner may do anything with a file or directory.
+pub fn readable_by_others(path: &Path) -> Option<String> {
+    let found = std::fs::metadata(path).ok()?;
+    let open = found.mode() & 0o077 != 0;
+    open.then(|| format!("{} can be read by others (mode {:o})", path.display(), found.mode() & 0o777))
 }
 
 fn socket(home: &Home) -> Finding {

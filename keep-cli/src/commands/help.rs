@@ -1,7 +1,5 @@
 //! `keep help`.
 
-use std::io::Write;
-
 use clap::CommandFactory;
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
@@ -77,9 +75,7 @@ pub fn run(session: &Session, topic: &[String]) -> Result<(), Ending> {
     }
     let text =
         if session.output.stdout_style().has_colour() { help.ansi().to_string() } else { help.to_string() };
-    // As with every printed text: if the reader has gone, that was enough.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    Ok(())
+    session.output.line(text.trim_end_matches('\n'))
 }
 
 #[cfg(test)]

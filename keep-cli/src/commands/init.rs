@@ -62,6 +62,7 @@ pub fn run(session: &Session, arguments: &Init) -> Result<(), Ending> {
         let passphrase = session.password().get_new(session.yes_safe())?;
         Keep::create(home, &passphrase, &options)?
     };
+    warn_of_readers(session, keep.home());
     let home = keep.home().path().display().to_string();
     let fingerprint = keep.audit().fingerprint()?.fingerprint;
     session.output.show(&Made { home, fingerprint })?;
@@ -72,11 +73,20 @@ pub fn run(session: &Session, arguments: &Init) -> Result<(), Ending> {
     Ok(())
 }
 
+/// A directory that was there before keeps the permissions that its owner gave it.
+pub fn warn_of_readers(session: &Session, home: &Home) {
+    if let Some(found) = super::doctor::readable_by_others(home.path()) {
+        let hint = format!("only you should enter it: chmod go-rwx {}", home.path().display());
+        session.output.warn(ErrorCode::Storage, &found, &hint);
+    }
+}
+
 fn run_hidden(session: &Session, arguments: &Init, home: Home) -> Result<(), Ending> {
     let (outer, hidden) = if Keep::expect_none(&home).is_ok() {
         let outer = session.outer_password().get_new(session.yes_safe())?;
         let hidden = new_passphrase(session, arguments, &outer)?;
         drop(Keep::create(home.clone(), &outer, &session.options(Some(&arguments.kdf)))?);
+        warn_of_readers(session, &home);
         (outer, hidden)
     } else {
         let outer = session.outer_password().get()?;

@@ -36,4 +36,5 @@ mod remote_keys;
 mod serving;
 mod spent;
 mod switch;
+mod walk;
 mod world;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use keep_sdk::{Audit, AuditExportView, ErrorCode, Fault};
 
 use crate::args::AuditExport;
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -15,9 +16,9 @@ use crate::style::Style;
 impl View for AuditExportView {
     fn human(&self, style: Style) -> String {
         format!(
-            "{} {} entries, signed by {}\n  {}",
+            "{} {}, signed by {}\n  {}",
             style.tick(),
-            self.entries,
+            counted(self.entries, "entry"),
             self.fingerprint,
             style.dim("check it anywhere with `keep audit verify --file … --signer …`"),
         )

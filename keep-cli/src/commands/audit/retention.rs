@@ -3,6 +3,7 @@
 use keep_sdk::{ErrorCode, Fault, RetentionView};
 
 use crate::args::AuditRetention;
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -14,7 +15,7 @@ impl View for RetentionView {
         if self.removed == 0 {
             return format!("no entry is older than {}; {} stay", self.before, self.kept);
         }
-        let entries = format!("{} entries before {}", self.removed, self.before);
+        let entries = format!("{} before {}", counted(self.removed, "entry"), self.before);
         let range = style.dim(&format!("(numbers {} to {})", self.first, self.keep_from - 1));
         if self.applied {
             return format!(

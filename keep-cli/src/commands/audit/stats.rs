@@ -2,6 +2,7 @@
 
 use keep_sdk::AuditStatsView;
 
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -13,7 +14,7 @@ impl View for AuditStatsView {
             (Some(oldest), Some(latest)) => format!(", from {oldest} to {latest}"),
             _ => String::new(),
         };
-        let mut lines = vec![format!("{} entries{span}", self.entries)];
+        let mut lines = vec![format!("{}{span}", counted(self.entries, "entry"))];
         if self.removed > 0 {
             lines.push(format!("{} older ones were removed by retention", self.removed));
         }

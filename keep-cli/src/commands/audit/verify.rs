@@ -8,6 +8,7 @@ use keep_sdk::{AuditFileReport, AuditReport, ErrorCode, Fault, SignerView, verif
 use serde::Serialize;
 
 use crate::args::AuditVerify;
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -29,16 +30,18 @@ impl View for Verified {
         let tick = style.tick();
         let last = report.last.as_deref().map(|last| format!(", the last of {last}")).unwrap_or_default();
         let mut lines = vec![
-            format!("{tick} {} entries{last}: the chain is whole", report.entries),
+            format!("{tick} {}{last}: the chain is whole", counted(report.entries, "entry")),
             format!(
-                "{tick} {} records at revision {}: as they were written",
-                report.records, report.revision
+                "{tick} {} at revision {}: as they were written",
+                counted(report.records, "record"),
+                report.revision
             ),
         ];
         if report.first > 1 {
             let removed = report.first - 1;
             lines.push(format!(
-                "{tick} {removed} older entries were removed; a signed checkpoint stands for them"
+                "{tick} {} removed; a signed checkpoint stands for what is gone",
+                counted(removed, "older entry")
             ));
         }
         if let Some(anchor) = &report.anchor {
@@ -61,9 +64,9 @@ impl View for AuditFileReport {
             }
         };
         format!(
-            "{} {} entries{last}: the chain is whole, and ends in its signed head\n{signer}\n  {}",
+            "{} {}{last}: the chain is whole, and ends in its signed head\n{signer}\n  {}",
             style.tick(),
-            self.entries,
+            counted(self.entries, "entry"),
             style.dim(&format!(
                 "fingerprint {}, revision {}, signed {}",
                 self.fingerprint, self.revision, self.signed_at

@@ -6,6 +6,7 @@ use keep_sdk::bitcoin::{
 };
 use serde::Serialize;
 
+use crate::count::counted;
 use crate::output::View;
 use crate::style::Style;
 
@@ -143,7 +144,7 @@ impl View for Analysis {
             format!("leaves      {}", style.bold(&sats(facts.leaving_sats))),
             format!("fee         {}{}", sats(facts.fee_sats), rate.unwrap_or_default()),
         ];
-        lines.push(style.bold(&format!("{} inputs", view.inputs.len())));
+        lines.push(style.bold(&counted(view.inputs.len(), "input")));
         for input in &view.inputs {
             let whose = match &input.ownership {
                 InputOwnership::Signable { ways } => {
@@ -160,7 +161,7 @@ impl View for Analysis {
             };
             lines.push(format!("  {} {} {address}{kind}  {whose}", input.index, sats(input.amount_sats)));
         }
-        lines.push(style.bold(&format!("{} outputs", view.outputs.len())));
+        lines.push(style.bold(&counted(view.outputs.len(), "output")));
         for output in &view.outputs {
             let address = output.address.as_ref().map_or("no address", |address| address.as_str());
             let whose = match &output.role {
@@ -180,7 +181,11 @@ impl View for Analysis {
             });
         }
         if self.0.refusals.is_empty() {
-            lines.push(format!("{} would be signed: {} inputs", style.tick(), facts.signable_inputs));
+            lines.push(format!(
+                "{} would be signed: {}",
+                style.tick(),
+                counted(facts.signable_inputs, "input")
+            ));
         } else {
             let why: Vec<&str> = self.0.refusals.iter().map(|text| text.as_str()).collect();
             lines.push(format!("{} would not be signed: {}", style.cross(), why.join("; ")));

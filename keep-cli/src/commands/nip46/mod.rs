@@ -15,6 +15,7 @@ pub use connect::address;
 pub use decide::{approve, deny, pending};
 
 use crate::args::nip46::{Bounds, Nip46};
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -46,7 +47,7 @@ impl View for Stopped {
     fn human(&self, style: Style) -> String {
         let what =
             if self.0.stopped { "stopped: no client is answered" } else { "clients are answered again" };
-        format!("{} {} addresses, {what}", style.tick(), self.0.addresses)
+        format!("{} {}, {what}", style.tick(), counted(self.0.addresses, "address"))
     }
 }
 

@@ -8,6 +8,7 @@ use keep_sdk::{PersonView, Policies, PolicyCheck, PolicyShown, PolicyView};
 use serde::Serialize;
 
 use crate::args::policy::{Person, Policy};
+use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
@@ -63,13 +64,13 @@ impl View for Listed {
             let whose = if policy.builtin { "built in" } else { "yours" };
             let clients = match policy.clients {
                 0 => String::new(),
-                clients => format!(" · {clients} clients"),
+                clients => format!(" · {}", counted(clients, "client")),
             };
             let description = policy.description.as_deref().unwrap_or_default();
             let name = style.bold(&format!("{:width$}", policy.name));
             format!(
                 "{name}  {}  {description}",
-                style.dim(&format!("{whose:8} · {} rules{clients}", policy.rules))
+                style.dim(&format!("{whose:8} · {}{clients}", counted(policy.rules, "rule")))
             )
         };
         self.policies.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -97,7 +98,8 @@ struct Checked {
 impl View for Checked {
     fn human(&self, style: Style) -> String {
         let check = &self.check;
-        let mut text = format!("{} {} {}, {} rules", style.tick(), check.name, self.done, check.rules);
+        let mut text =
+            format!("{} {} {}, {}", style.tick(), check.name, self.done, counted(check.rules, "rule"));
         for rule in &check.unreachable {
             text.push_str(
                 &style.yellow(&format!("\n  rule {rule} never decides: an earlier rule covers all of it")),

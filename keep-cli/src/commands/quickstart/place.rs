@@ -57,6 +57,7 @@ impl Place {
         // A vault that is thrown away leaves nothing behind.
         let create = if self.is_thrown_away() { create.state_directory(None) } else { create };
         let keep = Keep::create(home, &passphrase, &create)?;
+        crate::commands::init::warn_of_readers(session, keep.home());
         let how = if self.is_thrown_away() { "thrown away at the end" } else { "new" };
         clock.done("vault", &format!("{}, {how}", keep.home().path().display()));
         Ok(keep)
