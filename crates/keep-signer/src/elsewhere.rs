@@ -37,8 +37,7 @@ impl Signer {
     ) -> Result<PlaintextClasses, SignerError> {
         self.check_intact(&elsewhere.request)?;
         let Elsewhere { request, identity, method } = elsewhere;
-        let coming =
-            if confirmed { decide(&Prompt::of_owner(&request)).into() } else { Coming::First };
+        let coming = if confirmed { decide(&Prompt::of_owner(&request)).into() } else { Coming::First };
         let mut ruling = self.rule_elsewhere((request, identity, method.clone()), coming)?;
         if let Ruling::Asks(question, _) = ruling {
             let coming = decide(&question.prompt).into();
