@@ -126,6 +126,9 @@ impl SqliteStore {
             )));
         }
         schema::require_whole_pages(&conn, path)?;
+        if options.sync {
+            place::make_log_durable(path)?;
+        }
         Self::assemble(conn, connector, turnstile, options)
     }
 

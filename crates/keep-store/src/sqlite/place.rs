@@ -81,6 +81,17 @@ pub(super) fn refuse_orphaned_log(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Makes durable what the log of a database holds. Whoever wrote the last of it may have ended before it was, and from now on
+/// it counts.
+pub(super) fn make_log_durable(path: &Path) -> Result<(), StoreError> {
+    let log = beside(path, "-wal");
+    // SQLite takes its locks on other files, so closing this one gives none of them back.
+    match OpenOptions::new().read(true).write(true).open(&log).and_then(|file| file.sync_data()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refused(&log, &error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Refuses places that are known to endanger a database.
 pub(super) fn examine(dir: &Path) -> Result<(), StoreError> {
     if let Some(kind) = network_file_system(dir) {

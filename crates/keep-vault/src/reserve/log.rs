@@ -84,6 +84,8 @@ impl Found {
         kek: &SecretKey32,
     ) -> Result<(MemoryStore, Rekey), VaultError> {
         let mut inner = Inner::new(medium, layout, salt, kek, self.header.id)?;
+        // Whoever wrote the last of it may have ended before it was durable. From here on it counts.
+        inner.sync()?;
         inner.generation = self.header.generation;
         inner.active = Some(self.slot);
         inner.journal_key = inner.shield.seal(&self.header.journal_key())?;
