@@ -233,6 +233,10 @@ impl Run {
         }
         self.ever.extend(self.model.opens.iter().cloned());
         let end = self.place.position();
+        if end == start && self.maybe.is_none() {
+            // It had nothing to write, so what an operation before may have left may still be there.
+            self.maybe.clone_from(&left);
+        }
         self.live = Some(live);
         if !(acknowledged && matches!(op, Op::Rotate(_))) {
             let seen = Seen::of(&self.live().vault).unwrap_or_else(|e| panic!("{op:?} {fails:?}: {e}"));
@@ -272,7 +276,7 @@ impl Run {
         self.place.become_image(&image(&log, at, tear));
         self.tally.crashes += 1;
         let mut candidates = vec![after.clone()];
-        if at < end || !acknowledged {
+        if at < end || start == end || !acknowledged {
             candidates.extend(possible);
         }
         let what = format!("{op:?}, power lost at {at} of {start} to {end}, {tear:?}");
