@@ -73,7 +73,10 @@ impl Place {
         match self {
             Self::Database { disk, dir } => {
                 let store = SqliteStore::open_with(database(dir.path()), Self::options(disk));
-                Ok(Arc::new(store.map_err(|e| e.to_string())?))
+                let store = store.map_err(|e| e.to_string())?;
+                // Opening does this by the operating system.
+                disk.as_ref().unwrap().synced_past_sqlite("-wal");
+                Ok(Arc::new(store))
             }
             Self::Reserve(reserve) => {
                 let store = open_store(reserve.clone(), LAYOUT, SALT, &kek()).map_err(|e| e.to_string())?;

@@ -81,9 +81,10 @@ pub(super) fn refuse_orphaned_log(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes durable what the log of a database holds. Whoever wrote the last of it may have ended before it was, and from now on
-/// it counts.
+/// Makes durable what the log of a database holds, or that it has none. Whoever wrote the last of it may have ended before it
+/// was, and from now on it counts; and a log that was taken away could come back with a commit that had failed.
 pub(super) fn make_log_durable(path: &Path) -> Result<(), StoreError> {
+    sync_directory(directory(path))?;
     let log = beside(path, "-wal");
     // SQLite takes its locks on other files, so closing this one gives none of them back.
     match OpenOptions::new().read(true).write(true).open(&log).and_then(|file| file.sync_data()) {

@@ -83,6 +83,11 @@ impl FaultDisk {
         self.recorder().plan(Some(failure::Plan::new(skip, failure, lasting)));
     }
 
+    /// Records that the code under test has synced the directory, and the files in it whose names end so, without SQLite.
+    pub fn synced_past_sqlite(&self, ending: &str) {
+        self.recorder().synced_past(ending);
+    }
+
     /// Works again from now on.
     pub fn heal(&self) {
         self.recorder().plan(None);

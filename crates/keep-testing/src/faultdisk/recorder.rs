@@ -77,6 +77,13 @@ impl Recorder {
         self.ops.push(Op::DirectorySynced);
     }
 
+    /// Syncs that did not go through SQLite: of the files whose names end so, and of the directory.
+    pub(super) fn synced_past(&mut self, ending: &str) {
+        let files = self.names.iter().filter(|(name, _)| name.ends_with(ending));
+        self.ops.extend(files.map(|(_, file)| Op::Synced { file: *file }));
+        self.directory_synced();
+    }
+
     fn name_file(&mut self, path: &Path) -> FileId {
         let file = FileId(self.files);
         self.files += 1;
