@@ -91,8 +91,8 @@ pub struct Run {
     clock: FakeClock,
     /// Everything that ever opened the vault.
     ever: BTreeSet<String>,
-    /// What an operation that failed may have left for the next start.
-    maybe: Option<Model>,
+    /// What each operation that failed since the last one that wrote may have left for the next start.
+    maybe: Vec<Model>,
     number: u64,
     pub tally: Tally,
     /// The disk says that it has synced, and has not.
@@ -114,7 +114,7 @@ impl Run {
             dice: Dice(seed),
             clock,
             ever: opens,
-            maybe: None,
+            maybe: Vec::new(),
             number: 0,
             tally: Tally::default(),
             lies: false,
@@ -162,7 +162,7 @@ impl Run {
 
     /// Whether the last operation did not happen.
     pub fn failed_last(&self) -> bool {
-        self.maybe.is_some()
+        !self.maybe.is_empty()
     }
 
     /// Time passes.
@@ -205,7 +205,7 @@ impl Run {
     /// Does it; gives how often the disk failed.
     pub fn perform(&mut self, op: &Op, fails: Option<(usize, Failure, Lasting)>, power: bool) -> usize {
         let (before, start) = (self.model.clone(), self.place.position());
-        // What the operation before may have left, if that failed, until this one is there.
+        // What operations before may have left, if they failed, until this one is there.
         let left = self.maybe.clone();
         let live = self.live.take().unwrap();
         let mut after = before.after(op, &live.vault, self.now());
@@ -222,19 +222,19 @@ impl Run {
                     after.opens.remove(NEW_CODE);
                     after.opens.insert(code);
                 }
-                (self.model, self.maybe) = (after.clone(), None);
+                (self.model, self.maybe) = (after.clone(), Vec::new());
                 self.tally.done += 1;
             }
             Err(fault) => {
                 assert!(failures > 0, "{op:?} failed by itself: {fault}");
                 expect_storage(&fault, &format!("{op:?} {fails:?}"));
-                self.maybe = Some(after.clone());
+                self.maybe.push(after.clone());
             }
         }
         self.ever.extend(self.model.opens.iter().cloned());
         let end = self.place.position();
-        if end == start && self.maybe.is_none() {
-            // It had nothing to write, so what an operation before may have left may still be there.
+        if end == start && self.maybe.is_empty() {
+            // It had nothing to write, so what operations before may have left may still be there.
             self.maybe.clone_from(&left);
         }
         self.live = Some(live);
@@ -243,7 +243,8 @@ impl Run {
             assert!(seen.fits(&self.model), "{op:?} {fails:?}: {seen:?}, it should be {:?}", self.model);
         }
         if power {
-            let possible = [Some(before), left, self.maybe.take()].into_iter().flatten().collect();
+            let failed = std::mem::take(&mut self.maybe);
+            let possible = std::iter::once(before).chain(left).chain(failed).collect();
             self.lose_power(possible, after, (start, end), acknowledged, op);
         } else if acknowledged && matches!(op, Op::Rotate(_)) {
             self.reopen();
@@ -255,7 +256,7 @@ impl Run {
     pub fn reopen(&mut self) {
         self.live = None;
         let candidates: Vec<Model> =
-            [Some(self.model.clone()), self.maybe.take()].into_iter().flatten().collect();
+            std::iter::once(self.model.clone()).chain(std::mem::take(&mut self.maybe)).collect();
         self.open_one_of(candidates, "opened again");
     }
 
@@ -311,7 +312,7 @@ impl Run {
                 assert_eq!(open(word).is_ok(), opens, "{what}: {word}");
             }
         }
-        (self.model, self.maybe) = (found.clone(), None);
+        (self.model, self.maybe) = (found.clone(), Vec::new());
         self.live = Some(Live::of(vault));
     }
 
@@ -319,7 +320,7 @@ impl Run {
     fn restore(&mut self) {
         let archive = self.live().archive().unwrap();
         self.model.log.1 += 1;
-        (self.maybe, self.tally.restored) = (None, self.tally.restored + 1);
+        (self.maybe, self.tally.restored) = (Vec::new(), self.tally.restored + 1);
         self.expect_archive(&archive);
         let counts = (archive.keys.len() as u64, archive.secrets.len() as u64);
         let word = format!("pass restored {}", self.number);
