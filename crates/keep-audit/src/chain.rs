@@ -88,10 +88,13 @@ impl Chain {
     /// What is wrong with the entries.
     pub fn compare(&self, recorded: &Self) -> Result<(), Broken> {
         if self.next_seq < recorded.next_seq {
-            return Err(Broken::Cut { expected: recorded.next_seq - 1, found: self.next_seq - 1 });
+            return Err(Broken::Cut {
+                expected: recorded.next_seq - 1,
+                found: self.next_seq.saturating_sub(1),
+            });
         }
         if self.next_seq > recorded.next_seq {
-            return Err(Broken::Gap { expected: recorded.next_seq, found: self.next_seq - 1 });
+            return Err(Broken::Gap { expected: recorded.next_seq, found: self.next_seq.saturating_sub(1) });
         }
         if self.hash == recorded.hash { Ok(()) } else { Err(Broken::Changed) }
     }

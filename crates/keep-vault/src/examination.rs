@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keep_audit::{Chain, SignedCheckpoint};
+use keep_audit::{Batch as AuditBatch, Chain, SignedCheckpoint};
 use keep_store::{NameIndex, StoreError};
 use keep_types::{Collection, Name, Record, RecordId, Revision, SecretKey32, VaultId};
 
@@ -131,6 +131,10 @@ impl Examination {
                 self.secrets.insert(record.id, Secret::of(&record.cbor));
             }
             Some(Collection::Audit) => {
+                // Each piece of the log lies at the number of its first entry.
+                if record.id != AuditBatch::place(self.chain.next_seq) {
+                    return Err(damaged("the order of the log"));
+                }
                 let linked = link(&record.cbor, &mut self.chain, &[], &mut Vec::new());
                 linked.map_err(|broken| tampered(&broken))?;
             }
@@ -159,13 +163,13 @@ impl Examination {
         for owner in &self.owners {
             self.check(owner)?;
         }
-        self.chain.compare(&self.recorded).map_err(|broken| tampered(&broken))?;
         let signer = match self.secrets.get(&AUDIT_KEY) {
             Some(Secret::Unreadable(error)) => return Err(error.clone()),
             Some(Secret::Audit(public_key)) => Some(public_key),
             _ => None,
         };
         check_pruned(self.pruned.as_ref(), self.begin, signer)?;
+        self.chain.compare(&self.recorded).map_err(|broken| tampered(&broken))?;
         Ok(self.content)
     }
 

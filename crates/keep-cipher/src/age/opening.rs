@@ -13,8 +13,9 @@ use crate::CipherError;
 
 /// How every age file begins.
 const BEGINNING: &[u8] = b"age-encryption.org/";
-/// The most that is read of a header, in bytes: a file that never ends one is none.
-const MAX_HEADER: u64 = 1 << 20;
+/// The most that is read of a header, in bytes: several hundred recipients. A file that never ends one is none, and the time
+/// that reading one takes grows with the square of its length.
+const MAX_HEADER: u64 = 64 << 10;
 
 type Buffered<R> = BufReader<Chain<Cursor<Vec<u8>>, Watched<R>>>;
 

@@ -2,6 +2,7 @@
 
 use keep_types::Fault;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use super::document::no_backup;
@@ -82,16 +83,23 @@ impl<S: Source> Pieces<S> {
 
     /// Passes the next value, and reads it.
     pub fn parse<'a, T: Deserialize<'a>>(&'a mut self) -> Result<T, Fault> {
-        self.pass(true)?;
+        self.pass()?;
         serde_json::from_slice(&self.value).map_err(|_| no_backup())
     }
 
-    /// Passes the next value.
+    /// Passes the next value, which must be JSON all the same; a list element by element.
     pub fn skip(&mut self) -> Result<(), Fault> {
-        self.pass(false)
+        if !self.take(b'[')? {
+            return self.parse::<IgnoredAny>().map(drop);
+        }
+        let mut is_first = true;
+        while self.another(b']', &mut is_first)? {
+            self.parse::<IgnoredAny>()?;
+        }
+        Ok(())
     }
 
-    fn pass(&mut self, keep: bool) -> Result<(), Fault> {
+    fn pass(&mut self) -> Result<(), Fault> {
         self.value.clear();
         self.peek()?;
         let mut extent = Extent::default();
@@ -102,9 +110,7 @@ impl<S: Source> Pieces<S> {
                 return Err(no_backup());
             }
             let (length, is_over) = extent.take(ahead);
-            if keep {
-                extend_wiped(&mut self.value, &ahead[..length]);
-            }
+            extend_wiped(&mut self.value, &ahead[..length]);
             self.at += length;
             if is_over {
                 return Ok(());
@@ -235,6 +241,10 @@ mod tests {
             "{\"a\":1}x",
             "{\"list\":[1 2]}",
             "{\"list\":[1,]}",
+            "{\"skipped\":}",
+            "{\"skipped\":[}",
+            "{\"skipped\":[1,]}",
+            "{\"skipped\":{\"a\" \"b\" ]}",
         ] {
             assert!(walk(3, bad).is_err(), "{bad}");
         }
