@@ -27,7 +27,7 @@ impl Drop for Both {
 #[derive(Debug, PartialEq)]
 struct Found {
     /// Length and mode of the vault's files and of those beside the socket.
-    files: BTreeMap<String, (u64, u32)>,
+    files: BTreeMap<String, (u64, u32, Vec<u8>)>,
     /// Collection, revision and length of every row, in the order of the rows' numbers.
     rows: Vec<(u8, i64, i64)>,
     /// The log: everything but times and hashes.
@@ -69,7 +69,7 @@ impl Both {
         self.0.path().join("run/keep")
     }
 
-    fn files(&self) -> BTreeMap<String, (u64, u32)> {
+    fn files(&self) -> BTreeMap<String, (u64, u32, Vec<u8>)> {
         let mut found = BTreeMap::new();
         for directory in [self.0.path().join("vault"), self.sockets()] {
             for entry in fs::read_dir(&directory).unwrap() {
@@ -82,7 +82,10 @@ impl Both {
                 } else {
                     path.file_name().unwrap().to_str().unwrap()
                 };
-                found.insert(name.to_owned(), (meta.len(), meta.mode()));
+                // What is sealed differs from vault to vault; locks and notes may not.
+                let is_plain = matches!(end, "lock" | "locked");
+                let content = if is_plain { fs::read(&path).unwrap() } else { Vec::new() };
+                found.insert(name.to_owned(), (meta.len(), meta.mode(), content));
             }
         }
         found

@@ -59,6 +59,8 @@ struct Locked<'t>(&'t Gate);
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
+        // Who was here last is nobody's business.
+        let _ = write_name(&self.0.write, "");
         let _ = self.0.write.unlock();
     }
 }
@@ -248,14 +250,18 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
 }
 
 /// Leaves the process number in the lock file, for those who wait too long.
-#[cfg(unix)]
 fn sign(file: &File) -> io::Result<()> {
-    let pid = format!("{:<10}\n", std::process::id());
-    std::os::unix::fs::FileExt::write_all_at(file, pid.as_bytes(), 0)
+    write_name(file, &std::process::id().to_string())
+}
+
+/// Of one length whatever it says.
+#[cfg(unix)]
+fn write_name(file: &File, name: &str) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, format!("{name:<10}\n").as_bytes(), 0)
 }
 
 /// A locked file cannot be read by others here, so there is nobody to sign for.
 #[cfg(not(unix))]
-fn sign(_file: &File) -> io::Result<()> {
+fn write_name(_file: &File, _name: &str) -> io::Result<()> {
     Ok(())
 }
