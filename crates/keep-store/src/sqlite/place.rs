@@ -84,7 +84,16 @@ pub(super) fn refuse_orphaned_log(path: &Path) -> Result<(), StoreError> {
 /// Makes durable what the log of a database holds, or that it has none. Whoever wrote the last of it may have ended before it
 /// was, and from now on it counts; and a log that was taken away could come back with a commit that had failed.
 pub(super) fn make_log_durable(path: &Path) -> Result<(), StoreError> {
-    sync_directory(directory(path))?;
+    match fs::File::open(directory(path)).and_then(|dir| dir.sync_all()) {
+        // Some file systems cannot do it, and a vault that was copied there is still to be read.
+        Err(error)
+            if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+                && cfg!(unix) =>
+        {
+            return Err(refused(directory(path), &error));
+        }
+        Ok(()) | Err(_) => {}
+    }
     let log = beside(path, "-wal");
     // SQLite takes its locks on other files, so closing this one gives none of them back.
     match OpenOptions::new().read(true).write(true).open(&log).and_then(|file| file.sync_data()) {
