@@ -3,6 +3,7 @@
 use keep_policy::{Grant, Policy, Session, Usage};
 use keep_types::{Collection, KeyId, PublicKey, Record, Timestamp};
 use keep_vault::{KeyRecord, Tx, Vault, VaultError};
+use minicbor::{Decode, Encode};
 
 use crate::PolicyRow;
 
@@ -16,6 +17,18 @@ pub(crate) struct Admitted {
     ruled: bool,
 }
 
+/// A key that another bunker holds: all of its record that counts here.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Elsewhere {
+    #[n(0)]
+    id: KeyId,
+}
+
+impl Record for Elsewhere {
+    const COLLECTION: Collection = Collection::RemoteKeys;
+}
+
 impl Admitted {
     pub(crate) fn of(vault: &Vault) -> Result<Self, VaultError> {
         let mut admitted = Self::default();
@@ -23,6 +36,7 @@ impl Admitted {
         vault.all::<Session>()?.iter().for_each(|(_, session)| admitted.note_session(session));
         vault.all::<PolicyRow>()?.iter().for_each(|(_, row)| admitted.note_policy(row));
         admitted.keys = vault.keys()?.iter().map(|key| key.id).collect();
+        vault.all::<Elsewhere>()?.iter().for_each(|(_, key)| admitted.keys.push(key.id));
         Ok(admitted)
     }
 
@@ -33,6 +47,7 @@ impl Admitted {
             Collection::Sessions => self.note_session(&Session::from_cbor(cbor)?),
             Collection::Policies => self.note_policy(&PolicyRow::from_cbor(cbor)?),
             Collection::Keys => self.keys.push(KeyRecord::from_cbor(cbor)?.id),
+            Collection::RemoteKeys => self.keys.push(Elsewhere::from_cbor(cbor)?.id),
             _ => {}
         }
         Ok(())
