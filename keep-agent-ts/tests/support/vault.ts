@@ -1,6 +1,6 @@
 // A vault with a key, and the daemon that holds it: made for a test file, removed after it.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ const cheap = ['--kdf-memory-kib', '64', '--kdf-iterations', '1', '--kdf-lanes',
 export class Vault {
   readonly root = mkdtempSync(join(tmpdir(), 'keep-ts-'));
   readonly keep = process.env['KEEP_BIN'] ?? 'keep';
+  private readonly serving: ChildProcess[] = [];
 
   /** Makes it, and lets the environment of this process point to it. */
   static create(): Vault {
@@ -59,7 +60,8 @@ export class Vault {
   /** Starts a command that goes on, until it has printed its `bunker://` URL and relays. */
   async serve(...args: string[]): Promise<{ bunker_url: string; relays: string[] }> {
     const child = spawn(this.keep, ['--json', ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
-    afterAll(() => void child.kill('SIGKILL'));
+    // Not in a hook of its own: whoever calls this in one would have none, and the process would stay.
+    this.serving.push(child);
     for await (const line of createInterface({ input: child.stdout })) {
       const said = JSON.parse(line);
       if (said.bunker_url !== undefined) {
@@ -78,6 +80,7 @@ export class Vault {
   }
 
   remove(): void {
+    this.serving.forEach((child) => child.kill('SIGKILL'));
     spawnSync(this.keep, ['lock'], { stdio: 'ignore' });
     // A daemon that was told to end still writes for a moment, also where everything was removed already.
     for (let attempt = 0; ; attempt += 1) {
