@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures")]
 
+mod load;
 mod measure;
 mod table;
 mod topics;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
@@ -20,6 +22,9 @@ use crate::table::Table;
 #[derive(Parser)]
 #[command(name = "keep-bench")]
 struct Arguments {
+    /// Make load for another process instead of measuring, through a relay so many milliseconds away.
+    #[arg(long, hide = true)]
+    make_load: Option<u64>,
     /// One JSON value instead of a table.
     #[arg(long)]
     json: bool,
@@ -28,7 +33,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match arguments.make_load {
+        Some(millis) => load::run(Duration::from_millis(millis)),
+        None => run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -19,7 +19,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let keys = NostrConnectKeys { signer: Keys::generate(), user: Keys::generate() };
     let signer = NostrConnectRemoteSigner::new(keys, [relay.as_str()], Some("bench".into()), None)?;
     let url = signer.bunker_uri();
-    let serving = tokio::spawn(async move { signer.serve(AllowAll).await });
+    let serving = tokio::spawn(async move {
+        if let Err(error) = signer.serve(AllowAll).await {
+            eprintln!("keep-bench-peer: {error}");
+        }
+    });
     // It does not say when it has subscribed, and what comes before that is lost.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     println!("{url}");

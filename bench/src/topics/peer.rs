@@ -1,37 +1,115 @@
-//! Keep's bunker beside one that is built on nostr-connect 0.44.1: the same client, the same relay, the same machine.
+//! Keep's bunker beside one that is built on nostr-connect 0.44.1: the same client, the same relay, the same machine,
+//! in turns.
 //!
 //! Keep's keeps a durable record of every signature meanwhile; the other one keeps none.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use keep_sdk::{Builtin, BunkerOptions, Headless, Limits, Offer, RelayUrl};
 
-use super::relayed::{self, Bursts, IN_FLIGHT, Reached};
-use crate::table::Row;
+use super::fixture::Place;
+use super::relayed::{IN_FLIGHT, unbounded};
+use crate::load::{Burst, Load};
+use crate::measure::{median, process_time};
+use crate::table::{Quantity, Row};
 
-const WHAT: &str = "requests over a relay, beside nostr-connect";
+const THEIRS: &str = "a bunker on nostr-connect 0.44.1";
+
+/// How far away the far relay is. Public ones are further.
+const FAR: Duration = Duration::from_millis(5);
+const ROUNDS: usize = 7;
+
+/// Requests of a volley with one in flight, and with many.
+#[derive(Clone, Copy)]
+struct Counts {
+    alone: usize,
+    together: usize,
+}
 
 pub fn rows() -> Result<Vec<Row>> {
+    let mut rows = compare("a relay that forwards", Duration::ZERO, Counts { alone: 600, together: 4_000 })?;
+    rows.extend(compare("one 5 ms away", FAR, Counts { alone: 10, together: 320 })?);
+    Ok(rows)
+}
+
+fn compare(relay: &str, away: Duration, counts: Counts) -> Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let theirs = match runtime.block_on(of_peer()) {
-        Ok(theirs) => theirs,
-        Err(error) => return Ok(vec![Row::alone(WHAT, Duration::ZERO, format!("{error:#}"))]),
-    };
-    let ours = runtime.block_on(relayed::of_keep(Reached::Elsewhere))?;
-    let peer = "a bunker on nostr-connect 0.44.1";
-    Ok(vec![
-        Row::new(
-            format!("{WHAT}, {IN_FLIGHT} in flight"),
-            ours.together.rate(),
-            peer,
-            theirs.together.rate(),
-        ),
-        Row::new("  99th percentile of an answer's time", ours.together.p99, peer, theirs.together.p99),
-        Row::new(format!("{WHAT}, one in flight"), ours.alone.rate(), peer, theirs.alone.rate()),
-        Row::new("  median of one answer's time", ours.alone.p50, peer, theirs.alone.p50),
-    ])
+    let mut load = Load::start(away)?;
+    let peer = Peer::start(load.relay());
+    let place = Place::new()?;
+    let (keep, key) = place.keep("bunker")?;
+    let bunker = keep.bunker(Arc::new(Headless));
+    let relays = vec![RelayUrl::parse(load.relay())?];
+    let offer = Offer { relays, policy: Builtin::Full.policy(), limits: Limits::default() };
+    let url = bunker.offer(&key, &offer)?.bunker_url;
+    let options = BunkerOptions { limits: unbounded(), ..BunkerOptions::default() };
+    let _serving = runtime.block_on(bunker.serve(&key, options))?;
+    let (mut ours, mut theirs) = (Volleys::default(), Volleys::default());
+    for _ in 0..ROUNDS {
+        ours.fire(&mut load, &url, counts, || Ok(process_time()))?;
+        if let Ok(peer) = &peer {
+            theirs.fire(&mut load, &peer.url, counts, || peer.process_time())?;
+        }
+    }
+    let what = format!("requests over {relay}");
+    Ok(match peer {
+        Ok(_) => ours.beside(&theirs, &what),
+        Err(error) => vec![Row::alone(what, ours.rate(1), format!("{error:#}"))],
+    })
+}
+
+/// All volleys at one bunker: with one request in flight, and with many.
+#[derive(Default)]
+struct Volleys {
+    bursts: [Vec<Burst>; 2],
+    cpu: [Vec<Duration>; 2],
+}
+
+impl Volleys {
+    fn fire(
+        &mut self,
+        load: &mut Load,
+        url: &str,
+        counts: Counts,
+        cpu: impl Fn() -> Result<Duration>,
+    ) -> Result<()> {
+        for (at, (in_flight, count)) in
+            [(1, counts.alone), (IN_FLIGHT, counts.together)].into_iter().enumerate()
+        {
+            let before = cpu()?;
+            self.bursts[at].push(load.volley(url, in_flight, count)?);
+            self.cpu[at].push(cpu()?.saturating_sub(before) / u32::try_from(count)?);
+        }
+        Ok(())
+    }
+
+    fn time(&self, at: usize, of: fn(&Burst) -> Duration) -> Duration {
+        median(self.bursts[at].iter().map(of).collect())
+    }
+
+    fn rate(&self, at: usize) -> Quantity {
+        Quantity::Rate(1.0 / self.time(at, |burst| burst.each).as_secs_f64())
+    }
+
+    fn beside(&self, theirs: &Self, what: &str) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (at, how) in [(1, format!("{IN_FLIGHT} in flight")), (0, "one in flight".to_owned())] {
+            rows.push(Row::new(format!("{what}, {how}"), self.rate(at), THEIRS, theirs.rate(at)));
+            for (name, of) in [
+                ("median of one answer's time", (|burst| burst.p50) as fn(&Burst) -> Duration),
+                ("99th percentile of an answer's time", |burst| burst.p99),
+            ] {
+                rows.push(Row::new(format!("  {name}"), self.time(at, of), THEIRS, theirs.time(at, of)));
+            }
+            let cpu = |of: &Self| median(of.cpu[at].clone());
+            rows.push(Row::new("  CPU of the bunker's process", cpu(self), THEIRS, cpu(theirs)));
+        }
+        rows
+    }
 }
 
 /// The other bunker, a process of its own. It ends with its standard input.
@@ -54,6 +132,17 @@ impl Peer {
         ensure!(peer.url.starts_with("bunker://"), "the peer did not say where it is");
         Ok(peer)
     }
+
+    /// What all of its threads have computed so far.
+    fn process_time(&self) -> Result<Duration> {
+        let mut whole = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let figures = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let nanos = figures.split(' ').next().context("no time in schedstat")?;
+            whole += Duration::from_nanos(nanos.parse()?);
+        }
+        Ok(whole)
+    }
 }
 
 impl Drop for Peer {
@@ -63,10 +152,4 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-async fn of_peer() -> Result<Bursts> {
-    let relay = relayed::relay().await?;
-    let peer = Peer::start(relay.url().as_str())?;
-    relayed::bursts(&peer.url, &relay).await
 }

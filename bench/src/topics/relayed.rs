@@ -24,7 +24,7 @@ const TOGETHER: usize = 3_200;
 
 /// How the bunker reaches the relay. The client always comes over a websocket.
 #[derive(Clone, Copy)]
-pub enum Reached {
+enum Reached {
     /// Over a websocket, as any other.
     Elsewhere,
     /// As a part of its own process, whose verifications it shares.
@@ -32,21 +32,21 @@ pub enum Reached {
 }
 
 /// One in flight, and many.
-pub struct Bursts {
-    pub alone: Burst,
-    pub together: Burst,
+struct Bursts {
+    alone: Burst,
+    together: Burst,
 }
 
 /// How a burst of requests went.
-pub struct Burst {
+struct Burst {
     each: Duration,
-    pub p50: Duration,
-    pub p99: Duration,
+    p50: Duration,
+    p99: Duration,
     cpu: Duration,
 }
 
 impl Burst {
-    pub fn rate(&self) -> Quantity {
+    fn rate(&self) -> Quantity {
         Quantity::Rate(1.0 / self.each.as_secs_f64())
     }
 }
@@ -81,7 +81,7 @@ async fn compare(reached: Reached) -> Result<Vec<Row>> {
 }
 
 /// Client, relay and bunker in this process, between them websockets on loopback; policy and durable records on.
-pub async fn of_keep(reached: Reached) -> Result<Bursts> {
+async fn of_keep(reached: Reached) -> Result<Bursts> {
     let place = Place::new()?;
     let (keep, key) = place.keep("bunker")?;
     let relay = relay().await?;
@@ -107,7 +107,7 @@ pub async fn relay() -> Result<EmbeddedRelay> {
 }
 
 /// What a client of this process sees of the bunker at `url`, over a websocket.
-pub async fn bursts(url: &str, relay: &EmbeddedRelay) -> Result<Bursts> {
+async fn bursts(url: &str, relay: &EmbeddedRelay) -> Result<Bursts> {
     let pool = RelayPool::new(PoolOptions::default())?;
     pool.add(relay.url().clone(), RelayPolicy { allow_private: true });
     let pool: Arc<dyn Transport> = Arc::new(pool);
