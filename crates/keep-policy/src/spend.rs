@@ -93,7 +93,7 @@ pub enum Overspend {
         limit: u64,
     },
     /// Too much for a window.
-    #[error("{leaving} sats would leave after {spent} before; the budget is {limit} in {}", span(*.window_secs))]
+    #[error("{leaving} sats would leave after {} before; the budget is {limit} in {}", before(*.spent), span(*.window_secs))]
     Budget {
         /// What would leave, in satoshis.
         leaving: u64,
@@ -247,6 +247,11 @@ impl Spent {
         recent.fold(0, |sum, slot| sum.saturating_add(slot.sats))
     }
 
+    /// Spends every budget for the length of its window from `now` on: for counters that may be behind what was really spent.
+    pub fn exhaust(&mut self, now: Timestamp) {
+        self.0 = vec![Slot { start: now.as_secs(), last: now.as_secs(), sats: u64::MAX }];
+    }
+
     /// Counts what a transaction lets leave. An unknown amount was allowed by limits that ask for none, and counts as all
     /// there can be for those that come later.
     pub fn count(&mut self, limits: &SpendLimits, facts: &SpendFacts, now: Timestamp) {
@@ -263,6 +268,11 @@ impl Spent {
             None => self.0.push(Slot { start: now, last: now, sats }),
         }
     }
+}
+
+/// What was spent, in words for what is not known.
+fn before(spent: u64) -> String {
+    if spent == u64::MAX { "an unknown amount".to_owned() } else { spent.to_string() }
 }
 
 /// A length of time in the largest unit that it is whole in.
@@ -389,6 +399,21 @@ mod tests {
         }
         assert!(allowed.len() > 50, "a budget frees itself: {}", allowed.len());
         assert!(spent.0.len() as u64 <= SLOTS * SLOTS);
+    }
+
+    #[test]
+    fn a_budget_that_may_be_spent_is_spent_for_its_window() {
+        let budgets = vec![Budget { sats: 100, window_secs: 60 }, Budget { sats: 500, window_secs: 3_600 }];
+        let limits = SpendLimits { budgets, ..SpendLimits::default() };
+        let mut spent = Spent::default();
+        spent.count(&limits, &pays(None, 0, 10), Timestamp::from_secs(900));
+        spent.exhaust(Timestamp::from_secs(1_000));
+        let check = |sats, now| limits.check(&pays(None, 0, sats), &spent, Timestamp::from_secs(now));
+        let error = check(1, 1_000).unwrap_err().to_string();
+        assert_eq!(error, "1 sats would leave after an unknown amount before; the budget is 100 in 1m");
+        assert!(check(1, 1_060).unwrap_err().to_string().ends_with("the budget is 500 in 1h"));
+        assert!(check(1, 4_599).is_err());
+        assert_eq!(check(100, 4_600), Ok(()));
     }
 
     #[test]

@@ -124,11 +124,12 @@ impl Usage {
     /// Refusals of one client that are recorded in one minute.
     pub const RECORDED_REFUSALS: u32 = 20;
 
-    /// Spends the rates of the current minute, hour and day, also those of single rules, be they counted here or not: for counters
-    /// that may be behind what was really used.
+    /// Spends the rates of the current minute, hour and day, also those of single rules, be they counted here or not, and every
+    /// budget for the length of its window: for counters that may be behind what was really used.
     pub fn exhaust(&mut self, now: Timestamp) {
         self.rules.iter_mut().for_each(|rule| rule.exhaust(now));
         self.rules_spent = Some(now);
+        self.spent.exhaust(now);
         self.last = now;
         self.minute = now.as_secs() / MINUTE;
         (self.in_minute, self.in_hour, self.in_day) = (u32::MAX, u32::MAX, u32::MAX);

@@ -6,6 +6,7 @@ use keep_types::{Fault, PublicKey, Request};
 use keep_vault::{Tx, VaultError};
 
 use crate::approver::Decision;
+use crate::counters;
 use crate::ruled::Ruled;
 use crate::ruling::{Coming, Ruling};
 use crate::{Signer, SignerError};
@@ -81,11 +82,11 @@ fn rule(
         return ruled.rule(tx, request, coming, (basis, outcome), entry);
     }
     let allowed = entry(&request, outcome).by(coming.by());
-    let usage_at = tx.locate::<Usage>(&Usage::owner_key(request.key));
+    let key = request.key;
     match judge(request, tx.job(), Standing::Owner, basis, tx.now()) {
         Verdict::Allow(permit) => {
             // A policy that is made later counts on from here.
-            let mut usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+            let (usage_at, mut usage) = counters::of_key(tx, &Usage::owner_key(key), key)?;
             usage.count(tx.now());
             tx.put(usage_at, &usage)?;
             tx.audit(allowed);

@@ -13,6 +13,7 @@ mod admitted;
 mod approver;
 mod connections;
 mod cosigner;
+mod counters;
 mod elsewhere;
 mod endpoint;
 mod entry;

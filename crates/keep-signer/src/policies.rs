@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::Endpoint;
+use crate::{Endpoint, counters};
 
 /// What lies in the collection of policies.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -154,10 +154,9 @@ impl Policies {
     /// When the store cannot be read.
     pub fn owners_usage(&self, key: KeyId) -> Result<Usage, VaultError> {
         let read = self.vault.submit(move |tx| {
-            let place = tx.locate::<Usage>(&Usage::owner_key(key));
-            tx.get::<Usage>(&place)
+            counters::of_key(tx, &Usage::owner_key(key), key).map(|(_, usage)| usage)
         });
-        Ok(read.wait()?.0.unwrap_or_default())
+        Ok(read.wait()?.0)
     }
 
     /// Adds a policy, or replaces the one of its name; then every client that follows it is judged by the new one at once.

@@ -5,13 +5,13 @@ use std::cell::{Cell, RefCell};
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
 use keep_types::{Collection, Origin, Record, RecordId, Timestamp, VaultId};
-use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Vault, VaultError};
+use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Vault, VaultError, WalletRow};
 use zeroize::Zeroizing;
 
 use crate::admitted::{Admitted, spent};
 use crate::{Endpoint, PolicyRow, RequestRow, RequestState};
 
-/// A record as it comes back from a backup: connect secrets are used up, rates of the current minute, hour and day are
+/// A record as it comes back from a backup: connect secrets are used up, rates of the current minute, hour and day and budgets are
 /// spent, requests that waited are over; and unless the old device is gone, clients, endpoints and agents' sessions are
 /// suspended until the owner lets them go on, co-signers' grants are dropped, groups are to be confirmed, and the codes of the
 /// persons who approved are worthless. `None` leaves a record as it is.
@@ -41,6 +41,13 @@ pub fn revive(
             usage.exhaust(now);
             Ok(Some(usage.to_cbor()?))
         }
+        Collection::Wallets => match WalletRow::from_cbor(cbor)? {
+            WalletRow::Spending(mut spending) => {
+                spending.spent.exhaust(now);
+                Ok(Some(WalletRow::Spending(spending).to_cbor()?))
+            }
+            WalletRow::Account(_) | WalletRow::Trail(_) => Ok(None),
+        },
         Collection::Requests => {
             let mut row = RequestRow::from_cbor(cbor)?;
             if matches!(row.state, RequestState::Asking | RequestState::Granted) {
@@ -89,6 +96,7 @@ pub fn accept_rollback(
     let suspended = grants.len() + endpoints.len() + sessions.len();
     let (usage, requests) = (vault.all::<Usage>()?, vault.all::<RequestRow>()?);
     let (groups, policies) = (vault.all::<GroupRecord>()?, vault.all::<PolicyRow>()?);
+    let wallets = vault.all::<WalletRow>()?;
     let admitted = Admitted::of(vault)?;
     vault
         .submit(move |tx| {
@@ -99,6 +107,7 @@ pub fn accept_rollback(
             rewrite(tx, &requests)?;
             rewrite(tx, &groups)?;
             rewrite(tx, &policies)?;
+            rewrite(tx, &wallets)?;
             admitted.spend(tx)?;
             with(tx)?;
             tx.audit(Draft::new(Action::RollbackAccepted, Outcome::Allowed, &Origin::Cli).reason(reason));
@@ -126,7 +135,7 @@ pub fn accept_damage(vault: &Vault, with: &[Addition]) -> Result<(DamageAccepted
     let additions = |now| {
         let spent = spent(now);
         let admitted = admitted.borrow();
-        let spent = admitted.naturals().map(|natural| Addition::unless_there(&natural, &spent));
+        let spent = admitted.naturals().map(|natural| Addition::unless_there(natural, &spent));
         Ok([with, &spent.collect::<Result<Vec<_>, _>>()?].concat())
     };
     let accepted = vault.accept_damage(&as_revived, &additions)?;

@@ -7,6 +7,7 @@ use keep_policy::{Basis, Denied, Policy, Question, Standing, Usage, Verdict, jud
 use keep_types::{ErrorCode, Fault, PublicKey, RecordId, Request, Timestamp};
 use keep_vault::{KeyRecord, Tx, VaultError};
 
+use crate::counters;
 use crate::policies::{PolicyRow, followed};
 use crate::ruling::{Coming, Ruling, describe};
 
@@ -37,8 +38,7 @@ impl Ruled {
         identity: PublicKey,
     ) -> Result<Option<Self>, VaultError> {
         let Some(policy) = followed(tx, Policy::CLI)? else { return Ok(None) };
-        let usage_at = tx.locate::<Usage>(&Usage::owner_key(request.key));
-        let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+        let (usage_at, usage) = counters::of_key(tx, &Usage::owner_key(request.key), request.key)?;
         Ok(Some(Self { policy, identity, usage_at, usage }))
     }
 

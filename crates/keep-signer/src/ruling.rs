@@ -14,6 +14,7 @@ use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
 use crate::approver::Settled;
 use crate::cosigner::Cosigner;
+use crate::counters;
 use crate::entry::draft;
 use crate::policies::{PolicyRow, followed};
 use crate::purse::Purse;
@@ -234,9 +235,10 @@ fn note_use(tx: &mut Tx<'_, '_>, permit: &Permit) -> Result<(), VaultError> {
     if matches!(permit.intent(), Intent::RevealSecret | Intent::Backup | Intent::Group(_)) {
         return Ok(());
     }
-    let place = tx.locate::<Usage>(&Usage::owner_key(permit.key()));
+    let natural = Usage::owner_key(permit.key());
     // Counters that cannot be read are the integrity check's to report; a key is still given up then.
-    let mut usage = tx.get::<Usage>(&place).ok().flatten().unwrap_or_default();
+    let counted = counters::of_key(tx, &natural, permit.key());
+    let (place, mut usage) = counted.unwrap_or_else(|_| (tx.locate::<Usage>(&natural), Usage::default()));
     usage.count(tx.now());
     tx.put(place, &usage)
 }

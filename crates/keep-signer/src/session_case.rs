@@ -6,6 +6,7 @@ use keep_policy::{Effect, Limits, Outlook, Policy, Reason, Scope, Session, Usage
 use keep_types::{ErrorCode, Fault, KeyId, Operation, RecordId, SessionId, Timestamp};
 use keep_vault::{Tx, VaultError};
 
+use crate::counters;
 use crate::policies::followed;
 use crate::sessions::{MAX_DEPTH, place, suspended};
 
@@ -55,8 +56,8 @@ impl SessionCase {
         }
         if last.self_made {
             bounds.extend(command_line(tx, session.key)?);
-            let usage_at = tx.locate::<Usage>(&Session::unnamed_usage_key(session.key));
-            let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+            let natural = Session::unnamed_usage_key(session.key);
+            let (usage_at, usage) = counters::of_key(tx, &natural, session.key)?;
             let limits = Session::unnamed_limits();
             let (policy, relays) = (Session::unnamed(), None);
             bounds.push(Bound { usage_at, policy, limits, relays, usage, whose: Whose::Unnamed });
@@ -167,8 +168,7 @@ fn command_line(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Bound>, VaultE
     let Some(row) = followed(tx, Policy::CLI)? else { return Ok(None) };
     let mut policy = row.policy().cloned().ok_or(VaultError::NoSuchKey)?;
     // Counted together with what the owner's command line did.
-    let usage_at = tx.locate::<Usage>(&Usage::owner_key(key));
-    let usage = tx.get::<Usage>(&usage_at)?.unwrap_or_default();
+    let (usage_at, usage) = counters::of_key(tx, &Usage::owner_key(key), key)?;
     let (limits, relays) = (policy.bounds(row.since()).unwrap_or_default(), None);
     // It counts from when the policy was put there, not from when the session was made.
     policy.lifetime = None;

@@ -9,6 +9,8 @@ use keep_policy::{SpendLimits, Spent};
 use keep_types::{ErrorCode, Fault, KeyId, Origin, RecordId, ScriptMark};
 use keep_vault::{GroupRecord, KeyRecord, Spending, Tx, Vault, VaultError, WalletAccount, WalletRow};
 
+use crate::counters;
+
 /// Which account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountId {
@@ -142,7 +144,8 @@ impl Wallets {
         Ok(pending.wait()?.0)
     }
 
-    /// Sets the owner's limits on spending with `key`, which may be a group. What was spent stays counted. Durable when this returns.
+    /// Sets the owner's limits on spending with `key`, which may be a group. What was spent stays counted, and budgets are spent where
+    /// earlier limits may have been lost with what was counted. Durable when this returns.
     ///
     /// # Errors
     /// [`VaultError::NoSuchKey`]; when the store cannot be written.
@@ -154,7 +157,7 @@ impl Wallets {
             let place = tx.locate::<WalletRow>(&WalletRow::spending_key(key));
             let spent = match tx.get::<WalletRow>(&place)? {
                 Some(WalletRow::Spending(spending)) => spending.spent,
-                Some(WalletRow::Account(_) | WalletRow::Trail(_)) | None => Spent::default(),
+                Some(WalletRow::Account(_) | WalletRow::Trail(_)) | None => spent_unseen(tx, key)?,
             };
             let spending = Spending { key, limits, spent };
             tx.put(place, &WalletRow::Spending(spending.clone()))?;
@@ -164,6 +167,15 @@ impl Wallets {
         });
         Ok(pending.wait()?.0)
     }
+}
+
+/// What was spent with a key without limits, as far as it counts for new ones.
+fn spent_unseen(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Spent, VaultError> {
+    let mut spent = Spent::default();
+    if let Some(at) = counters::lost_at(tx, key)? {
+        spent.exhaust(at);
+    }
+    Ok(spent)
 }
 
 fn place(tx: &Tx<'_, '_>, id: &AccountId) -> RecordId {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keep_policy::{Builtin, Grant, Limits, Usage};
-use keep_signer::{Connections, Endpoint, Headless, NewEndpoint, Repeatable, Signer, SignerError};
+use keep_policy::{Asks, Builtin, Grant, Limits, Session, Usage};
+use keep_signer::{
+    Connections, Endpoint, Headless, Maker, NewEndpoint, NewSession, Repeatable, Sessions, Signer, SignerError,
+};
 use keep_store::{MemoryStore, Row, Scan, Store};
 use keep_testing::clock::FakeClock;
 use keep_types::{
@@ -581,4 +583,43 @@ async fn nobody_but_the_owner_reaches_a_group() {
     assert!(matches!(refused, SignerError::Refused(_)), "{refused:?}");
     assert_eq!(world.rows(9).len(), burns, "nothing was burnt");
     assert_eq!(world.vault.groups().unwrap().len(), 1);
+}
+
+impl World {
+    /// A session that an agent makes for itself with `key`, which counts among those of all such agents.
+    fn agent(&self, key: KeyId) -> Result<(), SignerError> {
+        let new = NewSession {
+            name: None,
+            key,
+            policy: Session::unnamed(),
+            limits: Limits::default(),
+            relays: None,
+            asks: Asks::Vault,
+        };
+        Sessions::new(Arc::clone(&self.vault)).create(new, Maker::Agent).map(drop)
+    }
+
+    fn take_away(&self, collection: u8) {
+        for row in self.rows(collection) {
+            self.store.another_handle().write(&mut |tx| tx.delete(collection, &row.id).map(drop)).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_agents_without_a_name_used_is_spent_when_nothing_of_them_is_left() {
+    let world = World::new(Builtin::Full, Limits::default()).await;
+    world.agent(world.key).unwrap();
+    // Their sessions and their counters.
+    [12, 5].into_iter().for_each(|collection| world.take_away(collection));
+    assert!(!world.vault.verify().unwrap().is_intact());
+    keep_signer::accept_damage(&world.vault, &[]).unwrap();
+    let refused = world.agent(world.key).unwrap_err();
+    assert!(refused.to_string().contains("in one minute"), "{refused}");
+    // A key that came later has lost nothing, and the day goes by.
+    world.clock.advance(Duration::from_secs(1));
+    let later = world.vault.generate_key(Name::new("later").unwrap()).unwrap();
+    world.agent(later.id).unwrap();
+    world.clock.advance(Duration::from_secs(86_400));
+    world.agent(world.key).unwrap();
 }

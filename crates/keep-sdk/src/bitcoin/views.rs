@@ -173,14 +173,18 @@ pub struct BudgetView {
     pub sats: u64,
     /// In any so many seconds.
     pub window_secs: u64,
-    /// What has left in the window that ends now.
+    /// What has left in the window that ends now; all of it where that is not known.
     pub spent_sats: u64,
 }
 
 impl LimitsView {
     pub(crate) fn new(key: String, limits: &SpendLimits, spent: impl Fn(&Budget) -> u64) -> Self {
-        let budget =
-            |b: &Budget| BudgetView { sats: b.sats, window_secs: b.window_secs, spent_sats: spent(b) };
+        let known = |b: &Budget| Some(spent(b)).filter(|spent| *spent < u64::MAX);
+        let budget = |b: &Budget| BudgetView {
+            sats: b.sats,
+            window_secs: b.window_secs,
+            spent_sats: known(b).unwrap_or(b.sats),
+        };
         Self {
             key,
             allow: limits.allow.clone(),
