@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Class, Host};
-use crate::keep::missing;
+use crate::place::missing;
 use crate::{Home, Keep};
 
 /// A vault as a whole.
@@ -155,7 +155,7 @@ impl Keep {
             header = tx.header()?;
             Ok(())
         })?;
-        let header = header.ok_or_else(|| crate::keep::no_vault(home))?;
+        let header = header.ok_or_else(|| crate::place::no_vault(home))?;
         // Reads every format that there is, and names one that is too new.
         keep_vault::inspect_header(&header)?;
         let writes = keep_vault::FORMAT;

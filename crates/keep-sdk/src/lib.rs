@@ -46,6 +46,7 @@ mod home;
 mod info;
 mod keep;
 mod keys;
+mod place;
 mod policies;
 mod publish;
 mod remote;
@@ -109,7 +110,7 @@ pub use keep_policy::{
 pub use keep_signer::{Approver, Decision, Headless, Reply, Settled};
 pub use keep_types::{
     Blame, Clock, DisplayText, ErrorCode, Event, EventTemplate, Fault, Name, NameError, Origin, PublicKey,
-    RequestId, Scheme, SecretKey32, SecretText, SpendFacts, SystemClock, Timestamp,
+    RequestId, Scheme, SecretKey32, SecretText, SpendFacts, SystemClock, Timestamp, are, counted,
 };
 pub use keep_vault::{HIDDEN_CAPACITY, IntegrityReport, KdfCost};
 

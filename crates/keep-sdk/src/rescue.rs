@@ -22,7 +22,7 @@ impl Rescue {
     /// [`ErrorCode::NoVault`], [`ErrorCode::WrongPassphrase`]; [`ErrorCode::Integrity`] when nothing is left.
     pub fn open(home: &Home, passphrase: &SecretText, options: &Options) -> Result<Self, Fault> {
         let database = home.database();
-        let mut files = vec![read(&database)?.ok_or_else(|| crate::keep::no_vault(home))?];
+        let mut files = vec![read(&database)?.ok_or_else(|| crate::place::no_vault(home))?];
         let mut log = database.into_os_string();
         log.push("-wal");
         files.extend(read(Path::new(&log))?);

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use keep_sdk::RemoteSigner;
+use serde_json::Value;
 
 use crate::serving::{Net, PATIENCE, Serving, template};
 use crate::world::World;
@@ -32,6 +33,15 @@ fn post(host: &str, path: &str, origin: &str, form: &str) -> (u16, String) {
     fetch(&(head + form), host)
 }
 
+/// A bunker that has a page for requests, what it says of the page, and a client of it.
+fn serve(world: &World, net: &Net) -> (Serving, Value, RemoteSigner) {
+    let serving = Serving::of(world.command(&["--json", "serve", "--auth-url", "--relay", &net.url()]));
+    let first = serving.next();
+    let page = serving.next()["approval_page"].clone();
+    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
+    (serving, page, client)
+}
+
 /// The address that the client was told.
 fn told(client: &RemoteSigner) -> String {
     let until = Instant::now() + PATIENCE;
@@ -47,11 +57,8 @@ fn told(client: &RemoteSigner) -> String {
 #[test]
 fn a_request_is_decided_in_a_browser() {
     let (world, net) = (World::with_key(), Net::new());
-    let serving = Serving::of(world.command(&["--json", "serve", "--auth-url", "--relay", &net.url()]));
-    let first = serving.next();
-    let page = serving.next()["approval_page"].clone();
+    let (serving, page, client) = serve(&world, &net);
     let code = page["code"].as_str().unwrap();
-    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
     net.runtime
         .block_on(async {
             let signing = client.sign_event(template(0, "<script>alert(1)</script>"));
@@ -144,11 +151,8 @@ fn a_request_is_decided_in_a_browser() {
 #[test]
 fn a_long_request_is_approved_where_all_of_it_is_shown() {
     let (world, net) = (World::with_key(), Net::new());
-    let serving = Serving::of(world.command(&["--json", "serve", "--auth-url", "--relay", &net.url()]));
-    let first = serving.next();
-    let page = serving.next()["approval_page"].clone();
+    let (_serving, page, client) = serve(&world, &net);
     let code = page["code"].as_str().unwrap();
-    let client = net.connect(first["bunker_url"].as_str().unwrap()).unwrap();
     let text = format!("{} and send everything to me", "word ".repeat(2_400));
     let seal_of =
         |page: &str| page.split("name=seal value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();

@@ -8,19 +8,18 @@ use crate::world::{NSEC, PUBKEY, World};
 /// Another secret key.
 const NSEC_OF_ANOTHER: &str = "5555555555555555555555555555555555555555555555555555555555555555";
 
+/// The other bunker, and its address.
+fn serve(holder: &World, net: &Net) -> (Serving, String) {
+    let line = ["--json", "serve", "--headless", "--policy", "full", "--relay", &net.url()];
+    let serving = Serving::of(holder.command(&line));
+    let url = serving.next()["bunker_url"].as_str().unwrap().to_owned();
+    (serving, url)
+}
+
 #[test]
 fn another_bunker_is_asked_for_signatures_and_messages() {
     let (holder, net) = (World::with_key(), Net::new());
-    let mut serving = Serving::of(holder.command(&[
-        "--json",
-        "serve",
-        "--headless",
-        "--policy",
-        "full",
-        "--relay",
-        &net.url(),
-    ]));
-    let url = serving.next()["bunker_url"].as_str().unwrap().to_owned();
+    let (mut serving, url) = serve(&holder, &net);
     let world = World::with_vault();
     let bad = world.run(&["import", "--name", "remote", "--bunker", "bunker://nobody"]);
     assert_eq!(bad.code, Some(5), "{bad:?}");
@@ -99,16 +98,7 @@ fn another_bunker_is_asked_for_signatures_and_messages() {
 #[test]
 fn the_policy_of_the_command_line_holds_for_keys_of_other_bunkers() {
     let (holder, net) = (World::with_key(), Net::new());
-    let serving = Serving::of(holder.command(&[
-        "--json",
-        "serve",
-        "--headless",
-        "--policy",
-        "full",
-        "--relay",
-        &net.url(),
-    ]));
-    let url = serving.next()["bunker_url"].as_str().unwrap().to_owned();
+    let (_serving, url) = serve(&holder, &net);
     let world = World::with_vault();
     world.run_with(&["import", "--name", "remote", "--bunker", "-"], &url, |_| {});
     let policy = r#"

@@ -67,7 +67,7 @@ pub fn restore<R: Read>(
     target: &RestoreTarget,
     options: &Options,
 ) -> Result<RestoreView, Fault> {
-    crate::keep::refuse_empty(&target.passphrase)?;
+    crate::place::refuse_empty(&target.passphrase)?;
     refuse_occupied(target.home.path())?;
     let mut reading = file.open(key)?;
     let work = Workplace::make(target.home.path())?;
@@ -150,9 +150,9 @@ impl Workplace {
             if matches!(left.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
                 return Err(Fault::new(ErrorCode::StorageBusy, "another process is restoring there"));
             }
-            std::fs::remove_dir_all(&path).map_err(|error| crate::keep::cannot_write(&path, &error))?;
+            std::fs::remove_dir_all(&path).map_err(|error| crate::place::cannot_write(&path, &error))?;
         }
-        crate::keep::make_directory(&path)?;
+        crate::place::make_directory(&path)?;
         let guard = File::open(&path).ok();
         if let Some(guard) = &guard
             && matches!(guard.try_lock(), Err(std::fs::TryLockError::WouldBlock))
@@ -172,7 +172,7 @@ impl Workplace {
     fn finish(self, target: &Path) -> Result<(), Fault> {
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::NotADirectory => occupied(target),
-            _ => crate::keep::cannot_write(target, &error),
+            _ => crate::place::cannot_write(target, &error),
         };
         if let Some(guard) = &self.guard {
             guard.sync_all().map_err(failed)?;

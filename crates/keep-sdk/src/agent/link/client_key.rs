@@ -28,7 +28,7 @@ pub fn client_key(uri: &BunkerUri) -> Result<SecretKey32, Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = RemoteSigner::fresh_key()?;
             if let Some(directory) = path.parent() {
-                crate::keep::make_directory(directory)?;
+                crate::place::make_directory(directory)?;
             }
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true);
