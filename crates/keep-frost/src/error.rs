@@ -201,9 +201,15 @@ pub enum FrostError {
     /// A member sent two different messages for one step.
     #[error("member {0} sent two different messages for the same step")]
     Equivocation(Index),
-    /// A member's certificate shows that it saw other messages: somebody sent different things to different peers.
-    #[error("member {0} saw another transcript: the ceremony is void")]
-    Disagreement(Index),
+    /// What members say that they saw is not the same: somebody sent different things to different members, or says so wrongly.
+    /// The messages do not prove who, so nobody is accused.
+    #[error("{} and {} saw different messages: nothing was made, and who is to blame cannot be told from them", list(.some), list(.others))]
+    Disagreement {
+        /// Those who saw one thing.
+        some: Vec<Index>,
+        /// Those who saw another, this member among them.
+        others: Vec<Index>,
+    },
     /// A member's contribution is wrong.
     #[error("wrong contribution from {}", list(.0))]
     BadContribution(Vec<Index>),
@@ -258,7 +264,7 @@ impl FrostError {
             | Self::NotAuthentic(_)
             | Self::Unreadable(_)
             | Self::Equivocation(_)
-            | Self::Disagreement(_)
+            | Self::Disagreement { .. }
             | Self::BadContribution(_)
             | Self::RepairFailed
             | Self::UnknownNonce
@@ -277,6 +283,9 @@ impl FrostError {
             Self::MustReshare => Some("run `keep frost refresh`, then delete every copy of the old shares"),
             Self::NotHere(_) => Some("see `keep frost show`"),
             Self::Cheaters(_) => Some("sign again without them"),
+            Self::Disagreement { .. } => Some(
+                "compare what each of them received, then begin again; if it happens again, without one of them at a time",
+            ),
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),
             Self::NoDeviceKey(_) => Some("refresh the group, or import shares that carry a roster"),

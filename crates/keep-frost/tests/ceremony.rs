@@ -151,7 +151,7 @@ fn equivocation_fails() {
         }
     }
     assert!(!failures.is_empty());
-    assert!(failures.iter().all(|e| matches!(e, FrostError::Disagreement(_))), "{failures:?}");
+    assert!(failures.iter().all(|e| matches!(e, FrostError::Disagreement { .. })), "{failures:?}");
     for (_, member) in members {
         assert!(matches!(member.finish(), Err(FrostError::OutOfOrder(_))));
     }
@@ -169,17 +169,23 @@ fn equivocation_fails() {
 
 #[test]
 fn a_contribution_must_be_the_committed_one() {
-    // Member 1 waits for the others' contributions and then uses another one than it committed to. All else is sound.
-    let (devices, mut members) = start(Suite::Ed25519, 2, 3);
+    // Members 1 and 2 wait for the others' contributions and then use other ones than they committed to. All else is sound.
+    let (devices, mut members) = start(Suite::Ed25519, 2, 4);
     let plan = members[&index(1)].plan().clone();
-    let mut first = Ceremony::generate(plan, index(1), copy(&devices.0[&index(1)]), &mut OsRng).unwrap();
-    let committed = first.advance().unwrap().remove(0);
-    assert_eq!(committed.kind(), Kind::DkgCommit);
-    let result = run(&mut members, &mut |_, envelope| {
-        let replaced = envelope.kind() == Kind::DkgCommit && envelope.from() == index(1);
-        Some(if replaced { committed.clone() } else { envelope.clone() })
+    let committed = [1, 2].map(|from| {
+        let device = copy(&devices.0[&index(from)]);
+        let mut first = Ceremony::generate(plan.clone(), index(from), device, &mut OsRng).unwrap();
+        first.advance().unwrap().remove(0)
     });
-    assert_eq!(result.unwrap_err().1, FrostError::BadContribution(vec![index(1)]));
+    assert!(committed.iter().all(|envelope| envelope.kind() == Kind::DkgCommit));
+    // These two hear no contributions: the first to notice is another member.
+    let result = run(&mut members, &mut |to, envelope| {
+        let late = envelope.kind() == Kind::Contribution && to <= index(2);
+        let replaced =
+            committed.iter().find(|other| (other.kind(), other.from()) == (envelope.kind(), envelope.from()));
+        (!late).then(|| replaced.unwrap_or(envelope).clone())
+    });
+    assert_eq!(result.unwrap_err().1, FrostError::BadContribution(vec![index(1), index(2)]));
 }
 
 #[test]
@@ -318,7 +324,7 @@ fn a_laggard_switches_by_the_certificate_and_nobody_without() {
     assert_eq!(late.accept(&forged), Err(FrostError::ShareMissing(index(2))));
     let mut forged = outcomes[0].certificate.clone();
     forged.digest[0] ^= 1;
-    assert!(matches!(late.accept(&forged), Err(FrostError::Disagreement(_))));
+    assert!(matches!(late.accept(&forged), Err(FrostError::Malformed { .. })));
     late.accept(&outcomes[0].certificate).unwrap();
     let late = late.finish().unwrap();
     assert_eq!(late.group, outcomes[0].group);
@@ -419,7 +425,8 @@ fn a_wrong_contribution_makes_the_repair_fail() {
     target.receive(&machines[0].sum().unwrap().unwrap()).unwrap();
     assert!(matches!(target.finish(), Err(FrostError::OutOfOrder(_))));
     target.receive(&cheat.sum().unwrap().unwrap()).unwrap();
-    assert_eq!(target.finish().unwrap_err(), FrostError::Disagreement(index(2)));
+    let (some, others) = (vec![index(2)], vec![index(3), index(1)]);
+    assert_eq!(target.finish().unwrap_err(), FrostError::Disagreement { some, others });
 }
 
 /// Where the seed lies in a repair snapshot: after `[1, plan`, as a CBOR byte string of 32.

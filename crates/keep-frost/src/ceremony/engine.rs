@@ -146,7 +146,7 @@ impl Ceremony {
     ///
     /// # Errors
     /// [`FrostError::BadContribution`] and [`FrostError::Unreadable`] name who sent something wrong,
-    /// [`FrostError::Disagreement`] who saw other messages. Then the ceremony is void; start again without them.
+    /// [`FrostError::Disagreement`] on both sides who did not see the same messages. Then the ceremony is void; start again.
     pub fn advance(&mut self) -> Result<Vec<Envelope>, FrostError> {
         with_curve!(self.plan.suite(), C => self.advance_on::<C>())
     }
@@ -235,18 +235,23 @@ impl Ceremony {
 
     /// The others' contributions, each as it was committed to.
     fn contributions(&self) -> Result<BTreeMap<Index, Contribution>, FrostError> {
-        let mut out = BTreeMap::new();
+        let (mut out, mut wrong) = (BTreeMap::new(), BTreeSet::new());
         for envelope in self.mailbox.all(Kind::Contribution) {
-            out.insert(envelope.from(), self.mailbox.read::<Contribution>(envelope)?);
-        }
-        for envelope in self.mailbox.all(Kind::DkgCommit) {
-            let committed: minicbor::bytes::ByteArray<32> = self.mailbox.read(envelope)?;
-            let revealed = out.get(&envelope.from()).ok_or(FrostError::Internal("ceremony"))?;
-            if committed != self.commitment(envelope.from(), revealed)? {
-                return Err(FrostError::BadContribution(vec![envelope.from()]));
+            match self.mailbox.read::<Contribution>(envelope) {
+                Ok(contribution) => drop(out.insert(envelope.from(), contribution)),
+                Err(_) => drop(wrong.insert(envelope.from())),
             }
         }
-        Ok(out)
+        for envelope in self.mailbox.all(Kind::DkgCommit) {
+            let from = envelope.from();
+            let committed = self.mailbox.read::<minicbor::bytes::ByteArray<32>>(envelope).ok();
+            let revealed =
+                out.get(&from).map(|contribution| self.commitment(from, contribution)).transpose()?;
+            if committed.is_none() || committed != revealed {
+                wrong.insert(from);
+            }
+        }
+        if wrong.is_empty() { Ok(out) } else { Err(FrostError::BadContribution(wrong.into_iter().collect())) }
     }
 
     fn transcript(
@@ -270,14 +275,16 @@ impl Ceremony {
         others: &BTreeMap<Index, Contribution>,
         mine: &Contribution,
     ) -> Result<Prepared, FrostError> {
-        let mut received = BTreeMap::new();
+        let (mut received, mut wrong) = (BTreeMap::new(), Vec::new());
         for envelope in self.mailbox.all(Kind::Subshare) {
             let secret = envelope.open(self.me, &self.device)?;
-            let secret: [u8; 32] = secret
-                .as_slice()
-                .try_into()
-                .map_err(|_| FrostError::BadContribution(vec![envelope.from()]))?;
-            received.insert(envelope.from(), Zeroizing::new(secret));
+            match <[u8; 32]>::try_from(secret.as_slice()) {
+                Ok(secret) => drop(received.insert(envelope.from(), Zeroizing::new(secret))),
+                Err(_) => wrong.push(envelope.from()),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(FrostError::BadContribution(wrong));
         }
         let old = match &self.old {
             Some((group, share)) => Some((share.key_package::<C>(group)?, group.keys::<C>()?)),
@@ -317,16 +324,22 @@ impl Ceremony {
         let prepared = self.prepared.as_ref().ok_or(FrostError::Internal("ceremony"))?;
         let digest = prepared.digest;
         let mut signatures = BTreeMap::from([(self.me, own)]);
+        let mut others_saw = Vec::new();
         for envelope in self.mailbox.all(Kind::Certificate) {
             let endorsement: Endorsement = self.mailbox.read(envelope)?;
             let device = self.mailbox.device(Kind::Certificate, envelope.from())?;
             if !endorsement.verifies(self.session, &device) {
                 return Err(FrostError::NotAuthentic(envelope.from()));
             }
-            if endorsement.digest != digest {
-                return Err(FrostError::Disagreement(envelope.from()));
+            if endorsement.digest == digest {
+                signatures.insert(envelope.from(), endorsement);
+            } else {
+                others_saw.push(envelope.from());
             }
-            signatures.insert(envelope.from(), endorsement);
+        }
+        if !others_saw.is_empty() {
+            let same = signatures.keys().copied().collect();
+            return Err(FrostError::Disagreement { some: others_saw, others: same });
         }
         if self.plan.is_refresh() {
             word(&prepared.group, &signatures)?;
@@ -348,7 +361,8 @@ impl Ceremony {
         let prepared =
             self.prepared.as_ref().ok_or(FrostError::OutOfOrder("contributions are still missing"))?;
         if prepared.digest != certificate.digest {
-            return Err(FrostError::Disagreement(self.me));
+            let others = certificate.signatures.keys().copied().filter(|from| *from != self.me);
+            return Err(FrostError::Disagreement { some: others.collect(), others: vec![self.me] });
         }
         if self.plan.is_refresh() {
             word(&prepared.group, &certificate.signatures)?;

@@ -210,21 +210,24 @@ impl Certificate {
     ///
     /// # Errors
     /// [`FrostError::WrongSession`], [`FrostError::ShareMissing`] for a member without signature,
-    /// [`FrostError::NotAuthentic`], [`FrostError::Disagreement`].
+    /// [`FrostError::NotAuthentic`], [`FrostError::Disagreement`]; [`FrostError::Malformed`] where nobody endorsed it.
     pub fn verify(&self, plan: &Plan) -> Result<(), FrostError> {
         if self.session != plan.session() {
             return Err(FrostError::WrongSession);
         }
+        let (mut same, mut other) = (Vec::new(), Vec::new());
         for (index, device) in plan.members() {
             let endorsement = self.signatures.get(index).ok_or(FrostError::ShareMissing(*index))?;
             if !endorsement.verifies(self.session, device) {
                 return Err(FrostError::NotAuthentic(*index));
             }
-            if endorsement.digest != self.digest {
-                return Err(FrostError::Disagreement(*index));
-            }
+            if endorsement.digest == self.digest { same.push(*index) } else { other.push(*index) }
         }
-        Ok(())
+        match (same.is_empty(), other.is_empty()) {
+            (_, true) => Ok(()),
+            (true, false) => Err(FrostError::malformed("certificate", "its members endorsed something else")),
+            (false, false) => Err(FrostError::Disagreement { some: other, others: same }),
+        }
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) fn part2<C: Curve>(
     } else {
         dkg::part2(secret, &packages)
     };
-    let (secret, out) = result.map_err(|error| culprits::<C>(&error))?;
+    let (secret, out) = result.map_err(|error| culprits::<C>(&error, &packages))?;
     let mut subshares = BTreeMap::new();
     for (id, share) in &out {
         let bytes = Zeroizing::new(scalar_bytes::<C>(&share.signing_share().to_scalar()));
@@ -152,8 +152,18 @@ fn wrong_subshares<C: Curve>(
     wrong.filter_map(|(id, _)| index_of::<C>(id).ok()).collect()
 }
 
-fn culprits<C: Curve>(error: &frost_core::Error<C>) -> FrostError {
-    FrostError::BadContribution(blame::<C>(error))
+/// All whose proof is wrong, where the error names only the first of them.
+fn culprits<C: Curve>(
+    error: &frost_core::Error<C>,
+    packages: &BTreeMap<Identifier<C>, round1::Package<C>>,
+) -> FrostError {
+    if !matches!(error, frost_core::Error::InvalidProofOfKnowledge { .. }) {
+        return FrostError::BadContribution(blame::<C>(error));
+    }
+    let wrong = packages.iter().filter(|(id, package)| {
+        dkg::verify_proof_of_knowledge(**id, package.commitment(), package.proof_of_knowledge()).is_err()
+    });
+    FrostError::BadContribution(wrong.filter_map(|(id, _)| index_of::<C>(id).ok()).collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand_core::OsRng;
 
 use super::plan::Endorsement;
-use super::rounds::{Contribution, part1};
+use super::rounds::{Contribution, part1, part2};
 use super::{Ceremony, Plan};
 use crate::seed::{SeedRng, seed};
 use crate::wire::{Envelope, Kind};
@@ -98,6 +98,25 @@ fn a_contribution_with_another_degree_is_blamed() {
         Envelope::sign(Kind::Contribution, ceremony.session(), index(1), device, &longer).unwrap()
     });
     assert_eq!(error, FrostError::BadContribution(vec![index(1)]));
+}
+
+#[test]
+fn all_wrong_proofs_are_blamed() {
+    let devices: BTreeMap<_, _> =
+        (1..=4).map(|i| (index(i), DeviceKey::generate(&mut OsRng).unwrap().public())).collect();
+    let plan = Plan::generate(Suite::Secp256k1Tr, 2, devices, &mut OsRng).unwrap();
+    let of = |from: u64| {
+        let rng = SeedRng::new(&seed(&mut OsRng).unwrap(), plan.session(), "part1").unwrap();
+        part1::<Secp>(&plan, index(from), rng).unwrap()
+    };
+    let mut contributions: BTreeMap<_, _> =
+        (2..=4).map(|from| (index(from), of(from).contribution)).collect();
+    for from in [index(2), index(4)] {
+        let mixed = contributions[&from].clone().with_coefficients_of(&of(3).contribution);
+        contributions.insert(from, mixed);
+    }
+    let refused = part2::<Secp>(&plan, of(1).secret, &contributions).map(drop);
+    assert_eq!(refused, Err(FrostError::BadContribution(vec![index(2), index(4)])));
 }
 
 #[test]

@@ -373,8 +373,8 @@ impl Repair {
     ///
     /// # Errors
     /// [`FrostError::OutOfOrder`] while messages are missing; [`FrostError::BadContribution`] with all whose sum or pieces
-    /// are wrong; [`FrostError::Disagreement`] with a helper that was shown other pieces; [`FrostError::RepairFailed`]
-    /// when the result does not fit the group's public share all the same.
+    /// are wrong; [`FrostError::Disagreement`] with the helpers that were shown other pieces;
+    /// [`FrostError::RepairFailed`] when the result does not fit the group's public share all the same.
     pub fn finish(&self) -> Result<SecretShare, FrostError> {
         if !self.waiting_for().is_empty() {
             return Err(FrostError::OutOfOrder("sums of helpers are still missing"));
@@ -382,12 +382,14 @@ impl Repair {
         let all = shown_by(&self.mailbox)?;
         let digest = digest(self.plan.session(), &all)?;
         let mut sums: Vec<Piece> = Vec::new();
-        let mut others_shown = None;
+        let (mut same, mut other) = (vec![self.plan.lost], Vec::new());
         for envelope in self.mailbox.all(Kind::Sigma) {
             let said = secret_of::<64>(envelope, self.plan.lost, &self.device)?;
             let (sum, saw) = said.split_at(32);
-            if saw != digest {
-                others_shown = others_shown.or(Some(envelope.from()));
+            if saw == digest {
+                same.push(envelope.from())
+            } else {
+                other.push(envelope.from())
             }
             let mut kept = Zeroizing::new([0; 32]);
             kept.copy_from_slice(sum);
@@ -395,9 +397,9 @@ impl Repair {
         }
         with_curve!(self.group.suite(), C => {
             check_shown::<C>(&self.group, &self.plan.helper_ids::<C>()?, self.plan.lost, &all)?;
-            // Who was shown other pieces may have summed up rightly: somebody lied to one of us.
-            if let Some(helper) = others_shown {
-                return Err(FrostError::Disagreement(helper));
+            // Who was shown other pieces may have summed up rightly: somebody lied to one of us, or about it.
+            if !other.is_empty() {
+                return Err(FrostError::Disagreement { some: other, others: same });
             }
             check_sums::<C>(&all, &sums)?;
             finish::<C>(&self.group, self.plan.lost, &sums)

@@ -126,11 +126,12 @@ fn pieces_of_another_number_than_the_share_are_blamed() {
     }
 }
 
-/// A helper that was shown other pieces than the member that lost its share is not blamed for its sum.
+/// Helpers that were shown other pieces than the member that lost its share are not blamed for their sums, and who lied is not known:
+/// both sides are named.
 #[test]
-fn what_was_shown_differently_is_noticed() {
+fn what_was_shown_differently_accuses_nobody() {
     let cheat = |dealt: &dealer::Dealt, lost: &DeviceKey, envelope: Envelope| {
-        if envelope.kind() != Kind::Sigma || envelope.from() != index(2) {
+        if envelope.kind() != Kind::Sigma || envelope.from() == index(2) {
             return envelope;
         }
         let mut said = envelope.open(index(5), lost).unwrap();
@@ -138,7 +139,13 @@ fn what_was_shown_differently_is_noticed() {
         with_secret(dealt, lost, &envelope, &said)
     };
     let error = repair_with(Suite::Secp256k1Tr, cheat).unwrap_err();
-    assert_eq!(error, FrostError::Disagreement(index(2)));
+    let (some, others) = (vec![index(1), index(3)], vec![index(5), index(2)]);
+    assert_eq!(error, FrostError::Disagreement { some, others });
+    assert_eq!(
+        error.to_string(),
+        "member 1, member 3 and member 5, member 2 saw different messages: nothing was made, and who is to blame cannot \
+         be told from them"
+    );
 }
 
 /// The crates' vectors: pieces and their sum, sums and the share.
