@@ -180,7 +180,9 @@ pub enum Command {
         which: Option<nip46::PendingCommand>,
     },
     /// Approve a request that waits
-    Approve(nip46::Decide),
+    ///
+    /// Shows all of it first; at a terminal it asks whether you mean it.
+    Approve(nip46::Approve),
     /// Refuse a request that waits
     Deny(nip46::Decide),
     /// Bitcoin: addresses, transactions, messages

@@ -108,6 +108,12 @@ impl Output {
         say(text);
     }
 
+    /// Prints one JSON value beside the result, on a line of its own, whoever reads it.
+    pub fn note(&self, value: &impl Serialize) -> Result<(), Fault> {
+        say(&to_json(value)?);
+        Ok(())
+    }
+
     /// Says something that must be heard although the command goes on.
     pub fn warn(&self, code: ErrorCode, message: &str, hint: &str) {
         if self.json {

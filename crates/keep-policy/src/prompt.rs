@@ -5,7 +5,8 @@ use keep_types::{
     Tag, Timestamp, V3Use,
 };
 
-use crate::{Approval, Grant, kind_name};
+use crate::judge::in_policy;
+use crate::{Approval, Effect, Facts, Grant, Policy, kind_name};
 
 /// What a person is shown before deciding. Decoded from the very bytes that would be signed, and whole: whoever shows less
 /// says so, with [`Prompt::cut`].
@@ -47,6 +48,15 @@ impl Prompt {
     /// What a person is shown who wants to confirm what a program of the owner asks for.
     pub fn of_owner(request: &Request) -> Self {
         Self::shown(request, "uses over the socket are to be confirmed".to_owned(), Approval::Owner)
+    }
+
+    /// The same where the owner made a `policy` for that: it may ask, too, and says why then, and how many persons must approve.
+    pub fn of_owner_under(request: &Request, policy: &Policy, identity: &PublicKey, now: Timestamp) -> Self {
+        let decided = policy.decide(&Facts::of(&request.intent, identity, &[], now));
+        match decided.effect {
+            Effect::Ask => Self::of_ruled(request, in_policy(decided.source, policy), decided.approval),
+            Effect::Allow | Effect::Deny => Self::of_owner(request),
+        }
     }
 
     pub(crate) fn of_ruled(request: &Request, because: String, approval: Approval) -> Self {

@@ -38,7 +38,12 @@ impl Signer {
     ) -> Result<PlaintextClasses, SignerError> {
         self.check_intact(&elsewhere.request)?;
         let Elsewhere { request, identity, method } = elsewhere;
-        let coming = if confirmed { decide(&Prompt::of_owner(&request)).into() } else { Coming::First };
+        let (request, coming) = if confirmed {
+            let (request, prompt) = self.question(request, Some(identity))?;
+            (request, decide(&prompt).into())
+        } else {
+            (request, Coming::First)
+        };
         let mut ruling = self.rule_elsewhere((request, identity, method.clone()), coming)?;
         if let Ruling::Asks(question, _) = ruling {
             let coming = decide(&question.prompt).into();

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use keep_audit::{Draft, Outcome};
-use keep_policy::{Basis, Denied, Policy, Question, Standing, Usage, Verdict, judge};
+use keep_policy::{Basis, Denied, Policy, Prompt, Question, Standing, Usage, Verdict, judge};
 use keep_types::{ErrorCode, Fault, PublicKey, RecordId, Request, Timestamp};
 use keep_vault::{KeyRecord, Tx, VaultError};
 
 use crate::counters;
 use crate::policies::{PolicyRow, followed};
 use crate::ruling::{Coming, Ruling, describe};
+use crate::{Signer, SignerError};
 
 /// What stands about the owner's own use where the owner made a policy for the command line.
 pub(crate) struct Ruled {
@@ -42,6 +43,14 @@ impl Ruled {
         Ok(Some(Self { policy, identity, usage_at, usage }))
     }
 
+    /// What a person is shown who confirms the use whatever the policy says.
+    fn prompt(&self, request: &Request, now: Timestamp) -> Prompt {
+        match self.policy.policy() {
+            Some(policy) => Prompt::of_owner_under(request, policy, &self.identity, now),
+            None => Prompt::of_owner(request),
+        }
+    }
+
     /// Judges it; counts and records what was decided, as `entry` has it.
     pub(crate) fn rule(
         mut self,
@@ -66,7 +75,8 @@ impl Ruled {
                 let needed = prompt.approval.persons();
                 let message = format!("{} takes {needed} persons ({})", describe(&request), prompt.because);
                 tx.audit(entry(&request, Outcome::Unanswered).by(coming.by()).reason(&*message));
-                Ok(Ruling::Refused(Fault::new(ErrorCode::ApprovalUnavailable, message)))
+                let fault = Fault::new(ErrorCode::ApprovalUnavailable, message);
+                Ok(Ruling::Refused(fault.with_hint("ask again; the policy changed while somebody decided")))
             }
             Verdict::Deny(Denied { request, reason }) => {
                 let fault = Fault::from(reason).with_hint(hint(policy, since, tx.now()));
@@ -74,6 +84,29 @@ impl Ruled {
                 Ok(Ruling::Refused(fault))
             }
         }
+    }
+}
+
+impl Signer {
+    /// What a person is asked who confirms a use of the owner's. How many persons must say yes is for the owner's policy to say, which
+    /// is followed again when they have. `elsewhere`: the identity, where another bunker holds its key.
+    pub(crate) fn question(
+        &self,
+        request: Request,
+        elsewhere: Option<PublicKey>,
+    ) -> Result<(Request, Prompt), SignerError> {
+        let asked = self.vault().submit(move |tx| {
+            let ruled = match elsewhere {
+                Some(identity) => Ruled::of(tx, &request, identity)?,
+                None => Ruled::open(tx, &request)?,
+            };
+            let prompt = match ruled {
+                Some(ruled) => ruled.prompt(&request, tx.now()),
+                None => Prompt::of_owner(&request),
+            };
+            Ok((request, prompt))
+        });
+        Ok(asked.wait()?.0)
     }
 }
 

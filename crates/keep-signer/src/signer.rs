@@ -243,7 +243,8 @@ impl Signer {
         decide: impl FnOnce(&Prompt) -> Decision,
     ) -> Result<Answer, SignerError> {
         self.check_intact(&request)?;
-        let decision = decide(&Prompt::of_owner(&request));
+        let (request, prompt) = self.question(request, None)?;
+        let decision = decide(&prompt);
         self.handle_owner(request, decision.into())
     }
 

@@ -48,7 +48,9 @@ pub enum Nip46 {
         which: Option<PendingCommand>,
     },
     /// Approve a request that waits
-    Approve(Decide),
+    ///
+    /// Shows all of it first; at a terminal it asks whether you mean it.
+    Approve(Approve),
     /// Refuse a request that waits
     Deny(Decide),
 }
@@ -188,6 +190,15 @@ pub enum PendingCommand {
         /// Its id, or the beginning of it
         id: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Approve {
+    #[command(flatten)]
+    pub decide: Decide,
+    /// Do not ask whether it is meant; the request is shown on stderr nevertheless
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

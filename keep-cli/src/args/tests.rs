@@ -135,6 +135,7 @@ fn lines_that_must_work_as_written_do() {
         "keep pending",
         "keep approve ab --for always",
         "keep approve ab --as bob",
+        "keep approve ab --yes",
         "keep deny ab",
         "keep policy list",
         "keep policy show social",

@@ -70,7 +70,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn audit(world: &World) -> Vec<(String, String, String)> {
+pub fn audit(world: &World) -> Vec<(String, String, String)> {
     let entries = world.done(&["--json", "audit", "list"]).json();
     let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let entries = entries["entries"].as_array().unwrap().clone();

@@ -14,6 +14,7 @@ mod audit;
 mod backup;
 mod bitcoin;
 mod cases;
+mod confirm;
 mod daemon;
 mod daemon_socket;
 mod damage;

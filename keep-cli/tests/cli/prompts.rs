@@ -9,7 +9,7 @@ use crate::serving::{Net, PATIENCE, template};
 use crate::world::{CHEAP, NSEC, PASSPHRASE, World};
 
 /// A command with a terminal of its own.
-struct Dialogue {
+pub struct Dialogue {
     child: Child,
     keyboard: ChildStdin,
     screen: Arc<Mutex<String>>,
@@ -18,7 +18,7 @@ struct Dialogue {
 }
 
 impl Dialogue {
-    fn start(world: &World, arguments: &str, change: impl FnOnce(&mut Command)) -> Self {
+    pub fn start(world: &World, arguments: &str, change: impl FnOnce(&mut Command)) -> Self {
         let line = format!("exec {} {arguments}", env!("CARGO_BIN_EXE_keep"));
         let keep = world.command(&[]);
         let mut command = Command::new("script");
@@ -51,7 +51,7 @@ impl Dialogue {
     }
 
     /// Waits until this is on the screen, after what was waited for before.
-    fn sees(&mut self, text: &str) {
+    pub fn sees(&mut self, text: &str) {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             let screen = self.screen();
@@ -81,14 +81,14 @@ impl Dialogue {
         self.sees(text);
     }
 
-    fn types(&mut self, keys: &str) {
+    pub fn types(&mut self, keys: &str) {
         // A moment, for the question is shown just before its answer is waited for.
         std::thread::sleep(Duration::from_millis(100));
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
     }
 
-    fn ends(mut self, code: i32) -> String {
+    pub fn ends(mut self, code: i32) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -112,7 +112,7 @@ impl Drop for Dialogue {
 }
 
 /// Whether there are terminals to be had.
-fn can() -> bool {
+pub fn can() -> bool {
     let can = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
     if !can {
         eprintln!("skipped: `script` of util-linux is not installed");

@@ -1,10 +1,10 @@
 //! `keep pending`, `approve` and `deny`.
 
-use keep_sdk::{Breadth, Lasting, PendingView, VoteView};
+use keep_sdk::{Breadth, ErrorCode, Fault, Inbox, Lasting, PendingView, VoteView, counted};
 use serde::Serialize;
 
 use super::seconds;
-use crate::args::nip46::{Decide, PendingCommand, ScopeName};
+use crate::args::nip46::{Approve, Decide, PendingCommand, ScopeName};
 use crate::ending::Ending;
 use crate::output::View;
 use crate::prompt::whole;
@@ -12,6 +12,7 @@ use crate::screen::detail::rows;
 use crate::secrets::Source;
 use crate::session::Session;
 use crate::style::Style;
+use crate::terminal::Terminal;
 
 /// The most characters of each text in a list.
 const SHOWN: usize = 400;
@@ -61,7 +62,9 @@ impl View for Voted {
         match (self.0.settled, self.0.approved) {
             (true, true) => format!("{} approved", style.tick()),
             (true, false) => format!("{} refused", style.tick()),
-            (false, _) => format!("{} noted; it takes {} more", style.tick(), self.0.needs),
+            (false, _) => {
+                format!("{} noted; it takes {}", style.tick(), counted(self.0.needs, "more person"))
+            }
         }
     }
 }
@@ -75,15 +78,51 @@ pub fn pending(session: &Session, which: Option<&PendingCommand>) -> Result<(), 
     }
 }
 
-pub fn approve(session: &Session, arguments: &Decide) -> Result<(), Ending> {
-    decide(session, arguments, true)
+/// What is said yes to is shown first, all of it, and nothing else is said yes to.
+pub fn approve(session: &Session, arguments: &Approve) -> Result<(), Ending> {
+    let lasting = lasting(&arguments.decide)?;
+    let inbox = session.open()?.inbox();
+    let asked = inbox.show(&arguments.decide.id)?;
+    match Terminal::open().filter(|_| !arguments.yes) {
+        Some(mut terminal) => {
+            session.output.ask(&entry(&asked, session.output.talk_style()));
+            if !terminal.ask_yes(&question(arguments))? {
+                let hint = format!("it waits on; `keep deny {}` refuses it", asked.id);
+                let fault = Fault::new(ErrorCode::RefusedByPerson, "nothing was decided");
+                return Err(fault.with_hint(hint).into());
+            }
+        }
+        None if session.output.is_json() => session.output.note(&Asked { request: &asked })?,
+        None => session.output.ask(&entry(&asked, session.output.talk_style())),
+    }
+    vote(session, &inbox, &asked.id, lasting, (&arguments.decide, true))
+}
+
+fn question(arguments: &Approve) -> String {
+    let decide = &arguments.decide;
+    match (&decide.lasting, decide.scope) {
+        (None, _) => "Approve this?".to_owned(),
+        (Some(time), ScopeName::Kind) => format!("Approve this and all of its kind, for {time}?"),
+        (Some(time), ScopeName::Client) => {
+            format!("Approve this and EVERYTHING that this client asks, for {time}?")
+        }
+    }
+}
+
+/// What is said yes to, for programs.
+#[derive(Serialize)]
+struct Asked<'a> {
+    request: &'a PendingView,
 }
 
 pub fn deny(session: &Session, arguments: &Decide) -> Result<(), Ending> {
-    decide(session, arguments, false)
+    let lasting = lasting(arguments)?;
+    let inbox = session.open()?.inbox();
+    vote(session, &inbox, &arguments.id, lasting, (arguments, false))
 }
 
-fn decide(session: &Session, arguments: &Decide, approve: bool) -> Result<(), Ending> {
+/// For how long, and for what else, it is to hold.
+fn lasting(arguments: &Decide) -> Result<Option<Lasting>, Ending> {
     let breadth = match arguments.scope {
         ScopeName::Kind => Breadth::Kind,
         ScopeName::Client => Breadth::Client,
@@ -91,14 +130,19 @@ fn decide(session: &Session, arguments: &Decide, approve: bool) -> Result<(), En
     let lasting = arguments.lasting.as_deref().map(|text| {
         Ok::<_, keep_sdk::Fault>(Lasting { breadth, seconds: seconds(text, &["always", "forever"])? })
     });
-    let lasting = lasting.transpose()?;
-    let inbox = session.open()?.inbox();
+    Ok(lasting.transpose()?)
+}
+
+fn vote(
+    session: &Session,
+    inbox: &Inbox,
+    id: &str,
+    lasting: Option<Lasting>,
+    (arguments, approve): (&Decide, bool),
+) -> Result<(), Ending> {
     let view = match &arguments.person {
-        None => inbox.decide(&arguments.id, approve, lasting)?,
-        Some(person) => {
-            let code = Source::approval().get()?;
-            inbox.vote(&arguments.id, approve, person, code)?
-        }
+        None => inbox.decide(id, approve, lasting)?,
+        Some(person) => inbox.vote(id, approve, person, Source::approval().get()?)?,
     };
     session.output.show(&Voted(view))
 }
