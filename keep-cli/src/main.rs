@@ -5,7 +5,6 @@ mod approver;
 mod args;
 mod commands;
 mod config;
-mod count;
 mod ending;
 mod key_view;
 mod lifetime;

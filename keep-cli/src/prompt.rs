@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use keep_sdk::{DisplayText, Prompt, SpendFacts};
+use keep_sdk::{DisplayText, Prompt, SpendFacts, are, counted};
 
 use crate::style::Style;
 
@@ -49,7 +49,10 @@ fn render_within(
         row(if number == 0 { "tags" } else { "" }, &cut(&tag.join("  "), max_tag));
     }
     if prompt.tags.len() > max_tags {
-        row("", &format!("… and {} more tags that are not shown", prompt.tags.len() - max_tags));
+        row("", &{
+            let more = prompt.tags.len() - max_tags;
+            format!("… and {} that {} not shown", counted(more, "more tag"), are(more))
+        });
     }
     if let Some(spend) = &prompt.spend {
         for (label, text) in spend_rows(spend) {

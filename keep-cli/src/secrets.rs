@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
-use keep_sdk::{DisplayText, ErrorCode, Fault, SecretText};
+use keep_sdk::{DisplayText, ErrorCode, Fault, SecretText, counted};
 use zeroize::Zeroizing;
 
 use crate::ending::Ending;
@@ -187,8 +187,10 @@ impl<'a> Source<'a> {
                     .with_hint("choose a passphrase; several random words are a good one")
                     .into());
             }
-            let question =
-                format!("That has only {length} characters; several random words are better. Take it?");
+            let question = format!(
+                "That has only {}; several random words are better. Take it?",
+                counted(length, "character")
+            );
             if length < SHORT && !yes_safe && !terminal.ask_yes(&question)? {
                 continue;
             }

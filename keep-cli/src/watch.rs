@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
-    Activity, Clock, DisplayText, ErrorCode, Fault, RelayState, RelayStatus, Serving, SystemClock, named,
+    Activity, Clock, DisplayText, ErrorCode, Fault, RelayState, RelayStatus, Serving, SystemClock, counted,
+    named,
 };
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::approver::Desk;
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::Output;
 

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, Read as _, Write};
 
-use keep_types::{KeyId, Timestamp};
+use keep_types::{KeyId, Timestamp, are, counted};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::canonical;
@@ -290,7 +290,9 @@ fn check_head(head: &SignedCheckpoint, begin: &Begin, chain: &Chain, number: u64
     if stated.next != chain.next_seq {
         let (signed, here) = (stated.count(), chain.len());
         return Err(other(format!(
-            "it counts {signed} entries, and here are {here}; the tail was cut or added to"
+            "it counts {}, and here {} {here}; the tail was cut or added to",
+            counted(signed, "entry"),
+            are(here)
         )));
     }
     if stated.hash != chain.hash {

@@ -1,6 +1,6 @@
 //! What is signed, as a typed value.
 
-use keep_types::{DisplayText, EventTemplate, PublicKey, UnsignedEvent};
+use keep_types::{DisplayText, EventTemplate, PublicKey, UnsignedEvent, counted};
 use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
@@ -67,9 +67,10 @@ impl Message {
             Self::TrustedComment { comment, .. } => {
                 DisplayText::truncated(&format!("trusted comment: {comment}"), 200)
             }
-            Self::Raw(bytes) => {
-                DisplayText::truncated(&format!("{} raw bytes {}", bytes.len(), hex::encode(bytes)), 200)
-            }
+            Self::Raw(bytes) => DisplayText::truncated(
+                &format!("{} {}", counted(bytes.len(), "raw byte"), hex::encode(bytes)),
+                200,
+            ),
         }
     }
 

@@ -5,7 +5,7 @@
 //! its line and speak in Keep's name. What is too long is cut, and how much is missing is said.
 
 use keep_sdk::agent::ApprovalView;
-use keep_sdk::{DisplayText, SpendFacts, kind_name};
+use keep_sdk::{DisplayText, SpendFacts, are, counted, kind_name};
 
 /// Characters of a content that are shown.
 const MAX_CONTENT: usize = 2_000;
@@ -32,8 +32,9 @@ pub fn message(question: &ApprovalView) -> String {
     if question.not_shown > 0 {
         // What is cut here besides says so where it stands.
         lines.push(format!(
-            "At least {} characters of it are not shown to you. Whoever says yes to what was not read says yes to anything.",
-            question.not_shown
+            "At least {} of it {} not shown to you. Whoever says yes to what was not read says yes to anything.",
+            counted(question.not_shown, "character"),
+            are(question.not_shown)
         ));
     }
     lines.push(format!("Why you are asked: {}.", cut(&question.because, MAX_ROW, None)));
@@ -114,7 +115,10 @@ fn tags(question: &ApprovalView, lines: &mut Vec<String>) {
         lines.push(quoted(&cut(&parts.join(", "), MAX_ROW, None)));
     }
     if all.len() > MAX_ROWS {
-        lines.push(format!("… and {} more tags that are not shown", all.len() - MAX_ROWS));
+        lines.push({
+            let more = all.len() - MAX_ROWS;
+            format!("… and {} that {} not shown", counted(more, "more tag"), are(more))
+        });
     }
 }
 
@@ -130,7 +134,8 @@ fn cut(text: &str, max: usize, total: Option<u64>) -> String {
         return text.to_owned();
     }
     let head: String = text.chars().take(max).collect();
-    format!("{head}… ({} more characters that are not shown)", total - max.min(here))
+    let more = total - max.min(here);
+    format!("{head}… ({} that {} not shown)", counted(more, "more character"), are(more))
 }
 
 #[cfg(test)]

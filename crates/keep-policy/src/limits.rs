@@ -1,6 +1,6 @@
 //! Bounds on what is allowed.
 
-use keep_types::Timestamp;
+use keep_types::{Timestamp, counted};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,10 @@ pub struct Limits {
     pub schedule: Option<Schedule>,
 }
 
+fn all_spent(uses: u64) -> String {
+    if uses == 1 { "its one use is spent".to_owned() } else { format!("all {uses} uses are spent") }
+}
+
 /// Which limit a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
@@ -41,16 +45,16 @@ pub enum Exceeded {
     #[error("the grant expired at {0}")]
     Expired(Timestamp),
     /// All uses are spent.
-    #[error("all {0} uses are spent")]
+    #[error("{}", all_spent(*.0))]
     Spent(u64),
     /// Too many in this minute.
-    #[error("more than {0} requests in one minute")]
+    #[error("more than {} in one minute", counted(*.0, "request"))]
     Rate(u32),
     /// Too many in this hour.
-    #[error("more than {0} requests in one hour")]
+    #[error("more than {} in one hour", counted(*.0, "request"))]
     HourlyRate(u32),
     /// Too many in this day.
-    #[error("more than {0} requests in one day")]
+    #[error("more than {} in one day", counted(*.0, "request"))]
     DailyRate(u32),
     /// Not at this time.
     #[error("it is allowed at other times only: {0}")]

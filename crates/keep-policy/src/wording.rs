@@ -1,6 +1,6 @@
 //! How requests are put into words, the same for every front end.
 
-use keep_types::{DisplayText, Origin};
+use keep_types::{DisplayText, Origin, are, counted};
 
 use crate::Prompt;
 
@@ -15,9 +15,8 @@ pub fn cut(text: &str, most: usize) -> (String, usize) {
         return (text.to_owned(), 0);
     }
     let head: String = text.chars().take(most).collect();
-    let (more, characters) = (total - most, if total - most == 1 { "character" } else { "characters" });
-    let are = if more == 1 { "is" } else { "are" };
-    (format!("{head}… ({more} more {characters} that {are} not shown)"), more)
+    let more = total - most;
+    (format!("{head}… ({} that {} not shown)", counted(more, "more character"), are(more)), more)
 }
 
 /// The beginning and the end of a long public text, such as a key.

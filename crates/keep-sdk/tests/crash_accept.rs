@@ -74,7 +74,7 @@ fn is_done(vault: &Vault) -> Result<bool, String> {
     let parts = [intact, careful, suspended, stopped, told];
     if parts.iter().all(|part| *part) {
         let reason = last.reason.unwrap_or_default();
-        let counts = "usage: 1 unreadable; requests: 1 missing; 1 records taken out; ";
+        let counts = "usage: 1 unreadable; requests: 1 missing; 1 record taken out; ";
         return if reason.starts_with(counts) { Ok(true) } else { Err(format!("the log says \"{reason}\"")) };
     }
     if parts.iter().any(|part| *part) { Err(format!("half: {parts:?}")) } else { Ok(false) }

@@ -1,7 +1,7 @@
 //! Requests as entries of the audit log.
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_types::{GroupUse, Intent, MessageFacts, Operation, Request, SpendFacts, V3Use, event_id};
+use keep_types::{GroupUse, Intent, MessageFacts, Operation, Request, SpendFacts, V3Use, counted, event_id};
 
 /// How many destinations an entry names.
 const DESTINATIONS: usize = 4;
@@ -62,7 +62,7 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
         GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
             entry.reason(format!("member {index}"))
         }
-        GroupUse::Refresh { keep } => entry.reason(format!("{} members keep a share", keep.len())),
+        GroupUse::Refresh { keep } => entry.reason(format!("for {}", counted(keep.len(), "member"))),
         GroupUse::RefreshStep { .. } => entry.reason("a step among vaults"),
         GroupUse::Split { name, threshold, members } => {
             entry.reason(format!("{name}: {threshold} of {members}"))
@@ -88,7 +88,7 @@ fn of_spend(facts: &SpendFacts) -> String {
         })
         .collect();
     if !more.is_empty() {
-        to.push(format!("{} more outputs", more.len()));
+        to.push(counted(more.len(), "more output"));
     }
     let to = if to.is_empty() { "nothing to others".to_owned() } else { to.join(", ") };
     format!("{} sats leave (fee {}): {to}", sats(facts.leaving_sats), sats(facts.fee_sats))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Builtin, Grant, Policy, Usage};
-use keep_types::{Collection, DisplayText, ErrorCode, Fault, KeyId, Origin, Record, Timestamp};
+use keep_types::{Collection, DisplayText, ErrorCode, Fault, KeyId, Origin, Record, Timestamp, counted};
 use keep_vault::{Tx, Vault, VaultError};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -153,9 +153,9 @@ impl Policies {
     /// # Errors
     /// When the store cannot be read.
     pub fn owners_usage(&self, key: KeyId) -> Result<Usage, VaultError> {
-        let read = self.vault.submit(move |tx| {
-            counters::of_key(tx, &Usage::owner_key(key), key).map(|(_, usage)| usage)
-        });
+        let read = self
+            .vault
+            .submit(move |tx| counters::of_key(tx, &Usage::owner_key(key), key).map(|(_, usage)| usage));
         Ok(read.wait()?.0)
     }
 
@@ -203,7 +203,11 @@ impl Policies {
         let clients = grants.iter().filter(|grant| grant.follows && grant.policy.name == name).count();
         let addresses = endpoints.iter().filter(|end| end.follows && end.policy.name == name).count();
         if clients + addresses > 0 {
-            let message = format!("{clients} clients and {addresses} addresses follow the policy {name}");
+            let message = format!(
+                "{} and {} follow the policy {name}",
+                counted(clients, "client"),
+                counted(addresses, "address")
+            );
             return Err(rejected(
                 ErrorCode::AlreadyExists,
                 message,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use keep_policy::{Asks, Builtin, Grant, Limits, Session, Usage};
 use keep_signer::{
-    Connections, Endpoint, Headless, Maker, NewEndpoint, NewSession, Repeatable, Sessions, Signer, SignerError,
+    Connections, Endpoint, Headless, Maker, NewEndpoint, NewSession, Repeatable, Sessions, Signer,
+    SignerError,
 };
 use keep_store::{MemoryStore, Row, Scan, Store};
 use keep_testing::clock::FakeClock;

@@ -2,7 +2,7 @@
 
 use nostr::UnsignedEvent;
 
-use crate::{DisplayText, InspectedSpend, Name};
+use crate::{DisplayText, InspectedSpend, Name, counted};
 
 /// What a group signs, decoded. Policy judges this value, and the vault signs nothing else.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl GroupMessage {
             Self::TrustedComment { comment, .. } => {
                 DisplayText::truncated(&format!("trusted comment: {comment}"), 200)
             }
-            Self::Raw(bytes) => DisplayText::new(&format!("{} raw bytes", bytes.len())),
+            Self::Raw(bytes) => DisplayText::new(&counted(bytes.len(), "raw byte")),
         }
     }
 }
@@ -175,13 +175,19 @@ impl GroupUse {
                 }
                 GroupMessage::TrustedComment { comment, .. } => format!("the trusted comment: {comment}"),
                 GroupMessage::Raw(bytes) => {
-                    format!("{} raw bytes, whose meaning is not known: {}", bytes.len(), hex::encode(bytes))
+                    format!(
+                        "{}, whose meaning is not known: {}",
+                        counted(bytes.len(), "raw byte"),
+                        hex::encode(bytes)
+                    )
                 }
             },
             Self::Spend(_) => String::new(),
             Self::ExportShare { index } => format!("the share of member {index} is handed out"),
             Self::Recover => "the whole secret key is handed out".to_owned(),
-            Self::Refresh { keep } => format!("all shares are renewed; {} members keep one", keep.len()),
+            Self::Refresh { keep } => {
+                format!("all shares are renewed, for {}", counted(keep.len(), "member"))
+            }
             Self::RefreshStep { .. } => "a step of a renewal of the shares among vaults".to_owned(),
             Self::Repair { index } => format!("the share of member {index} is made again"),
             Self::RepairStep { index, .. } => {

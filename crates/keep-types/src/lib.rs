@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod count;
 mod display;
 mod error;
 mod event_id;
@@ -33,6 +34,7 @@ mod spend;
 mod time;
 
 pub use answer::{Answer, SignedPsbt};
+pub use count::{are, counted};
 pub use display::DisplayText;
 pub use error::{Blame, ErrorCode, Fault};
 pub use event_id::event_id;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use keep_audit::Fingerprint;
 use keep_store::Row;
+use keep_types::counted;
 
 use crate::head::{Head, Sum};
 use crate::seal::{leaf, open_row, row_aad};
@@ -85,8 +86,8 @@ pub(crate) fn summary(
 ) -> String {
     let counts = kinds.iter().map(ToString::to_string);
     let rest = [
-        (removed > 0).then(|| format!("{removed} records taken out")),
-        (log_removed > 0).then(|| format!("{log_removed} entries of the log gone")),
+        (removed > 0).then(|| format!("{} taken out", counted(removed, "record"))),
+        (log_removed > 0).then(|| format!("{} of the log gone", counted(log_removed, "entry"))),
         signer.map(|signer| format!("the log has another signer from here on, {signer}")),
     ];
     counts.chain(rest.into_iter().flatten()).collect::<Vec<_>>().join("; ")

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use keep_audit::{Action, Batch, Entry};
 use keep_store::{ReadTx, Row, Scan, Store, StoreError};
-use keep_types::{Collection, KeyId, Record, Revision};
+use keep_types::{Collection, KeyId, Record, Revision, are, counted};
 
 use crate::head::{Head, SEGMENTS, Sum};
 use crate::seal::{leaf, open_row, row_aad};
@@ -189,12 +189,13 @@ fn compare(number: u8, head: &mut Head, found: &BTreeMap<u8, Found>, problems: &
     let name = word(number);
     if here.count < recorded.count {
         problems.push(format!(
-            "{} of {} records of {name} are missing",
+            "{} of {} of {name} {} missing",
             recorded.count - here.count,
-            recorded.count
+            counted(recorded.count, "record"),
+            are(recorded.count - here.count)
         ));
     } else if here.count > recorded.count {
-        problems.push(format!("{name} has {} records too many", here.count - recorded.count));
+        problems.push(format!("{name} has {} too many", counted(here.count - recorded.count, "record")));
     } else if here.sum != recorded.sum {
         problems.push(format!("a record of {name} was changed, or replaced by an older one"));
     }

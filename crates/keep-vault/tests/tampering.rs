@@ -86,7 +86,7 @@ fn removed_rows_are_named_by_what_the_log_says() {
     let place = keep_types::RecordId::from_bytes(*two.id.as_bytes());
     tamper(&store, |tx| assert!(tx.delete(Collection::Keys.number(), &place).unwrap()));
     let found = problems(&store);
-    assert!(found.contains("1 of 3 records of keys are missing"), "{found}");
+    assert!(found.contains("1 of 3 records of keys is missing"), "{found}");
     assert!(found.contains("the key \"two\" is missing"), "{found}");
     let left: Vec<_> = reopen(&store).unwrap().keys().unwrap().iter().map(|k| k.name.to_string()).collect();
     assert_eq!(left, ["one", "three"]);
@@ -102,7 +102,7 @@ fn duplicated_swapped_and_older_rows_are_found() {
     copy.id = keep_types::RecordId::from_bytes([0xee; 16]);
     copy.name = None;
     tamper(&store, |tx| tx.put(&copy).unwrap());
-    assert!(problems(&store).contains("1 records too many"));
+    assert!(problems(&store).contains("1 record too many"));
     tamper(&store, |tx| assert!(tx.delete(copy.collection, &copy.id).unwrap()));
 
     let (mut a, mut b) = (secrets[0].clone(), secrets[1].clone());

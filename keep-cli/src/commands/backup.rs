@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use keep_sdk::{
     BackupKey, BackupLock, BackupNeeds, BackupSummary, Clock, ErrorCode, Fault, LockedBackup, SecretText,
-    SystemClock, new_backup_passphrase, verify_backup,
+    SystemClock, counted, new_backup_passphrase, verify_backup,
 };
 use serde::Serialize;
 
 use crate::args::{Backup, BackupCommand, BackupOpened};
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::{View, optional_in_clear};
 use crate::secrets::{Source, read_file, unreadable};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use keep_sdk::daemon::{Connection, Place, harden};
 use keep_sdk::{
     DamageView, ErrorCode, Fault, Home, Keep, PoolOptions, RelayPolicy, RelayPool, RelayState, Transport,
+    counted,
 };
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
@@ -295,8 +296,9 @@ fn vault(session: &Session, home: &Home) -> Vec<Finding> {
         Ok(_) if !problems.is_empty() => {}
         Ok(report) => {
             let found = format!(
-                "{} records and {} log entries are as they were written",
-                report.records, report.entries
+                "{} and {} are as they were written",
+                counted(report.records, "record"),
+                counted(report.entries, "log entry")
             );
             findings.push(finding(what, Health::Ok, found, ""));
         }
@@ -355,9 +357,11 @@ impl View for DamageView {
         let mut lines = vec![format!("{} going on with what is left", style.tick())];
         lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));
         let went = format!(
-            "{} records that do not open and {} entries of the log are gone; {} clients, bunker addresses and agents' sessions \
-             are suspended until you let them go on",
-            self.removed, self.log_removed, self.suspended
+            "gone are {} that did not open, and {} of the log; clients, bunker addresses and agents' sessions are suspended until \
+             you let them go on ({} in all)",
+            counted(self.removed, "record"),
+            counted(self.log_removed, "entry"),
+            self.suspended
         );
         lines.push(format!("  {}", style.dim(&went)));
         if let Some(signer) = &self.signer {

@@ -1,6 +1,6 @@
 //! `keep reserve reset`.
 
-use keep_sdk::{ErrorCode, Fault, ReserveResetView, SecretText};
+use keep_sdk::{ErrorCode, Fault, ReserveResetView, SecretText, counted};
 use serde::Serialize;
 
 use crate::args::Reserve;
@@ -39,9 +39,10 @@ pub fn run(session: &Session, command: &Reserve) -> Result<(), Ending> {
     let dropped = done.dropped;
     session.output.show(&Done(done))?;
     if dropped > 0 {
-        session
-            .output
-            .talk(&format!("{dropped} other passphrases do not open the vault any more; add them again."));
+        session.output.talk(&format!(
+            "The vault is no longer opened by {}; add again what you still use.",
+            counted(dropped, "other passphrase")
+        ));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use keep_sdk::{ErrorCode, Fault, RotationPlan, SecretText, StanzaView};
+use keep_sdk::{ErrorCode, Fault, RotationPlan, SecretText, StanzaView, are, counted};
 use serde::Serialize;
 
 use crate::args::{RotateDataKey, RotatePassword};
@@ -46,7 +46,12 @@ struct Done {
 
 impl View for Done {
     fn human(&self, style: Style) -> String {
-        let done = format!("{} {} records are under a new data key", style.tick(), self.records);
+        let done = format!(
+            "{} {} {} under a new data key",
+            style.tick(),
+            counted(self.records, "record"),
+            are(self.records)
+        );
         match &self.recovery_code {
             Some(code) => format!("{done}\n\nThe new recovery code:\n{}", words(code)),
             None => done,

@@ -1,8 +1,7 @@
 //! A request, decoded for the person who decides.
 
-use keep_sdk::{DisplayText, PendingView, meaning};
+use keep_sdk::{DisplayText, PendingView, counted, meaning};
 
-use crate::count::counted;
 use crate::prompt::spend_rows;
 
 /// What it asks for, in a few words.

@@ -1,6 +1,6 @@
 //! How the screen looks.
 
-use keep_sdk::{AppView, Breadth};
+use keep_sdk::{AppView, Breadth, counted};
 use ratatui_core::layout::{Constraint, Layout, Rect};
 use ratatui_core::style::{Color, Modifier, Style};
 use ratatui_core::terminal::Frame;
@@ -12,7 +12,6 @@ use ratatui_widgets::paragraph::{Paragraph, Wrap};
 
 use super::detail;
 use super::state::{Entry, Mark, State, Tab};
-use crate::count::counted;
 use crate::qr;
 
 /// The smallest window in which anything can be read.
@@ -196,7 +195,12 @@ fn clients(frame: &mut Frame<'_>, state: &State, area: Rect) {
         lines.push(Line::from(vec![Span::styled(format!(" {} ", app_name(app)), style), Span::raw(flag)]));
         let last = app.last_used.clone().unwrap_or_else(|| "never".to_owned());
         lines.push(Line::styled(
-            format!("   key {}   policy {}   used {} times, last {last}", app.key, app.policy, app.uses),
+            format!(
+                "   key {}   policy {}   used {}, last {last}",
+                app.key,
+                app.policy,
+                counted(app.uses, "time")
+            ),
             DIM,
         ));
     }

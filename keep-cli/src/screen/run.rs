@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keep_sdk::{
     Activity, Approvals, BunkerView, Clock as _, DisplayText, ErrorCode, Fault, Keep, RelayState, Serving,
-    Surface, SystemClock, named,
+    Surface, SystemClock, counted, named,
 };
 use ratatui_core::terminal::Terminal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +15,6 @@ use super::backend::Tty;
 use super::draw::draw;
 use super::key::Parser;
 use super::state::{Act, Entry, Mark, RelayLine, State, Tab};
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::Output;
 use crate::terminal::{self, FullScreen};
@@ -261,7 +260,8 @@ fn relay_line(status: &keep_sdk::RelayStatus) -> RelayLine {
         RelayState::AuthRequired => "does not accept our authentication".to_owned(),
         RelayState::Failed { reason } => format!("{reason}; it is tried again by itself"),
     };
-    let counts = format!("{} events, connected {} times", status.received, status.connections);
+    let counts =
+        format!("{}, connected {}", counted(status.received, "event"), counted(status.connections, "time"));
     RelayLine {
         relay: DisplayText::new(status.relay.as_str()).to_string(),
         connected: status.state == RelayState::Connected,

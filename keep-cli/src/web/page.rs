@@ -1,9 +1,8 @@
 //! How the page looks: no script, nothing from elsewhere.
 
-use keep_sdk::{DisplayText, PendingView};
+use keep_sdk::{DisplayText, PendingView, counted};
 
 use super::pages::Page;
-use crate::count::counted;
 use crate::screen::detail;
 
 /// How it is painted.

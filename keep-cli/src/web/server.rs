@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keep_sdk::{Approvals, Breadth, ErrorCode, Fault, Keep, PendingView, SecretText, Surface};
+use keep_sdk::{Approvals, Breadth, ErrorCode, Fault, Keep, PendingView, SecretText, Surface, counted};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -19,7 +19,6 @@ use tokio::task::JoinHandle;
 use super::form::{decision, fields};
 use super::page;
 use super::pages::{Page, Pages, same};
-use crate::count::counted;
 
 /// How many connections there may be at a time.
 const MAX_CONNECTIONS: usize = 16;

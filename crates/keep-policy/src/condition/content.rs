@@ -1,5 +1,6 @@
 //! Rules about what an event says, or what is to be encrypted.
 
+use keep_types::counted;
 use minicbor::{Decode, Encode};
 
 /// What a text must and must not say. Compared without regard to case.
@@ -36,6 +37,8 @@ impl ContentRule {
             return Some("its content begins otherwise".to_owned());
         }
         let is_long = |most: &u32| text.chars().nth(*most as usize).is_some();
-        self.longest.filter(is_long).map(|most| format!("its content is longer than {most} characters"))
+        self.longest
+            .filter(is_long)
+            .map(|most| format!("its content is longer than {}", counted(most, "character")))
     }
 }

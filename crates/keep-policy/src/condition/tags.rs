@@ -1,6 +1,6 @@
 //! Rules about an event's tags.
 
-use keep_types::UnsignedEvent;
+use keep_types::{UnsignedEvent, counted};
 use minicbor::{Decode, Encode};
 
 use super::people::names_only;
@@ -76,6 +76,6 @@ impl TagRules {
         }
         self.most
             .filter(|most| tags.len() > *most as usize)
-            .map(|most| format!("it has more than {most} tags"))
+            .map(|most| format!("it has more than {}", counted(most, "tag")))
     }
 }

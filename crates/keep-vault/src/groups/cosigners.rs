@@ -3,7 +3,7 @@
 use keep_audit::Action;
 use keep_frost::{DevicePublic, Index};
 use keep_policy::{CosignerGrant, Proposed, Ungranted};
-use keep_types::{KeyId, Timestamp, VaultId};
+use keep_types::{KeyId, Timestamp, VaultId, counted};
 
 use super::GroupRecord;
 use super::change::entry;
@@ -110,6 +110,6 @@ fn described(grant: &CosignerGrant) -> String {
         what.push("transactions within the limits".to_owned());
     }
     let until = grant.until.map_or_else(String::new, |until| format!(", until {until}"));
-    let uses = grant.uses_left.map_or_else(String::new, |uses| format!(", {uses} times"));
+    let uses = grant.uses_left.map_or_else(String::new, |uses| format!(", {}", counted(uses, "time")));
     format!("grant for member {}: {}{until}{uses}", grant.member, what.join(", "))
 }

@@ -33,8 +33,8 @@ impl View for RollbackView {
             self.revision,
             self.seen,
             style.dim(&format!(
-                "what was revoked or spent since that state is not so any more: {} clients, bunker addresses and agents' \
-                 sessions are suspended until you let them go on",
+                "what was revoked or spent since that state is not so any more: clients, bunker addresses and agents' sessions \
+                 are suspended until you let them go on ({} in all)",
                 self.suspended
             )),
         );

@@ -4,10 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
-use keep_sdk::{Audit, AuditExportView, ErrorCode, Fault};
+use keep_sdk::{Audit, AuditExportView, ErrorCode, Fault, counted};
 
 use crate::args::AuditExport;
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

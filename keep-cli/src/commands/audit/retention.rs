@@ -1,9 +1,8 @@
 //! `keep audit retention`.
 
-use keep_sdk::{ErrorCode, Fault, RetentionView};
+use keep_sdk::{ErrorCode, Fault, RetentionView, counted};
 
 use crate::args::AuditRetention;
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

@@ -1,8 +1,7 @@
 //! `keep audit stats`.
 
-use keep_sdk::AuditStatsView;
+use keep_sdk::{AuditStatsView, counted};
 
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, stdin};
 use std::path::Path;
 
-use keep_sdk::{AuditFileReport, AuditReport, ErrorCode, Fault, SignerView, verify_audit_file};
+use keep_sdk::{AuditFileReport, AuditReport, ErrorCode, Fault, SignerView, counted, verify_audit_file};
 use serde::Serialize;
 
 use crate::args::AuditVerify;
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

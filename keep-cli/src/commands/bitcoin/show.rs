@@ -4,9 +4,9 @@ use keep_sdk::bitcoin::{
     AddressesView, AnalysisView, BalanceView, DescriptorView, InputOwnership, LimitsView, OutputRole,
     Severity, SignedMessageView, SignedPsbtView, VerifiedMessageView, WayView,
 };
+use keep_sdk::counted;
 use serde::Serialize;
 
-use crate::count::counted;
 use crate::output::View;
 use crate::style::Style;
 

@@ -1,5 +1,6 @@
 //! Groups as people see them.
 
+use keep_sdk::counted;
 use keep_sdk::frost::{CosignerView, GroupView, ImportView, SignatureView, SplitView, VerifiedView};
 use serde::Serialize;
 
@@ -93,7 +94,7 @@ fn granted(grant: &CosignerView) -> String {
         what.push("transactions within the limits".to_owned());
     }
     let until = grant.until.as_ref().map_or_else(String::new, |until| format!("; until {until}"));
-    let uses = grant.uses_left.map_or_else(String::new, |uses| format!("; {uses} more times"));
+    let uses = grant.uses_left.map_or_else(String::new, |uses| format!("; {}", counted(uses, "more time")));
     let dead = if grant.alive { "" } else { "; dead: given for another device, or in another vault" };
     format!("{}{until}{uses}{dead}", what.join(", "))
 }

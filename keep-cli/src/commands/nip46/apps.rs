@@ -1,6 +1,6 @@
 //! `keep nip46 apps`, `revoke` and `auto-approve`.
 
-use keep_sdk::{AppView, RevokedView};
+use keep_sdk::{AppView, RevokedView, counted};
 use serde::Serialize;
 
 use crate::args::nip46::AutoApprove;
@@ -36,10 +36,10 @@ fn entry(app: &AppView, style: Style) -> String {
         (None, true) => "for this session".to_owned(),
         (None, false) => "forever".to_owned(),
     };
-    let used = app
-        .last_used
-        .as_ref()
-        .map_or_else(|| "never used".to_owned(), |last| format!("used {} times, last {last}", app.uses));
+    let used = app.last_used.as_ref().map_or_else(
+        || "never used".to_owned(),
+        |last| format!("used {}, last {last}", counted(app.uses, "time")),
+    );
     let details = [
         app.name.as_ref().and(claims),
         Some(format!("key {}", app.key)),

@@ -8,14 +8,13 @@ mod grant;
 mod relays;
 mod token;
 
-use keep_sdk::{ErrorCode, Fault, Limits, StoppedView, parse_duration};
+use keep_sdk::{ErrorCode, Fault, Limits, StoppedView, counted, parse_duration};
 use serde::Serialize;
 
 pub use connect::address;
 pub use decide::{approve, deny, pending};
 
 use crate::args::nip46::{Bounds, Nip46};
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

@@ -4,11 +4,10 @@ mod explain;
 mod file;
 mod simulate;
 
-use keep_sdk::{PersonView, Policies, PolicyCheck, PolicyShown, PolicyView};
+use keep_sdk::{PersonView, Policies, PolicyCheck, PolicyShown, PolicyView, counted};
 use serde::Serialize;
 
 use crate::args::policy::{Person, Policy};
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

@@ -1,11 +1,10 @@
 //! `keep policy simulate`.
 
-use keep_sdk::{Difference, ErrorCode, Fault, Past, SimulationView, parse_duration};
+use keep_sdk::{Difference, ErrorCode, Fault, Past, SimulationView, counted, parse_duration};
 use serde::Serialize;
 
 use super::file;
 use crate::args::policy::Simulate;
-use crate::count::counted;
 use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;

@@ -15,6 +15,11 @@ pub fn counted<N: Display + PartialEq + From<u8>>(number: N, one: &str) -> Strin
     format!("{number} {many}")
 }
 
+/// `is` of one thing, `are` of all others.
+pub fn are<N: PartialEq + From<u8>>(number: N) -> &'static str {
+    if number == N::from(1) { "is" } else { "are" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +31,6 @@ mod tests {
         assert_eq!(counted(2_u32, "older entry"), "2 older entries");
         assert_eq!(counted(3_usize, "threshold key"), "3 threshold keys");
         assert_eq!(counted(4_usize, "address"), "4 addresses");
+        assert_eq!([are(0_u32), are(1), are(2)], ["are", "is", "are"]);
     }
 }
