@@ -211,7 +211,7 @@ impl Policies {
             return Err(rejected(
                 ErrorCode::AlreadyExists,
                 message,
-                "revoke them first, see `keep nip46 apps`",
+                "revoke them first, see `keep nip46 apps` and `keep nip46 token list`",
             ));
         }
         if name.parse::<Builtin>().is_ok() {

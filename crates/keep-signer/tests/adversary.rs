@@ -617,10 +617,10 @@ async fn what_agents_without_a_name_used_is_spent_when_nothing_of_them_is_left()
     keep_signer::accept_damage(&world.vault, &[]).unwrap();
     let refused = world.agent(world.key).unwrap_err();
     assert!(refused.to_string().contains("in one minute"), "{refused}");
-    // A key that came later has lost nothing, and the day goes by.
+    // A key that came later has lost nothing, and the day goes by: it began at eight.
     world.clock.advance(Duration::from_secs(1));
     let later = world.vault.generate_key(Name::new("later").unwrap()).unwrap();
     world.agent(later.id).unwrap();
-    world.clock.advance(Duration::from_secs(86_400));
+    world.clock.advance(Duration::from_secs(16 * 3_600));
     world.agent(world.key).unwrap();
 }
