@@ -155,7 +155,7 @@ fn wrong_contributions_to_a_repair_are_named() {
     let wrong = world.path().join("wrong");
     copy(&right, &wrong);
     std::fs::copy(file(&other, "sigma-2-4"), file(&wrong, "sigma-2-4")).unwrap();
-    refused(&mine(&wrong), "member 2 saw another transcript");
+    refused(&mine(&wrong), "member 2 and member 4, member 1, member 3 saw different messages");
     assert_eq!(state(&world, lost), (0, 0));
     let ran = mine(&right);
     assert_eq!(ran.code, Some(0), "{ran:?}");
