@@ -15,17 +15,16 @@ const STEPS: usize = 14;
 #[test]
 fn histories_equal_the_model() {
     let long = std::env::var_os("KEEP_SOAK").is_some();
-    let histories = if long { 10_000 } else { 45 };
+    let histories: u64 = if long { 10_000 } else { 45 };
     // On a busy machine fewer.
     let enough = if long { Duration::MAX } else { Duration::from_secs(30) };
-    let only: Option<u64> = std::env::var("KEEP_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (only, first) = (number("KEEP_TEST_SEED"), number("KEEP_TEST_FIRST_SEED").unwrap_or(0));
+    let histories = number("KEEP_TEST_HISTORIES").unwrap_or(histories);
     let (begin, mut sum, mut count) = (Instant::now(), Tally::default(), 0);
-    for seed in 0..histories {
+    for seed in only.map_or(first..first + histories, |only| only..only + 1) {
         if begin.elapsed() > enough {
             break;
-        }
-        if only.is_some_and(|only| only != seed) {
-            continue;
         }
         let kind = if seed % 3 == 2 { Kind::Reserve } else { Kind::Database };
         let told = std::panic::catch_unwind(|| {

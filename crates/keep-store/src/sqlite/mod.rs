@@ -14,6 +14,7 @@ mod tx;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -33,7 +34,9 @@ pub use self::options::SqliteOptions;
 /// A vault's rows in an SQLite database that several processes can use at once.
 ///
 /// A commit is durable: the log is synced before [`Store::write`] returns. If the operating system fails to sync,
-/// `write` fails and nobody sees the change, but after a crash it may come to light, as a whole.
+/// `write` fails and nobody sees the change, but after a crash it may come to light, as a whole, until the next write
+/// begins. What an opened store shows is durable, and what it does not show never comes back: see
+/// [`Writing::begin_anew`].
 ///
 /// Beside the database lie `next.lock` and `write.lock`, through which writers take turns, and while it is in use
 /// SQLite's `-wal` and `-shm`. The last process that closes the vault folds the log into the database and removes it,
@@ -57,6 +60,8 @@ struct Writing {
     seen: Option<i64>,
     /// The length of the log after the last commit, in pages.
     logged: Arc<AtomicU32>,
+    /// Whether the last commit that was begun here was also done, so that nothing that was in the log before can follow it.
+    follows_own: bool,
 }
 
 impl SqliteStore {
@@ -87,9 +92,9 @@ impl SqliteStore {
         let connector = Connector::new(path, &options);
         let turn = turnstile.enter(options.wait)?;
         let conn = connector.connect().map_err(|e| something_else(path, e))?;
-        build_unless_used(&conn, path)?;
+        let is_built = build_unless_used(&conn, path)?;
         drop(turn);
-        Self::assemble(conn, connector, turnstile, options)
+        Self::assemble(conn, connector, turnstile, options, is_built)
     }
 
     /// Opens the store at `path`. The place is not tried out again as by `create`; should it lack locks or shared
@@ -129,7 +134,7 @@ impl SqliteStore {
         if options.sync {
             place::make_log_durable(path)?;
         }
-        Self::assemble(conn, connector, turnstile, options)
+        Self::assemble(conn, connector, turnstile, options, false)
     }
 
     /// Whether an interrupted [`create`](Self::create) left an empty database at `path`, which another one takes over.
@@ -147,6 +152,7 @@ impl SqliteStore {
         connector: Connector,
         turnstile: Turnstile,
         options: SqliteOptions,
+        follows_own: bool,
     ) -> Result<Self, StoreError> {
         let path = connector.path().to_owned();
         require_log(&conn, &path)?;
@@ -162,7 +168,7 @@ impl SqliteStore {
             checkpointer: Checkpointer::new(options.checkpoint_frames, connector.clone(), turnstile.clone()),
             readers: Pool::new(connector),
             turnstile,
-            writer: Mutex::new(Writing { conn, seen: None, logged }),
+            writer: Mutex::new(Writing { conn, seen: None, logged, follows_own }),
             path,
             options,
         })
@@ -248,26 +254,49 @@ impl Writing {
         Ok(busy == 0)
     }
 
+    /// Makes the log empty before something is written behind what others, or a commit that failed, left in it.
+    ///
+    /// Behind the last commit that counts there may be pages of one that does not, because its first page was lost with the
+    /// power, or because its sync failed. The pages of a log are chained by their sums, so a new commit makes the others
+    /// worthless as soon as it differs from them. But often the first page that is written is the same (that of the database's
+    /// length, when both made it longer by as much). If the power went right after it, the old commit would be whole, and back.
+    ///
+    /// A reader in the middle of its view keeps the log from being cut; then the log was in use all the time, and what lies
+    /// behind it was left by a process that was killed in the middle of a commit.
+    fn begin_anew(&mut self, path: &Path) -> rusqlite::Result<()> {
+        let is_empty = || std::fs::metadata(place::beside(path, "-wal")).map_or(true, |log| log.len() == 0);
+        if self.follows_own || is_empty() {
+            return Ok(());
+        }
+        let wait: i64 = self.conn.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
+        self.conn.busy_timeout(Duration::ZERO)?;
+        let cut = self.cut_log();
+        self.conn.busy_timeout(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))?;
+        cut.map(drop)
+    }
+
     fn run(&mut self, path: &Path, work: WriteWork<'_>) -> Result<(), StoreError> {
         let fault = |e| translate(path, &e);
+        self.begin_anew(path).map_err(fault)?;
         let transaction = Transaction::write(&self.conn).map_err(fault)?;
         let mut tx = SqliteWrite::new(Rows { conn: &self.conn, path }, self.seen);
         work(&mut tx)?;
         let seen = tx.finish()?;
+        self.follows_own = false;
         transaction.commit().map_err(fault)?;
-        self.seen = seen;
+        (self.seen, self.follows_own) = (seen, true);
         Ok(())
     }
 }
 
-/// Turns a blank database into a store. One that has been used is not touched.
-fn build_unless_used(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Turns a blank database into a store; says whether it was blank. One that has been used is not touched.
+fn build_unless_used(conn: &Connection, path: &Path) -> Result<bool, StoreError> {
     let fault = |e| translate(path, &e);
     if schema::examine(conn, path).map_err(|e| something_else(path, e))? == Kind::Blank {
         require_log(conn, path)?;
         let transaction = Transaction::write(conn).map_err(fault)?;
         schema::build(conn).map_err(fault)?;
-        return transaction.commit().map_err(fault);
+        return transaction.commit().map(|()| true).map_err(fault);
     }
     let rows = Rows { conn, path };
     let mut used = rows.header()?.is_some() || rows.head()?.is_some();
@@ -275,7 +304,7 @@ fn build_unless_used(conn: &Connection, path: &Path) -> Result<(), StoreError> {
         used = true;
         std::ops::ControlFlow::Break(())
     })?;
-    if used { Err(StoreError::Exists(path.to_owned())) } else { Ok(()) }
+    if used { Err(StoreError::Exists(path.to_owned())) } else { Ok(false) }
 }
 
 /// Whatever lies where a store is to be made is there already, be it a store or not.
