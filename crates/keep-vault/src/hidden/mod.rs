@@ -182,7 +182,7 @@ fn open_hidden(
 ) -> Result<Vault, VaultError> {
     file.lock(&environment.holder)?;
     // Only now nobody else writes there.
-    let bytes = file.read().map_err(reserve::failed)?;
+    let bytes = file.read_durable().map_err(reserve::failed)?;
     let (salt, kek) = (outer.kdf.salt, derived.reserve_kek());
     let found = reserve::find(&bytes, Layout::STANDARD, &salt, &kek).ok_or(VaultError::WrongPassphrase)?;
     let lost = found.lost;

@@ -26,6 +26,16 @@ pub trait Medium: Send + 'static {
     /// When the operating system refuses.
     fn read(&mut self) -> io::Result<Vec<u8>>;
 
+    /// Reads everything as the device has it. What another process wrote and did not make durable is made durable first; and where
+    /// the system tells (Linux), what it could not make durable is not read, though it still has it in memory.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    fn read_durable(&mut self) -> io::Result<Vec<u8>> {
+        self.sync()?;
+        self.read()
+    }
+
     /// Writes bytes from byte `at` on, which are within the reserve.
     ///
     /// # Errors
@@ -112,6 +122,14 @@ impl Medium for ReserveFile {
             return Err(io::Error::other("the reserve changed its length"));
         }
         Ok(bytes)
+    }
+
+    fn read_durable(&mut self) -> io::Result<Vec<u8>> {
+        self.sync()?;
+        // After a write failed, the system takes its page for clean. Without the page it must ask the device.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        self.read()
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {

@@ -36,9 +36,14 @@ impl End {
         Self { block: 0, tag, change: 1 }
     }
 
-    /// Whether a change of so many bytes fits.
+    /// Whether a change of so many bytes fits, and behind it still the block that says that a later state is lost.
     pub fn has_room(&self, len: usize, layout: Layout) -> bool {
-        self.block + len.div_ceil(ROOM).max(1) <= layout.blocks()
+        self.block + len.div_ceil(ROOM).max(1) < layout.blocks()
+    }
+
+    /// Whether the block fits that says that a later state is lost. It does not behind changes of versions that filled the journal.
+    pub fn has_room_for_loss(&self, layout: Layout) -> bool {
+        self.block < layout.blocks()
     }
 
     /// The blocks of a change, to be written from block `self.block` on, and where the journal ends after them.
@@ -187,7 +192,8 @@ mod tests {
             ends.push(place(&mut file, layout, *ends.last().unwrap(), change));
         }
         assert_eq!(read(&file, layout, &KEY, &ID, START), (changes.to_vec(), *ends.last().unwrap()));
-        assert!(!ends[5].has_room(ROOM + 1, layout) && ends[5].has_room(ROOM, layout));
+        assert!(!ends[5].has_room(1, layout) && ends[5].has_room_for_loss(layout));
+        assert!(!ends[4].has_room(2 * ROOM + 1, layout) && ends[4].has_room(2 * ROOM, layout));
         let mut torn = file.clone();
         torn[layout.block(7).unwrap().start + 40] ^= 1;
         assert_eq!(read(&torn, layout, &KEY, &ID, START), (changes[..4].to_vec(), ends[4]));

@@ -75,7 +75,8 @@ pub(crate) fn find(bytes: &[u8], layout: Layout, salt: &[u8; 32], kek: &SecretKe
 }
 
 impl Found {
-    /// The store, and the handle through which its passphrase changes.
+    /// The store, and the handle through which its passphrase changes. What was found must be durable, since from here on it counts:
+    /// see [`Medium::read_durable`].
     pub(crate) fn into_store(
         self,
         medium: Box<dyn Medium>,
@@ -84,8 +85,6 @@ impl Found {
         kek: &SecretKey32,
     ) -> Result<(MemoryStore, Rekey), VaultError> {
         let mut inner = Inner::new(medium, layout, salt, kek, self.header.id)?;
-        // Whoever wrote the last of it may have ended before it was durable. From here on it counts.
-        inner.sync()?;
         inner.generation = self.header.generation;
         inner.active = Some(self.slot);
         inner.journal_key = inner.shield.seal(&self.header.journal_key())?;
@@ -169,7 +168,7 @@ impl Inner {
                 return Err(VaultError::Rejected(evidence(lost)));
             }
             // The header of the later state is what tells that it is lost, and it may be cut off while it is written over.
-            if lost == Lost::Slot && self.end.has_room(0, self.layout) {
+            if lost == Lost::Slot && self.end.has_room_for_loss(self.layout) {
                 let key = self.shield.open(&self.journal_key)?;
                 let sealed = self.end.seal_lost(&key, &self.id)?;
                 self.write_blocks(sealed)?;

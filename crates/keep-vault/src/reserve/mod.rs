@@ -2,6 +2,8 @@
 //!
 //! `docs/formats/reserve.md` describes the format, `docs/hidden.md` what it hides and what it does not.
 
+#[cfg(test)]
+mod durable_tests;
 mod file;
 mod journal;
 mod layout;
@@ -31,7 +33,7 @@ pub fn open_store(
     salt: [u8; 32],
     kek: &SecretKey32,
 ) -> Result<Option<MemoryStore>, VaultError> {
-    let bytes = medium.read().map_err(file::failed)?;
+    let bytes = medium.read_durable().map_err(file::failed)?;
     let Some(found) = find(&bytes, layout, &salt, kek) else { return Ok(None) };
     Ok(Some(found.into_store(Box::new(medium), layout, salt, kek)?.0))
 }
