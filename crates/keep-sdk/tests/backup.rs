@@ -4,6 +4,8 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keep_cipher::age::{self, Identity, Lock, Recipient, Unlock};
 use keep_sdk::{
     BackupKey, BackupLock, BackupNeeds, ErrorCode, EventTemplate, Home, Keep, KeyPath, LockedBackup, Name,
@@ -305,6 +307,112 @@ fn what_does_not_belong_together_is_refused_and_makes_nothing() {
     let summary = verify_backup(locked(&sealed(more.as_bytes())), &key).unwrap();
     assert_eq!((summary.keys, summary.secrets), (2, 1));
     restore_backup(locked(&sealed(more.as_bytes())), &key, &target(&place), &options()).unwrap();
+}
+
+/// The head of an archive, as `docs/formats/vault.md` describes it.
+#[derive(minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+struct Head {
+    #[n(0)]
+    revision: u64,
+    #[n(1)]
+    epoch: u64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    header_hash: [u8; 32],
+    #[n(3)]
+    max_time: u64,
+    #[n(4)]
+    audit: keep_audit::Chain,
+    #[n(5)]
+    tallies: Vec<u64>,
+    #[n(6)]
+    log: Option<Mark>,
+    #[n(7)]
+    carried: Option<minicbor::bytes::ByteVec>,
+}
+
+#[derive(minicbor::Encode, minicbor::Decode, Clone, Copy)]
+#[cbor(map)]
+struct Mark {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    base: [u8; 32],
+    #[n(1)]
+    next: u64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    hash: [u8; 32],
+}
+
+impl Parts {
+    fn change_head(&mut self, change: impl Fn(&mut Head)) {
+        let head = self.member("head");
+        let bytes = STANDARD.decode(head.as_str().unwrap()).unwrap();
+        let mut decoded: Head = minicbor::decode(&bytes).unwrap();
+        change(&mut decoded);
+        *head = STANDARD.encode(minicbor::to_vec(&decoded).unwrap()).into();
+    }
+
+    /// Two records of a collection change what each of them has under this name.
+    fn swap(&mut self, kind: &str, members: &[&str]) {
+        let at = self.of_kind(kind);
+        let named: Vec<usize> =
+            at.into_iter().filter(|&at| self.records[at].get("name_index").is_some()).collect();
+        for member in members {
+            let one = self.records[named[0]][member].take();
+            let other = std::mem::replace(&mut self.records[named[1]][member], one);
+            self.records[named[0]][member] = other;
+        }
+    }
+
+    fn insert(&mut self, collection: u8, cbor: &[u8]) {
+        let at =
+            self.records.iter().position(|record| record["collection"].as_u64() > Some(collection.into()));
+        let id = "00".repeat(16);
+        let record = serde_json::json!({ "collection": collection, "id": id, "cbor": STANDARD.encode(cbor) });
+        self.records.insert(at.unwrap_or(self.records.len()), record);
+    }
+}
+
+/// Whoever knows the key of a backup can make one that opens. What Keep would never have written is refused all the same, by
+/// checking it as by restoring it.
+#[test]
+fn what_somebody_made_up_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = vault(&dir.path().join("old"));
+    let bytes = made(&keep);
+    let (key, around) = (identity(), dir.path().join("around"));
+    let expect = |what: &str, code: ErrorCode, change: &dyn Fn(&mut Parts)| {
+        let mut parts = Parts::of(&bytes);
+        change(&mut parts);
+        let file = sealed(parts.text().as_bytes());
+        assert_eq!(verify_backup(locked(&file), &key).unwrap_err().code(), code, "verify: {what}");
+        let target = target(&around.join("of/new"));
+        let fault = restore_backup(locked(&file), &key, &target, &options()).unwrap_err();
+        assert_eq!(fault.code(), code, "restore: {what}: {fault}");
+        assert!(!around.exists(), "{what}");
+    };
+    let damaged = ErrorCode::Integrity;
+    expect("keys in each other's places", damaged, &|parts| parts.swap("keys", &["cbor", "name_index"]));
+    expect("keys under each other's names", damaged, &|parts| parts.swap("keys", &["name_index"]));
+    expect("secrets under each other's keys", damaged, &|parts| parts.swap("secrets", &["name_index"]));
+    let of = |mark: fn(&mut Mark)| {
+        move |parts: &mut Parts| {
+            parts.change_head(|head| {
+                let first = Mark { base: [0; 32], next: head.audit.first_seq, hash: [0; 32] };
+                mark(head.log.get_or_insert(first));
+            });
+        }
+    };
+    expect("segments that end in the middle of a piece", damaged, &of(|mark| mark.next += 1_000));
+    expect("segments that end otherwise", damaged, &of(|mark| mark.hash[0] ^= 1));
+    expect("the end of time", damaged, &|parts| parts.change_head(|head| head.max_time = u64::MAX));
+    expect("a later kind", ErrorCode::FormatTooNew, &|parts| parts.insert(17, &[0x80]));
+    expect("a grant that is none", damaged, &|parts| parts.insert(4, &[0x80]));
+    // What changes nothing is no obstacle.
+    let mut parts = Parts::of(&bytes);
+    parts.change_head(|_| ());
+    let file = sealed(parts.text().as_bytes());
+    let whole = restore_backup(locked(&file), &key, &target(&around.join("of/new")), &options()).unwrap();
+    assert_eq!((whole.from.keys, whole.from.secrets), (2, 1));
 }
 
 #[test]

@@ -4,11 +4,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keep_audit::{Batch as AuditBatch, Chain, SignedCheckpoint};
+use keep_audit::{Batch as AuditBatch, Broken, Chain, SignedCheckpoint};
 use keep_store::{NameIndex, StoreError};
-use keep_types::{Collection, Name, Record, RecordId, Revision, SecretKey32, VaultId};
+use keep_types::{
+    Collection, DecodeError, ErrorCode, Fault, Name, Record, RecordId, Revision, SecretKey32, VaultId,
+};
 
 use crate::archive::{damaged, missing};
+use crate::head::LogMark;
 use crate::items::item_place;
 use crate::keyring::public_key;
 use crate::log::{PRUNED, check_pruned, link, tampered};
@@ -17,6 +20,7 @@ use crate::records::{SecretKind, SecretRecord, key_place};
 use crate::restore::ArchiveOrigin;
 use crate::secrets::{AUDIT_KEY, public_of};
 use crate::subkeys::Subkeys;
+use crate::tx::name_index;
 use crate::{ArchivedRecord, KeyRecord, MnemonicSecret, SecretItem, VaultError};
 
 /// What was in an archive that is whole.
@@ -43,6 +47,9 @@ pub(crate) struct Examination {
     recorded: Chain,
     begin: Chain,
     chain: Chain,
+    /// Where its segments end, and whether that was passed.
+    mark: LogMark,
+    is_past_mark: bool,
     pruned: Option<SignedCheckpoint>,
     last: Option<(u8, RecordId)>,
     names: HashSet<(u8, NameIndex)>,
@@ -68,11 +75,17 @@ enum Secret {
 }
 
 impl Secret {
-    fn of(cbor: &[u8]) -> Self {
+    fn of(record: Result<SecretRecord, DecodeError>) -> Self {
         let read = || {
-            let record = SecretRecord::from_cbor(cbor)?;
+            let record = record?;
             Ok(match record.kind {
-                SecretKind::Identity => Self::Identity(public_key(&record.key32()?)?.to_bytes()),
+                SecretKind::Identity => {
+                    let own = public_key(&record.key32()?)?;
+                    if record.public.as_ref().is_some_and(|public| *public != own.to_hex()) {
+                        return Err(VaultError::SecretMismatch);
+                    }
+                    Self::Identity(own.to_bytes())
+                }
                 SecretKind::Audit => Self::Audit(public_of(&record)?),
                 SecretKind::Mnemonic => {
                     MnemonicSecret::from_secret(&record.secret).map(|_| Self::Mnemonic)?
@@ -83,6 +96,14 @@ impl Secret {
         };
         read().unwrap_or_else(Self::Unreadable)
     }
+}
+
+/// What a later version keeps, this one would bring back without taking from it what must not work any more.
+fn unknown() -> VaultError {
+    VaultError::Rejected(Fault::new(
+        ErrorCode::FormatTooNew,
+        "the backup has records of a kind that this version of Keep does not know",
+    ))
 }
 
 impl Examination {
@@ -103,6 +124,8 @@ impl Examination {
             recorded: head.audit,
             begin: head.log_begin(),
             chain: head.log_begin(),
+            mark: head.log_mark(),
+            is_past_mark: false,
             pruned: None,
             last: None,
             names: HashSet::new(),
@@ -122,15 +145,28 @@ impl Examination {
         if record.name.is_some_and(|name| !self.names.insert((record.collection, name))) {
             return Err(StoreError::NameTaken.into());
         }
-        self.keys.records(record.collection).ok_or_else(|| damaged("a collection"))?;
+        let collection = Collection::from_number(record.collection).ok_or_else(unknown)?;
         *self.content.records.entry(record.collection).or_default() += 1;
-        match Collection::from_number(record.collection) {
-            Some(Collection::Keys) => self.key(KeyRecord::from_cbor(&record.cbor)?),
-            Some(Collection::Items) => self.item(SecretItem::from_cbor(&record.cbor)?),
-            Some(Collection::Secrets) => {
-                self.secrets.insert(record.id, Secret::of(&record.cbor));
+        match collection {
+            Collection::Keys => {
+                let key = KeyRecord::from_cbor(&record.cbor)?;
+                self.belongs(record, &key, Some(key_place(key.id)))?;
+                self.key(key);
             }
-            Some(Collection::Audit) => {
+            Collection::Items => {
+                let item = SecretItem::from_cbor(&record.cbor)?;
+                self.belongs(record, &item, Some(item_place(item.id)))?;
+                self.item(item);
+            }
+            Collection::Secrets => {
+                let secret = SecretRecord::from_cbor(&record.cbor);
+                if let Ok(secret) = &secret {
+                    self.belongs(record, secret, None)?;
+                }
+                self.secrets.insert(record.id, Secret::of(secret));
+            }
+            Collection::Audit => {
+                self.pass_mark()?;
                 // Each piece of the log lies at the number of its first entry.
                 if record.id != AuditBatch::place(self.chain.next_seq) {
                     return Err(damaged("the order of the log"));
@@ -138,12 +174,35 @@ impl Examination {
                 let linked = link(&record.cbor, &mut self.chain, &[], &mut Vec::new());
                 linked.map_err(|broken| tampered(&broken))?;
             }
-            Some(Collection::Checkpoints) if record.id == PRUNED => {
+            Collection::Checkpoints if record.id == PRUNED => {
                 self.pruned = Some(SignedCheckpoint::from_cbor(&record.cbor)?);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a record is found by the name that it has, and lies where it is looked for.
+    fn belongs<R: Record>(
+        &self,
+        record: &ArchivedRecord,
+        read: &R,
+        place: Option<RecordId>,
+    ) -> Result<(), VaultError> {
+        if place.is_some_and(|place| place != record.id) {
+            return Err(damaged("the place of a record"));
+        }
+        let index = read.unique_name().map(|name| name_index::<R>(&self.keys, name));
+        if index == record.name { Ok(()) } else { Err(damaged("the index of a name")) }
+    }
+
+    /// Whether the log, where its segments are said to end, is what it is said to be there.
+    fn pass_mark(&mut self) -> Result<(), VaultError> {
+        if self.chain.next_seq != self.mark.next {
+            return Ok(());
+        }
+        self.is_past_mark = true;
+        if self.chain.hash == self.mark.hash { Ok(()) } else { Err(tampered(&Broken::Changed)) }
     }
 
     fn key(&mut self, key: KeyRecord) {
@@ -159,7 +218,11 @@ impl Examination {
     }
 
     /// There are no more records: whether all belongs together.
-    pub fn end(self) -> Result<ArchiveContent, VaultError> {
+    pub fn end(mut self) -> Result<ArchiveContent, VaultError> {
+        self.pass_mark()?;
+        if !self.is_past_mark {
+            return Err(damaged("the end of the log's segments"));
+        }
         for owner in &self.owners {
             self.check(owner)?;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keep_audit::{Action, Draft, Outcome};
 use keep_store::{Row, Store, StoreError, WriteTx};
 use keep_types::{
-    Collection, Fault, Origin, Revision, SecretBytes, SecretKey32, SecretText, Timestamp, VaultId,
+    Clock, Collection, Fault, Origin, Revision, SecretBytes, SecretKey32, SecretText, Timestamp, VaultId,
 };
 use zeroize::Zeroizing;
 
@@ -54,11 +54,25 @@ impl std::fmt::Debug for ArchiveOrigin {
     }
 }
 
+/// The end of the year 9999: the last time that can be written down. A vault whose time is later can grant nothing.
+const LATEST: Timestamp = Timestamp::from_secs(253_402_300_799);
+
 impl ArchiveOrigin {
     pub(crate) fn decode_head(&self) -> Result<Head, VaultError> {
         let head: Head = minicbor::decode(self.head.expose()).map_err(|_| damaged("its head"))?;
-        if head.revision == self.revision { Ok(head) } else { Err(damaged("its revision")) }
+        if head.revision != self.revision {
+            return Err(damaged("its revision"));
+        }
+        if head.max_time > LATEST {
+            return Err(damaged("its time"));
+        }
+        Ok(head)
     }
+}
+
+/// The time of a vault that is made of one whose time was `old`: later than everything that it granted, whatever the clock says.
+fn later(old: Timestamp, clock: &dyn Clock) -> Timestamp {
+    clock.now().max(old).plus(std::time::Duration::from_secs(1))
 }
 
 /// Gives an archive record by record, so that nobody needs to hold all of it.
@@ -77,11 +91,19 @@ impl Vault {
     /// Looks an archive through, as [`restore`](Self::restore) does, and makes nothing of it.
     ///
     /// # Errors
-    /// When the archive is damaged, or what gives it fails.
-    pub fn examine(from: &mut dyn GiveArchive) -> Result<ArchiveContent, VaultError> {
+    /// When the archive is damaged, or what gives it fails; what `revive` says.
+    pub fn examine(
+        from: &mut dyn GiveArchive,
+        revive: Revive<'_>,
+        clock: &dyn Clock,
+    ) -> Result<ArchiveContent, VaultError> {
         let mut examination = Examination::new(from.origin())?;
+        let now = later(from.origin().decode_head()?.max_time, clock);
         while let Some(record) = from.record()? {
             examination.look(&record)?;
+            if let Some(known) = Collection::from_number(record.collection) {
+                revive(known, &record.cbor, now)?;
+            }
         }
         examination.end()
     }
@@ -107,8 +129,7 @@ impl Vault {
         let mut raw = [0; 32];
         getrandom::getrandom(&mut raw)?;
         let data_key = SecretKey32::take(&mut raw);
-        // Later than everything that the old vault granted, whatever the clock says.
-        let now = environment.clock.now().max(old.max_time).plus(std::time::Duration::from_secs(1));
+        let now = later(old.max_time, &*environment.clock);
         let kek = derived.outer_kek();
         let opened_by = header.wrap(StanzaKind::Passphrase, &kek, &data_key, None, now)?;
         let bytes = header.to_bytes()?;
@@ -122,7 +143,7 @@ impl Vault {
                 return Err(StoreError::Exists(std::path::PathBuf::new()));
             }
             tx.set_header(&bytes)?;
-            let into = Into { keys: &keys, identity, revive, now };
+            let into = Into { keys: &keys, identity, revive, clock: &*environment.clock };
             content = Some(into.everything(tx, head.clone(), from).map_err(into_store_error)?);
             Ok(())
         })?;
@@ -136,7 +157,7 @@ struct Into<'a> {
     keys: &'a Subkeys,
     identity: Identity,
     revive: Revive<'a>,
-    now: Timestamp,
+    clock: &'a dyn Clock,
 }
 
 impl Into<'_> {
@@ -151,8 +172,9 @@ impl Into<'_> {
         while let Some(record) = from.record()? {
             examination.look(&record)?;
             let known = Collection::from_number(record.collection);
-            let revived =
-                known.map(|known| (self.revive)(known, &record.cbor, self.now)).transpose()?.flatten();
+            // An archive may take its time. What is spent is spent from when it came.
+            let now = later(head.max_time, self.clock);
+            let revived = known.map(|known| (self.revive)(known, &record.cbor, now)).transpose()?.flatten();
             let row =
                 self.row(&record, revived.as_ref().unwrap_or(&record.cbor), &mut head, nonces.next()?)?;
             tx.put(&row)?;
@@ -169,8 +191,8 @@ impl Into<'_> {
             raw: tx,
             keys: self.keys,
             identity: self.identity,
+            now: later(head.max_time, self.clock),
             head,
-            now: self.now,
             cache: &mut Cache::default(),
             before: HashMap::new(),
             names_before: HashMap::new(),

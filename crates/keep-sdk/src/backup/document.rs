@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::calls::BackupSummary;
+use super::pieces::{LONGEST, too_long};
 use crate::KeyView;
 use crate::call::{Wiped, to_wiped_json};
 use crate::keys::{bug, to_nsec};
@@ -143,7 +144,8 @@ impl<W: Write> TakeArchive for Document<W> {
             name_index: record.name.map(hex::encode),
             cbor: Base64(&record.cbor),
         })?;
-        self.write(&json)
+        // What could not be read again is no backup.
+        if json.len() > LONGEST { Err(too_long()) } else { self.write(&json) }
     }
 }
 

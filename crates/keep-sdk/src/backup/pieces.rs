@@ -1,6 +1,6 @@
 //! A JSON document that comes bit by bit, one value at a time, through buffers that are wiped.
 
-use keep_types::Fault;
+use keep_types::{ErrorCode, Fault};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
@@ -10,6 +10,9 @@ use crate::call::{Wiped, extend_wiped};
 
 /// How much is asked for at once, in bytes.
 const AT_ONCE: usize = 64 << 10;
+
+/// How long one value may be, in bytes. The longest that is written is a record: a segment of the log, in some hundred kilobytes.
+pub const LONGEST: usize = 256 << 20;
 
 /// Where a document comes from.
 pub trait Source {
@@ -24,12 +27,13 @@ pub struct Pieces<S> {
     at: usize,
     end: usize,
     value: Wiped,
+    longest: usize,
 }
 
 impl<S: Source> Pieces<S> {
     pub fn new(source: S) -> Self {
         let buffer = Zeroizing::new(vec![0; AT_ONCE]);
-        Self { source, buffer, at: 0, end: 0, value: Wiped::default() }
+        Self { source, buffer, at: 0, end: 0, value: Wiped::default(), longest: LONGEST }
     }
 
     /// Makes sure that there are bytes ahead, unless the document is over.
@@ -110,6 +114,9 @@ impl<S: Source> Pieces<S> {
                 return Err(no_backup());
             }
             let (length, is_over) = extent.take(ahead);
+            if self.value.len() + length > self.longest {
+                return Err(too_long());
+            }
             extend_wiped(&mut self.value, &ahead[..length]);
             self.at += length;
             if is_over {
@@ -122,6 +129,14 @@ impl<S: Source> Pieces<S> {
     pub fn end(&mut self) -> Result<(), Fault> {
         if self.peek()?.is_none() { Ok(()) } else { Err(no_backup()) }
     }
+}
+
+/// Why a record is neither written nor read.
+pub fn too_long() -> Fault {
+    Fault::new(
+        ErrorCode::InvalidPayload,
+        format!("a value in the backup is longer than {} MiB", LONGEST >> 20),
+    )
 }
 
 const fn is_space(byte: u8) -> bool {
@@ -196,7 +211,12 @@ mod tests {
     const DOCUMENT: &str = r#" { "a" : "x\"]}\\" , "skipped":[{"b":"]"},[[]],{}], "n":12 ,"list":[1,"two",{"three":[3]},null] }  "#;
 
     fn walk(bits: usize, document: &str) -> Result<Vec<serde_json::Value>, Fault> {
+        walk_within(LONGEST, bits, document)
+    }
+
+    fn walk_within(longest: usize, bits: usize, document: &str) -> Result<Vec<serde_json::Value>, Fault> {
         let mut pieces = Pieces::new(Bits(document.as_bytes(), bits));
+        pieces.longest = longest;
         let (mut first, mut found) = (true, Vec::new());
         pieces.expect(b'{')?;
         while pieces.another(b'}', &mut first)? {
@@ -223,6 +243,19 @@ mod tests {
         let whole = serde_json::json!(["x\"]}\\", 12, 1, "two", { "three": [3] }, null]);
         for bits in 1..DOCUMENT.len() {
             assert_eq!(serde_json::Value::from(walk(bits, DOCUMENT).unwrap()), whole, "{bits}");
+        }
+    }
+
+    /// Whoever gives the document does not decide how much memory it takes.
+    #[test]
+    fn a_value_that_is_too_long_is_refused_before_it_is_over() {
+        for value in [r#""0123456789""#, r#"{"b":"4567"}"#, "[1,2,[3,4,5]]", "123456789012"] {
+            let document = format!("{{\"a\":{value}}}");
+            for bits in [1, 5, 100] {
+                walk_within(13, bits, &document).unwrap();
+                let fault = walk_within(10, bits, &document[..document.len() - 2]).unwrap_err();
+                assert!(fault.to_string().contains("longer"), "{value}: {fault}");
+            }
         }
     }
 

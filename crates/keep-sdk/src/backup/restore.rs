@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keep_store::{SqliteStore, Store};
-use keep_types::{Collection, ErrorCode, Fault, SecretText};
+use keep_types::{Collection, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{ArchiveContent, GiveArchive, RestoreOptions, Vault};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,14 +43,15 @@ pub struct RestoreView {
 }
 
 /// Opens a backup and checks all of it: every record is read, every key and secret is compared with its other half, and the log
-/// is linked from its first entry to its last. Nothing is made or written.
+/// is linked from its first entry to its last, as [`restore`] does it. Nothing is made or written.
 ///
 /// # Errors
 /// [`ErrorCode::WrongPassphrase`]; [`ErrorCode::InvalidPayload`] or [`ErrorCode::Integrity`] when it is damaged;
 /// [`ErrorCode::Storage`] when it cannot be read.
 pub fn verify<R: Read>(file: LockedBackup<R>, key: &BackupKey) -> Result<BackupSummary, Fault> {
     let mut reading = file.open(key)?;
-    let content = Vault::examine(&mut reading)?;
+    let revive = |collection, cbor: &[u8], now| keep_signer::revive(collection, cbor, now, false);
+    let content = Vault::examine(&mut reading, &revive, &SystemClock)?;
     Ok(BackupSummary::of(&content, reading.into_created_at()))
 }
 
@@ -137,6 +138,8 @@ fn check(vault: &Vault, content: &ArchiveContent) -> Result<(), Fault> {
 struct Workplace {
     path: PathBuf,
     guard: Option<File>,
+    /// The directories around it that were not there, the innermost first.
+    around: Vec<PathBuf>,
 }
 
 impl Workplace {
@@ -152,20 +155,26 @@ impl Workplace {
             }
             std::fs::remove_dir_all(&path).map_err(|error| crate::place::cannot_write(&path, &error))?;
         }
-        crate::place::make_directory(&path)?;
+        let around = path.ancestors().skip(1).take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let around: Vec<PathBuf> = around.map(Path::to_owned).collect();
+        if let Err(fault) = crate::place::make_directory(&path) {
+            remove_empty(&around);
+            return Err(fault);
+        }
         let guard = File::open(&path).ok();
         if let Some(guard) = &guard
             && matches!(guard.try_lock(), Err(std::fs::TryLockError::WouldBlock))
         {
             return Err(Fault::new(ErrorCode::StorageBusy, "another process is restoring there"));
         }
-        Ok(Self { path, guard })
+        Ok(Self { path, guard, around })
     }
 
     /// Takes away what was begun.
     fn clear(self) {
         // What cannot be removed now is taken away by the next attempt.
         let _ = std::fs::remove_dir_all(&self.path);
+        remove_empty(&self.around);
     }
 
     /// Puts the vault in its place. An empty directory gives way; nothing else does.
@@ -188,6 +197,11 @@ impl Workplace {
         }
         Ok(())
     }
+}
+
+/// Takes away directories, the innermost first, up to one that holds something.
+fn remove_empty(directories: &[PathBuf]) {
+    let _ = directories.iter().try_for_each(std::fs::remove_dir);
 }
 
 fn refuse_occupied(target: &Path) -> Result<(), Fault> {
