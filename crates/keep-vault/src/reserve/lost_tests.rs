@@ -170,11 +170,13 @@ fn damage_in_the_middle_of_the_journal_is_treated_alike() {
 #[test]
 fn going_on_that_is_cut_off_is_not_half_done() {
     let (mut undone, mut done) = (0, 0);
-    let made: [(&str, fn() -> Bytes); 3] =
-        [("damaged", || damaged(0)), ("damaged later", || damaged(2)), ("full", full)];
-    for (later, make) in made {
+    for later in ["damaged", "damaged later", "full"] {
         for writes in 1..8 {
-            let bytes = make();
+            let bytes = match later {
+                "damaged" => damaged(0),
+                "damaged later" => damaged(2),
+                _ => full(),
+            };
             let (store, rekey, _) = bytes.open();
             rekey.accept_lost(true);
             bytes.0.lock().unwrap().1 = writes;
