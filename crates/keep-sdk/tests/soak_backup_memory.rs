@@ -97,7 +97,7 @@ fn peak(dir: &Path, work: &str) -> u64 {
 #[test]
 fn a_long_log_is_never_in_memory_at_once() {
     let long = std::env::var_os("KEEP_SOAK").is_some();
-    let measured = if long { [60_000, 1_000_000] } else { [5_000, 30_000] }.map(|entries| {
+    let measured = if long { [60_000, 1_000_000] } else { [4_000, 20_000] }.map(|entries| {
         let dir = tempfile::tempdir().unwrap();
         let length = make(dir.path(), entries);
         let peaks = ["verify", "restore"].map(|work| peak(dir.path(), work));
