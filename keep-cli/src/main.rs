@@ -18,6 +18,7 @@ mod screen;
 mod secrets;
 mod session;
 mod style;
+mod system;
 mod terminal;
 mod ur_frames;
 mod usage;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     report_panics();
     // Where the system does not agree, `keep doctor` says so.
     let _ = keep_sdk::daemon::harden();
+    system::prepare_console();
     let arguments = match usage::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -1,23 +1,24 @@
 //! The terminal: questions, hidden answers, single keys.
 
-use std::fs::File;
+#[cfg_attr(unix, path = "terminal/unix.rs")]
+#[cfg_attr(windows, path = "terminal/windows.rs")]
+mod device;
+
 use std::io::{self, IsTerminal, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keep_sdk::{DisplayText, SecretText};
-use rustix::termios::{
-    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp,
-    tcgetwinsize, tcsetattr,
-};
 use zeroize::Zeroizing;
 
+use self::device::Mode;
+pub use self::device::{Device, columns};
 use crate::ending::Ending;
 
 /// Longest answer, in bytes.
 const MAX_ANSWER: usize = 4096;
 
 /// The terminal of this process, with a person in front of it.
-pub struct Terminal(File);
+pub struct Terminal(Device);
 
 impl Terminal {
     /// The terminal, if somebody can be asked: stdin or stderr leads there, and this process is in its foreground.
@@ -25,9 +26,7 @@ impl Terminal {
         if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
             return None;
         }
-        let device = File::options().read(true).write(true).open("/dev/tty").ok()?;
-        let foreground = tcgetpgrp(&device).ok()? == rustix::process::getpgrp();
-        foreground.then_some(Self(device))
+        Device::open().map(Self)
     }
 
     /// Asks for a text that is not shown while it is typed.
@@ -89,7 +88,7 @@ pub struct FullScreen {
 }
 
 /// How to give the terminal back when there is no time to drop anything.
-static BORROWED: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+static BORROWED: Mutex<Option<(Device, Mode)>> = Mutex::new(None);
 /// Log lines that would spoil the screen.
 static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Log lines that are held; later ones are lost.
@@ -117,7 +116,7 @@ impl FullScreen {
     }
 
     /// What to draw on.
-    pub fn device(&self) -> io::Result<File> {
+    pub fn device(&self) -> io::Result<Device> {
         self.keys.device.try_clone()
     }
 }
@@ -136,7 +135,7 @@ pub fn give_back() {
     let borrowed = BORROWED.try_lock().ok().and_then(|mut borrowed| borrowed.take());
     if let Some((mut device, before)) = borrowed {
         let _ = device.write_all(LEAVE).and_then(|()| device.flush());
-        let _ = tcsetattr(&device, OptionalActions::Drain, &before);
+        device.set_mode(&before);
     }
 }
 
@@ -170,21 +169,16 @@ impl Write for LogWriter {
     }
 }
 
-/// Columns of the terminal that stderr leads to.
-pub fn columns() -> Option<usize> {
-    tcgetwinsize(io::stderr()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
-}
-
 /// Single keys from the terminal.
 pub struct Keys {
     _raw: RawMode,
-    device: File,
+    device: Device,
 }
 
 impl Keys {
     /// Forgets what was typed and not yet read, so that a key that was meant for something else answers nothing.
     pub fn forget_typed(&self) {
-        let _ = tcflush(&self.device, QueueSelector::IFlush);
+        self.device.forget_typed();
     }
 
     /// Starts a thread that hands each key to `take` until that says stop or the terminal is gone.
@@ -211,29 +205,21 @@ enum Signals {
 
 /// The terminal without line editing and echo, until this is dropped.
 struct RawMode {
-    device: File,
-    before: Termios,
+    device: Device,
+    before: Mode,
 }
 
 impl RawMode {
-    fn enter(device: &File, signals: Signals) -> io::Result<Self> {
+    fn enter(device: &Device, signals: Signals) -> io::Result<Self> {
         let device = device.try_clone()?;
-        let before = tcgetattr(&device)?;
-        let mut raw = before.clone();
-        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL);
-        if signals == Signals::AsKeys {
-            raw.local_modes.remove(LocalModes::ISIG);
-        }
-        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
-        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(&device, OptionalActions::Flush, &raw)?;
+        let before = device.take_keys(signals == Signals::AsKeys)?;
         Ok(Self { device, before })
     }
 }
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        let _ = tcsetattr(&self.device, OptionalActions::Drain, &self.before);
+        self.device.set_mode(&self.before);
     }
 }
 

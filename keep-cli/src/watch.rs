@@ -9,12 +9,12 @@ use keep_sdk::{
     named,
 };
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::approver::Desk;
 use crate::ending::Ending;
 use crate::output::Output;
+use crate::system::EndSignals;
 
 /// How often relays are looked after.
 const LOOK: Duration = Duration::from_millis(500);
@@ -23,9 +23,7 @@ const MAX_HELD: usize = 200;
 
 /// The signals that end a bunker.
 pub struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+    system: EndSignals,
     /// Rung when somebody locks the vault.
     locked: Arc<Notify>,
 }
@@ -33,16 +31,9 @@ pub struct Signals {
 impl Signals {
     /// Takes them over. Needs the runtime.
     pub fn new() -> Result<Self, Fault> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|error| Fault::new(ErrorCode::Bug, format!("cannot listen to signals: {error}")))
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-            locked: Arc::default(),
-        })
+        let system = EndSignals::new()
+            .map_err(|error| Fault::new(ErrorCode::Bug, format!("cannot listen to signals: {error}")))?;
+        Ok(Self { system, locked: Arc::default() })
     }
 
     /// A bell that counts as a signal.
@@ -53,9 +44,7 @@ impl Signals {
     /// Waits for one.
     pub async fn received(&mut self) {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            () = self.system.next() => {}
             () = self.locked.notified() => {}
         }
     }

@@ -10,8 +10,7 @@ use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, Holder, IntegrityReport, KdfCost, Vault, Which};
 
 use crate::call::{Call, Host, Wiped, registry};
-#[cfg(unix)]
-use crate::daemon::Connection;
+use crate::daemon::{Connection, Stream};
 use crate::high_water::HighWater;
 use crate::place::{
     cannot_write, exists, holder, holds_vault, lock_directory, make, make_directory, no_vault, open_store,
@@ -126,7 +125,6 @@ pub struct Keep {
 #[derive(Debug, Clone)]
 enum Reach {
     Here(Arc<Host>),
-    #[cfg(unix)]
     There(Arc<Connection>),
 }
 
@@ -279,7 +277,6 @@ impl Keep {
     }
 
     /// The vault of the daemon at the other end.
-    #[cfg(unix)]
     pub fn connected(connection: Connection) -> Self {
         Self { reach: Reach::There(Arc::new(connection)) }
     }
@@ -294,7 +291,6 @@ impl Keep {
                 host.check_open::<C>()?;
                 call.run(host)
             }
-            #[cfg(unix)]
             Reach::There(connection) => connection.call(&call),
         }
     }
@@ -309,7 +305,6 @@ impl Keep {
         let entry = entry.ok_or_else(unknown)?;
         match &self.reach {
             Reach::Here(host) => entry.run(host, parameters),
-            #[cfg(unix)]
             Reach::There(connection) => connection.call_by_name(entry, parameters),
         }
     }
@@ -323,17 +318,15 @@ impl Keep {
     pub(crate) fn is_open(&self) -> bool {
         match &self.reach {
             Reach::Here(_) => true,
-            #[cfg(unix)]
             Reach::There(connection) => connection.is_open(),
         }
     }
 
-    /// The socket of a connection, for ending a call that waits.
-    #[cfg(unix)]
-    pub(crate) fn socket(&self) -> Option<std::os::unix::net::UnixStream> {
+    /// Another handle of a connection, for ending a call that waits.
+    pub(crate) fn stream(&self) -> Option<Stream> {
         match &self.reach {
             Reach::Here(_) => None,
-            Reach::There(connection) => connection.try_clone_socket(),
+            Reach::There(connection) => connection.try_clone_stream(),
         }
     }
 
@@ -344,7 +337,6 @@ impl Keep {
     pub fn for_session(&self, token: &SecretText) -> Result<Self, Fault> {
         match &self.reach {
             Reach::Here(host) => Ok(Self { reach: Reach::Here(Arc::new(host.for_session(token)?)) }),
-            #[cfg(unix)]
             Reach::There(connection) => Ok(Self::connected(connection.for_session(token)?)),
         }
     }
@@ -364,7 +356,6 @@ impl Keep {
                 Err(Fault::new(ErrorCode::RefusedByPolicy, "the session of an agent cannot do this"))
             }
             Reach::Here(host) => Ok(host),
-            #[cfg(unix)]
             Reach::There(connection) => {
                 let message = format!("process {} holds this vault unlocked", connection.pid());
                 Err(Fault::new(ErrorCode::StorageBusy, message).with_hint("`keep lock` ends it"))
@@ -376,7 +367,6 @@ impl Keep {
     pub fn home(&self) -> &Home {
         match &self.reach {
             Reach::Here(host) => host.home(),
-            #[cfg(unix)]
             Reach::There(connection) => connection.home(),
         }
     }
@@ -385,7 +375,6 @@ impl Keep {
     pub fn integrity(&self) -> IntegrityReport {
         match &self.reach {
             Reach::Here(host) => host.integrity(),
-            #[cfg(unix)]
             Reach::There(connection) => connection.integrity(),
         }
     }

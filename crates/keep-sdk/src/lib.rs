@@ -38,7 +38,6 @@ mod backup;
 pub mod bitcoin;
 mod bunker;
 pub mod call;
-#[cfg(unix)]
 pub mod daemon;
 pub mod frost;
 mod high_water;

@@ -8,23 +8,16 @@ use keep_store::{SqliteStore, Store, StoreError};
 use keep_types::{ErrorCode, Fault, SecretText};
 use keep_vault::{Holder, Vault};
 
-#[cfg(unix)]
 use crate::daemon::Connection;
 use crate::{Home, Keep, Options};
 
 /// The daemon that holds the hidden vault in `home`, if one does.
-#[cfg(unix)]
 pub(crate) fn holder(home: &Home) -> Holder {
     let home = home.clone();
     Holder::new(move || {
         let daemon = Connection::find(&home, None).ok().flatten()?;
         daemon.is_hidden().then(|| daemon.pid())
     })
-}
-
-#[cfg(not(unix))]
-pub(crate) fn holder(_home: &Home) -> Holder {
-    Holder::default()
 }
 
 pub(crate) fn open_store(home: &Home) -> Result<Arc<dyn Store>, Fault> {

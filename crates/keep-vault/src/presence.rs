@@ -48,6 +48,7 @@ impl Drop for Presence {
 }
 
 /// Sets both times of a file to the present without opening it: closing a database that is open would drop its locks.
+#[cfg(unix)]
 fn touch(path: &Path) {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
@@ -57,6 +58,14 @@ fn touch(path: &Path) {
         &Timestamps { last_access: now, last_modification: now },
         AtFlags::SYMLINK_NOFOLLOW,
     );
+}
+
+/// Sets both times of a file to the present. Here the locks of a database belong to its handle, and another one may be closed.
+#[cfg(not(unix))]
+fn touch(path: &Path) {
+    let now = std::time::SystemTime::now();
+    let times = std::fs::FileTimes::new().set_accessed(now).set_modified(now);
+    let _ = std::fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_times(times));
 }
 
 /// The store of a session: that of the vault which is open, and with a hidden one the database beside it, open as well.

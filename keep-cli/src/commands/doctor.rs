@@ -1,17 +1,15 @@
 //! `keep doctor`: whether everything is in order here, and which protections hold.
 
 use std::borrow::Cow;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keep_sdk::daemon::{Connection, Place, harden};
+use keep_sdk::daemon::{Connection, Place, harden, lacking};
 use keep_sdk::{
     DamageView, ErrorCode, Fault, Home, Keep, PoolOptions, RelayPolicy, RelayPool, RelayState, Transport,
     counted,
 };
-use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use crate::args::Doctor;
@@ -19,6 +17,7 @@ use crate::ending::Ending;
 use crate::output::View;
 use crate::session::Session;
 use crate::style::Style;
+use crate::system::{self, MemoryLimit};
 use crate::terminal::Terminal;
 
 /// What the keys of one open vault take in locked memory, in bytes, generously.
@@ -94,7 +93,10 @@ pub fn run(session: &Session, arguments: &Doctor) -> Result<(), Ending> {
     if arguments.accept {
         return accept(session, arguments.yes);
     }
-    let mut findings = vec![process(), locked_memory(), environment(), settings(session)];
+    let mut findings = vec![process()];
+    findings.extend(locked_memory());
+    findings.extend(lacking().iter().map(|what| does_not_hold(what)));
+    findings.extend([environment(), settings(session)]);
     findings.extend(files(&home));
     findings.push(socket(&home));
     if Keep::exists(&home) {
@@ -129,20 +131,29 @@ fn process() -> Finding {
     )
 }
 
-fn locked_memory() -> Finding {
+/// What this system cannot give, whatever is set.
+fn does_not_hold(what: &str) -> Finding {
+    let hint =
+        "this system has no such protection that Keep could use; docs/threat-model.md says what follows";
+    finding("system", Health::Warning, format!("does not hold here: {what}"), hint)
+}
+
+fn locked_memory() -> Option<Finding> {
     let what = "memory";
-    match getrlimit(Resource::Memlock).current {
-        Some(limit) if limit < LOCKED_MEMORY => {
+    match system::memory_limit() {
+        MemoryLimit::Bytes(limit) if limit < LOCKED_MEMORY => {
             let found = format!("only {limit} bytes may be kept out of swap");
-            finding(
-                what,
-                Health::Warning,
-                found,
-                "raise the limit of locked memory: ulimit -l, or LimitMEMLOCK=",
-            )
+            let hint = "raise the limit of locked memory: ulimit -l, or LimitMEMLOCK=";
+            Some(finding(what, Health::Warning, found, hint))
         }
-        Some(limit) => finding(what, Health::Ok, format!("{} KiB may be kept out of swap", limit >> 10), ""),
-        None => finding(what, Health::Ok, "any amount may be kept out of swap".to_owned(), ""),
+        MemoryLimit::Bytes(limit) => {
+            Some(finding(what, Health::Ok, format!("{} KiB may be kept out of swap", limit >> 10), ""))
+        }
+        MemoryLimit::Any => {
+            Some(finding(what, Health::Ok, "any amount may be kept out of swap".to_owned(), ""))
+        }
+        // That is among what this system lacks.
+        MemoryLimit::NotAsked => None,
     }
 }
 
@@ -211,7 +222,7 @@ fn permissions(what: &'static str, path: &Path) -> Finding {
             return finding(what, Health::Bad, format!("{shown}: {error}"), "restore it from a backup");
         }
     };
-    if found.uid() != rustix::process::geteuid().as_raw() {
+    if !system::is_ours(&found) {
         return finding(
             what,
             Health::Bad,
@@ -221,15 +232,15 @@ fn permissions(what: &'static str, path: &Path) -> Finding {
     }
     match readable_by_others(path) {
         Some(found) => finding(what, Health::Warning, found, "take that away: chmod go-rwx"),
-        None => finding(what, Health::Ok, format!("{shown}, for you alone"), ""),
+        None => finding(what, Health::Ok, format!("{shown}{}", system::READERS), ""),
     }
 }
 
 /// Says so if others than its owner may do anything with a file or directory.
 pub fn readable_by_others(path: &Path) -> Option<String> {
     let found = std::fs::metadata(path).ok()?;
-    let open = found.mode() & 0o077 != 0;
-    open.then(|| format!("{} can be read by others (mode {:o})", path.display(), found.mode() & 0o777))
+    let mode = system::open_to_others(&found)?;
+    Some(format!("{} can be read by others (mode {mode:o})", path.display()))
 }
 
 fn socket(home: &Home) -> Finding {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use keep_sdk::daemon::{Daemon, DaemonOptions};
+use keep_sdk::daemon::{Daemon, DaemonOptions, Opening};
 use keep_sdk::{
-    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep,
+    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Home, Keep,
     RelayUrl, Serving,
 };
 use serde::Serialize;
@@ -40,6 +40,8 @@ impl View for Address<'_> {
 pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     let relays = session.relays(&arguments.relay)?;
     let output = &session.output;
+    let home = Home::from_environment()?;
+    let opening = if Keep::exists(&home) { Some(Opening::begin(&home)?) } else { None };
     let keep = session.open_here()?;
     let keys = if arguments.all_keys { keep.keys().own()? } else { vec![session.key(&keep)?] };
     let runtime = runtime()?;
@@ -51,7 +53,14 @@ pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
         (!arguments.headless && !output.is_json() && screen::fits()).then(terminal::Terminal::open).flatten();
     let Asking { approver, desk, attendance: _attendance } =
         approver(output, &keep, arguments.headless, screen.is_none())?;
-    let daemon = share(&keep, &approver, arguments.confirm || session.config()?.confirm.value, &signals)?;
+    let options = DaemonOptions {
+        serving: true,
+        confirm: arguments.confirm || session.config()?.confirm.value,
+        opening,
+        approver: Some(Arc::clone(&approver)),
+        ..DaemonOptions::default()
+    };
+    let daemon = share(&keep, options, &signals)?;
     let pages = match wants_page(session, arguments)? {
         true => Some(Arc::new(Pages::new()?)),
         false => None,
@@ -160,15 +169,8 @@ fn say_page(output: &Output, pages: &Pages) -> Result<(), Ending> {
 }
 
 /// Lets other `keep` commands use the vault while it is served. Locking it ends the bunker.
-fn share(
-    keep: &Keep,
-    approver: &Arc<dyn Approver>,
-    confirm: bool,
-    signals: &Signals,
-) -> Result<Daemon, Fault> {
-    let approver = Some(Arc::clone(approver));
-    let daemon =
-        Daemon::start(keep, DaemonOptions { serving: true, confirm, approver, ..DaemonOptions::default() })?;
+fn share(keep: &Keep, options: DaemonOptions, signals: &Signals) -> Result<Daemon, Fault> {
+    let daemon = Daemon::start(keep, options)?;
     let (ended, bell) = (daemon.ended(), signals.bell());
     std::thread::Builder::new()
         .name("lock".to_owned())

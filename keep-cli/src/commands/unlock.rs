@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use keep_sdk::daemon::{self, Connection, Daemon, Extended, Orders, Place};
+use keep_sdk::daemon::{self, Connection, Daemon, Extended, Locked, Orders};
 use keep_sdk::{DaemonStatus, Done, ErrorCode, Fault, Home, Keep, SecretText};
 use serde::Serialize;
 
@@ -133,19 +133,11 @@ fn own_program() -> Result<std::path::PathBuf, Fault> {
 pub fn lock(session: &Session) -> Result<(), Ending> {
     let home = Home::from_environment()?;
     Keep::expect_vault(&home)?;
-    // First: a process that is just being started looks for the note once it can be found.
-    let noted = Place::of(&home).note_locked();
-    match Connection::find(&home, None)? {
-        Some(connection) => {
-            connection.lock()?;
-            session.output.talk("Locked.");
-        }
-        None => {
-            // The owner means it all the same.
-            noted?;
-            session.output.talk("It was locked already.");
-        }
-    }
+    session.output.talk(match daemon::lock(&home)? {
+        Locked::Now => "Locked.",
+        Locked::BeforeItOpened => "It was being unlocked, and stays locked.",
+        Locked::Already => "It was locked already.",
+    });
     if session.output.is_json() { session.output.value(&Done {}) } else { Ok(()) }
 }
 

@@ -1,14 +1,14 @@
 //! The terminal, as ratatui draws on it.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Write};
 
 use ratatui_core::backend::{Backend, ClearType, WindowSize};
 use ratatui_core::buffer::Cell;
 use ratatui_core::layout::{Position, Size};
 use ratatui_core::style::{Color, Modifier};
-use rustix::termios::tcgetwinsize;
+
+use crate::terminal::Device;
 
 /// A screen that does not tell its size.
 const USUAL: Size = Size { width: 80, height: 24 };
@@ -16,13 +16,13 @@ const USUAL: Size = Size { width: 80, height: 24 };
 /// Draws with the sequences that every terminal of today knows. What is drawn is written at once in [`flush`](Backend::flush).
 #[derive(Debug)]
 pub struct Tty {
-    device: File,
+    device: Device,
     colour: bool,
     pending: String,
 }
 
 impl Tty {
-    pub const fn new(device: File, colour: bool) -> Self {
+    pub const fn new(device: Device, colour: bool) -> Self {
         Self { device, colour, pending: String::new() }
     }
 
@@ -131,10 +131,7 @@ impl Backend for Tty {
     }
 
     fn size(&self) -> io::Result<Size> {
-        Ok(tcgetwinsize(&self.device)
-            .ok()
-            .filter(|size| size.ws_col > 0 && size.ws_row > 0)
-            .map_or(USUAL, |size| Size { width: size.ws_col, height: size.ws_row }))
+        Ok(self.device.size().map_or(USUAL, |(width, height)| Size { width, height }))
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {

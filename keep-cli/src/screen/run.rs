@@ -8,7 +8,6 @@ use keep_sdk::{
     Surface, SystemClock, counted, named,
 };
 use ratatui_core::terminal::Terminal;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::backend::Tty;
@@ -17,6 +16,7 @@ use super::key::Parser;
 use super::state::{Act, Entry, Mark, RelayLine, State, Tab};
 use crate::ending::Ending;
 use crate::output::Output;
+use crate::system::Resizes;
 use crate::terminal::{self, FullScreen};
 use crate::watch::Signals;
 
@@ -51,7 +51,7 @@ pub async fn run(
     full.keys().spawn(move |byte| press.send((byte, Instant::now())).is_ok()).map_err(broken)?;
     let mut screen = Screen::new(parts, &full, output.talk_style().has_colour()).map_err(broken)?;
     let mut changes = screen.parts.queue.changes();
-    let mut resized = signal(SignalKind::window_change()).map_err(broken)?;
+    let mut resized = Resizes::new().map_err(broken)?;
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     screen.look(&serving, true).await;
@@ -67,7 +67,7 @@ pub async fn run(
                 Some(activity) => { screen.tell(&activity); None }
                 None => break Ok(()),
             },
-            _ = resized.recv() => Some(Act::Redraw),
+            () = resized.next() => Some(Act::Redraw),
             _ = look.tick() => { screen.look(&serving, false).await; screen.settle() }
         };
         match act {

@@ -30,6 +30,7 @@ mod hidden_use;
 mod housekeeping;
 mod json;
 mod leaks;
+mod lock_wins;
 mod managing;
 mod pages;
 mod prompts;

@@ -1,11 +1,10 @@
 //! Giving up a call that waits for a person: whoever asked is gone, and so is the question.
 
 use std::cell::RefCell;
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Keep;
+use crate::daemon::Stream;
 
 /// Ends the calls that a thread makes of a daemon, from another thread. The connection is closed, and the daemon asks nobody
 /// any more for whom nobody waits.
@@ -17,8 +16,7 @@ pub struct Interrupt {
 #[derive(Debug, Default)]
 struct State {
     given_up: bool,
-    #[cfg(unix)]
-    socket: Option<UnixStream>,
+    stream: Option<Stream>,
 }
 
 thread_local! {
@@ -36,9 +34,8 @@ impl Interrupt {
     pub fn give_up(&self) {
         let mut state = self.state();
         state.given_up = true;
-        #[cfg(unix)]
-        if let Some(socket) = state.socket.take() {
-            let _ = socket.shutdown(std::net::Shutdown::Both);
+        if let Some(stream) = state.stream.take() {
+            stream.close();
         }
     }
 
@@ -46,9 +43,8 @@ impl Interrupt {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(unix)]
     fn watch(&self, keep: &Keep) {
-        self.state().socket = keep.socket();
+        self.state().stream = keep.stream();
         if self.state().given_up {
             self.give_up();
         }
@@ -67,10 +63,8 @@ impl Drop for Before {
 /// Makes a call over this connection, which the thread's interrupt ends if it has one.
 pub(super) fn watched<T>(keep: &Keep, call: impl FnOnce(&Keep) -> T) -> T {
     let Some(current) = CURRENT.with_borrow(Clone::clone) else { return call(keep) };
-    #[cfg(unix)]
     current.watch(keep);
     let result = call(keep);
-    #[cfg(unix)]
-    drop(current.state().socket.take());
+    drop(current.state().stream.take());
     result
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-#[cfg(unix)]
 use keep_audit::{Decider, Draft};
 use keep_policy::{Asks, PlaintextClasses, Prompt};
 use keep_signer::{Approver, Decision, Elsewhere, Headless, Reply, Sessions, Settled, Signer};
@@ -279,7 +278,6 @@ impl Host {
     ///
     /// # Errors
     /// [`ErrorCode::WrongPassphrase`].
-    #[cfg(unix)]
     pub(crate) fn check_passphrase(&self, passphrase: &SecretText) -> Result<(), Fault> {
         let _one_at_a_time = self.shared.deriving.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(self.vault().check_passphrase(passphrase, self.shared.environment.weak_kdf)?)
@@ -289,7 +287,6 @@ impl Host {
     ///
     /// # Errors
     /// [`ErrorCode::WrongPassphrase`] when it opens none.
-    #[cfg(unix)]
     pub(crate) fn which_opens(&self, passphrase: &SecretText) -> Result<keep_vault::Which, Fault> {
         let _one_at_a_time = self.shared.deriving.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(self.vault().which_opens(passphrase, self.shared.environment.weak_kdf)?)
@@ -299,7 +296,6 @@ impl Host {
     ///
     /// # Errors
     /// When the vault cannot be written.
-    #[cfg(unix)]
     pub(crate) fn record(&self, entry: Draft) -> Result<(), Fault> {
         let pending = self.vault().submit(move |tx| {
             tx.audit(entry);
@@ -431,7 +427,6 @@ impl Host {
     }
 
     /// The same, in a process that `keep approve` reaches, as long as the asker has not hung up.
-    #[cfg(unix)]
     pub(crate) fn waiting(mut self, hung_up: HungUp) -> Self {
         if let Caller::Session(asking) = &mut self.caller {
             asking.waits = true;
@@ -441,7 +436,6 @@ impl Host {
     }
 
     /// The same, where a person at the vault confirms each use, or not.
-    #[cfg(unix)]
     pub(crate) fn confirmed(mut self, confirmed: bool) -> Self {
         if let Caller::Session(asking) = &mut self.caller {
             asking.confirmed = confirmed;
@@ -499,19 +493,12 @@ impl Host {
 /// What is written with a rollback that is accepted: what was chosen about locking and asking may be older than it was, and no program
 /// unlocks the vault until its owner did.
 fn nobody_unlocks(tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
-    #[cfg(unix)]
-    crate::daemon::be_careful(tx)?;
-    #[cfg(not(unix))]
-    let _ = tx;
-    Ok(())
+    crate::daemon::be_careful(tx)
 }
 
 /// The same for damage, after which it may be gone.
 fn with_damage() -> Result<Vec<Addition>, VaultError> {
-    #[cfg(unix)]
-    return Ok(vec![crate::daemon::careful()?]);
-    #[cfg(not(unix))]
-    Ok(Vec::new())
+    Ok(vec![crate::daemon::careful()?])
 }
 
 fn put_back(revision: u64, seen: u64) -> String {

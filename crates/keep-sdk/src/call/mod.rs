@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use host::Caller;
 pub use host::Host;
-#[cfg(unix)]
 pub(crate) use host::HungUp;
 pub use registry::{CallEntry, registry};
 pub use wire::{FaultView, Wiped, extend_wiped, to_wiped_json};

@@ -1,7 +1,6 @@
 //! The client's side of the socket.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde_json::value::RawValue;
 use super::frame;
 use super::place::Place;
 use super::protocol::{self, Answered, Extend, Hello, Manage, Managed, PROTOCOL, Welcome};
+use super::transport::Stream;
 use crate::call::{Call, CallEntry, Class, Wiped, to_wiped_json};
 use crate::{DaemonStatus, Done, Home};
 
@@ -40,7 +40,7 @@ pub enum Extended {
 
 /// A connection to the daemon that holds a vault.
 pub struct Connection {
-    stream: Mutex<UnixStream>,
+    stream: Mutex<Stream>,
     welcome: Welcome,
     home: Home,
     elevate: Option<Arc<dyn Elevate>>,
@@ -88,17 +88,11 @@ impl Connection {
         if !place.look()? {
             return Ok(None);
         }
-        let mut stream = match UnixStream::connect(place.socket()) {
-            Ok(stream) => stream,
-            // Nobody listens: what an ended daemon left.
-            Err(error) if is_nobody(&error) => return Ok(None),
-            Err(error) => return Err(gone(&error)),
-        };
-        super::check_peer(&stream)?;
-        let _ = stream.set_read_timeout(Some(HELLO));
+        let Some(mut stream) = Stream::connect(&place)? else { return Ok(None) };
+        stream.set_read_timeout(Some(HELLO));
         let hello = to_wiped_json(&Hello { keep: PROTOCOL, token })?;
         let Some(welcome) = greet(&mut stream, &hello)? else { return Ok(None) };
-        let _ = stream.set_read_timeout(None);
+        stream.set_read_timeout(None);
         Ok(Some(Self { stream: Mutex::new(stream), welcome, home: home.clone(), elevate }))
     }
 
@@ -109,22 +103,19 @@ impl Connection {
 
     /// Whether the daemon is still there. It closes connections that nobody uses when it has too many.
     pub fn is_open(&self) -> bool {
-        use rustix::net::{RecvFlags, recv};
-        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut byte = [0_u8; 1];
         // Nothing is to be read between two calls: either it would have to wait, or the other side has closed.
-        let looked = recv(&*stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).is_quiet()
     }
 
-    /// Another handle of the socket, for ending a call that waits.
-    pub(crate) fn try_clone_socket(&self) -> Option<UnixStream> {
+    /// Another handle of the connection, for ending a call that waits.
+    pub(crate) fn try_clone_stream(&self) -> Option<Stream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).try_clone().ok()
     }
 
     /// The socket, after the greeting, for programs that make the calls themselves (`docs/formats/daemon.md`).
-    pub fn into_socket(self) -> UnixStream {
-        self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)
+    #[cfg(unix)]
+    pub fn into_socket(self) -> std::os::unix::net::UnixStream {
+        self.stream.into_inner().unwrap_or_else(PoisonError::into_inner).into_socket()
     }
 
     /// The daemon's process.
@@ -243,7 +234,7 @@ impl Connection {
 }
 
 /// The daemon's greeting; `None` if it ended just now.
-fn greet(stream: &mut UnixStream, hello: &[u8]) -> Result<Option<Welcome>, Fault> {
+fn greet(stream: &mut Stream, hello: &[u8]) -> Result<Option<Welcome>, Fault> {
     let answered = frame::write(stream, &[hello]).and_then(|()| frame::read(stream, frame::MAX_REPLY));
     let answer = match answered {
         Ok(Some(answer)) => answer,
@@ -266,11 +257,7 @@ fn greet(stream: &mut UnixStream, hello: &[u8]) -> Result<Option<Welcome>, Fault
     }
 }
 
-fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
-}
-
-fn gone(error: &io::Error) -> Fault {
+pub(super) fn gone(error: &io::Error) -> Fault {
     Fault::new(ErrorCode::Locked, format!("the daemon that held the vault is gone: {error}"))
         .with_hint("run the command again; `keep audit list` shows whether it was done")
 }

@@ -1,12 +1,12 @@
 //! The connections that a daemon serves at a time: bounded, and nobody can keep the owner out by holding them.
 
 use std::collections::HashMap;
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use keep_types::{ErrorCode, Fault};
+
+use super::transport::Stream;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 256;
@@ -21,7 +21,7 @@ pub(super) struct Connections {
 
 #[derive(Debug)]
 struct Open {
-    stream: UnixStream,
+    stream: Stream,
     /// Whether a session of an agent is behind it.
     agent: bool,
     /// Since when nothing has been asked; `None` while something runs.
@@ -42,14 +42,14 @@ impl Connections {
     ///
     /// # Errors
     /// [`ErrorCode::StorageBusy`] when every one of them is busy.
-    pub(super) fn admit(&self, number: u64, stream: &UnixStream) -> Result<(), Fault> {
+    pub(super) fn admit(&self, number: u64, stream: &Stream) -> Result<(), Fault> {
         let stream = stream.try_clone().map_err(|_| too_many("the daemon"))?;
         let mut open = self.open();
         if open.len() >= MAX_CONNECTIONS {
             let idle = open.iter().filter_map(|(number, one)| Some((one.idle_since?, *number)));
             let (_, longest) = idle.min().ok_or_else(|| too_many("the daemon"))?;
             if let Some(closed) = open.remove(&longest) {
-                let _ = closed.stream.shutdown(Shutdown::Both);
+                closed.stream.close();
             }
         }
         open.insert(number, Open { stream, agent: false, idle_since: Some(Instant::now()) });
@@ -87,7 +87,7 @@ impl Connections {
     /// Ends all of them.
     pub(super) fn close_all(&self) {
         for one in self.open().values() {
-            let _ = one.stream.shutdown(Shutdown::Both);
+            one.stream.close();
         }
     }
 }
@@ -97,14 +97,15 @@ fn too_many(whose: &str) -> Fault {
         .with_hint("end programs that hold them, or `keep lock` and unlock again")
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
     use super::*;
 
-    fn pair() -> (UnixStream, UnixStream) {
-        UnixStream::pair().unwrap()
+    fn pair() -> (Stream, Stream) {
+        Stream::pair().unwrap()
     }
 
     #[test]

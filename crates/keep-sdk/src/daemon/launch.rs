@@ -3,7 +3,6 @@
 //! The program starts itself once more, with an empty environment and without open files. The passphrase goes to it
 //! through a pipe, and an error comes back through another one before the terminal is left.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::choice::{self, Choice};
 use super::client::Connection;
 use super::frame;
+use super::lock::Opening;
 use super::place::Place;
 use super::protocol::{self, Answered};
 use super::server::{Daemon, DaemonOptions};
+use super::system;
 use crate::call::{secret, to_wiped_json};
 use crate::high_water::HighWater;
 use crate::{DaemonStatus, Home, Keep, Options};
@@ -58,9 +59,7 @@ pub struct Orders {
 /// # Errors
 /// The daemon's own: [`ErrorCode::WrongPassphrase`], [`ErrorCode::StorageBusy`] when there is one already, and all others.
 pub fn launch(mut program: Command, orders: &Orders) -> Result<DaemonStatus, Fault> {
-    // What this process inherited and does not know of would stay open for as long as the daemon lives.
-    close_fds::set_fds_cloexec_threadsafe(3, &[]);
-    program.env_clear().current_dir("/");
+    system::prepare(&mut program);
     if let Some(directory) = &orders.runtime_directory {
         program.env("XDG_RUNTIME_DIR", directory);
     }
@@ -126,10 +125,8 @@ pub fn run_launched(ready: impl FnOnce(&Daemon) -> Result<(), Fault>) -> Result<
 }
 
 fn begin() -> Result<(Keep, Daemon), Fault> {
-    // A session of its own: signals of the terminal do not reach it.
-    let _ = rustix::process::setsid();
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    super::harden();
+    system::leave_session();
+    system::harden();
     let given =
         frame::read(&mut std::io::stdin().lock(), frame::MAX_REQUEST).map_err(|error| failed(&error))?;
     let given = given.ok_or_else(ended)?;
@@ -145,6 +142,7 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
     }
     let home = Home::new(orders.home)?;
     let place = Place::of(&home);
+    let opening = Some(Opening::begin(&home)?);
     // Also if the passphrase turns out to be wrong.
     place.visit()?;
     if orders.again && place.is_noted_locked()? {
@@ -155,20 +153,15 @@ fn begin() -> Result<(Keep, Daemon), Fault> {
         as_chosen(&keep, &place)? || orders.confirm
     } else {
         make_way(&keep, &home)?;
-        let host = keep.host()?;
-        let confirm = orders.confirm || (orders.implied && Choice::read(host)?.confirm);
-        Choice::change(host, move |choice| *choice = Choice { confirm, locked: false })?;
-        // A hidden vault leaves the note, or its absence would tell that another vault was unlocked than the one that was locked.
-        if host.vault().which() == Which::Outer {
-            place.forget_locked()?;
-        }
-        confirm
+        orders.confirm || (orders.implied && Choice::read(keep.host()?)?.confirm)
     };
     let options = DaemonOptions {
         lifetime: orders.seconds.map(Duration::from_secs),
         sleep_locks: true,
         confirm,
         again: orders.again,
+        frees: !orders.again,
+        opening,
         approver: Some(keep.approvals()?),
         ..DaemonOptions::default()
     };
@@ -208,11 +201,7 @@ fn make_way(keep: &Keep, home: &Home) -> Result<(), Fault> {
 /// Nothing of the terminal stays open.
 fn leave_terminal() -> std::io::Result<()> {
     std::io::stdout().flush()?;
-    let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&nothing)?;
-    rustix::stdio::dup2_stdout(&nothing)?;
-    rustix::stdio::dup2_stderr(&nothing)?;
-    Ok(())
+    system::leave_terminal()
 }
 
 fn failed(error: &std::io::Error) -> Fault {

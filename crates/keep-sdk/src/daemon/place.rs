@@ -1,7 +1,13 @@
 //! Where the daemon of a vault is met: a socket in a directory that only its user can enter.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+#[cfg(unix)]
+#[path = "place/unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "place/windows.rs"]
+mod system;
+
+use std::fs::{File, Metadata, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use keep_types::{ErrorCode, Fault};
@@ -17,13 +23,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place for the vault in `home`: in `keep` of `$XDG_RUNTIME_DIR` (or of `/run/user/UID`), else in `/tmp/keep-UID`.
-    /// Its name is a hash of the vault's path and tells nothing about it.
+    /// The place for the vault in `home`: in `keep` of `$XDG_RUNTIME_DIR` (or of `/run/user/UID`), else in `/tmp/keep-UID`; on
+    /// Windows in `keep\\run` of `%LOCALAPPDATA%`. Its name is a hash of the vault's path and tells nothing about it.
     pub fn of(home: &Home) -> Self {
-        Self::within(home, runtime_directory(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)))
+        Self::within(home, system::directory(std::env::var_os(system::VARIABLE).map(PathBuf::from)))
     }
 
-    fn within(home: &Home, directory: PathBuf) -> Self {
+    pub(super) fn within(home: &Home, directory: PathBuf) -> Self {
         let path = home.path().canonicalize().unwrap_or_else(|_| home.path().to_owned());
         let digest = Sha256::new()
             .chain_update(b"keep daemon v1")
@@ -32,9 +38,9 @@ impl Place {
         Self { directory, name: hex::encode(&digest[..16]) }
     }
 
-    /// The socket.
+    /// The socket; on Windows the file with the name of the pipe.
     pub fn socket(&self) -> PathBuf {
-        self.directory.join(format!("{}.sock", self.name))
+        self.directory.join(format!("{}.{}", self.name, system::ADDRESS))
     }
 
     /// The directory of the sockets.
@@ -57,13 +63,16 @@ impl Place {
 
     /// Makes the directory, or checks the one that is there.
     pub fn prepare(&self) -> Result<(), Fault> {
-        match DirBuilder::new().mode(0o700).create(&self.directory) {
+        match system::make_directory(&self.directory) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(Fault::new(
                     ErrorCode::Storage,
                     format!("cannot make {}: {error}", self.directory.display()),
                 )
-                .with_hint("point XDG_RUNTIME_DIR to a directory of yours that can be written"));
+                .with_hint(format!(
+                    "point {} to a directory of yours that can be written",
+                    system::VARIABLE
+                )));
             }
             Ok(()) | Err(_) => {}
         }
@@ -87,17 +96,11 @@ impl Place {
 
     fn open_lock(&self) -> Result<(File, PathBuf), Fault> {
         let path = self.directory.join(format!("{}.lock", self.name));
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
-        let opened = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(no_follow.cast_signed())
-            .open(&path);
+        let mut options = OpenOptions::new();
+        let opened = system::privately(options.write(true).create(true).truncate(false)).open(&path);
         let file = opened.map_err(|error| unsafe_place(&path, &format!("cannot be opened ({error})")))?;
         let found = file.metadata().map_err(|error| unsafe_place(&path, &error.to_string()))?;
-        if !found.is_file() || !is_ours(&found) {
+        if !found.is_file() || !system::is_ours(&found) {
             return Err(unsafe_place(&path, "is not a file of yours"));
         }
         Ok((file, path))
@@ -109,14 +112,43 @@ impl Place {
     /// # Errors
     /// As [`prepare`](Self::prepare).
     pub(super) fn visit(&self) -> Result<(), Fault> {
-        use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
         self.prepare()?;
         self.open_lock()?;
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        let times = Timestamps { last_access: now, last_modification: now };
-        // Its time is no reason to keep somebody out of the vault.
-        let _ = utimensat(CWD, &self.directory, &times, AtFlags::SYMLINK_NOFOLLOW);
+        system::touch(&self.directory);
         Ok(())
+    }
+
+    /// Makes a file of this vault's that was not there, beside the socket.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub(super) fn make(&self, suffix: &str) -> Result<(PathBuf, File), Fault> {
+        self.prepare()?;
+        let path = self.directory.join(format!("{}.{suffix}", self.name));
+        let made = system::privately(OpenOptions::new().write(true).create_new(true)).open(&path);
+        let file = made.map_err(|error| unsafe_place(&path, &format!("cannot be made ({error})")))?;
+        Ok((path, file))
+    }
+
+    /// The files of this vault's with this ending.
+    ///
+    /// # Errors
+    /// When the directory belongs to somebody else, or cannot be read.
+    pub(super) fn files(&self, ending: &str) -> Result<Vec<PathBuf>, Fault> {
+        let Some(found) = look_at(&self.directory)? else { return Ok(Vec::new()) };
+        check_directory(&self.directory, &found)?;
+        let failed =
+            |error: std::io::Error| unsafe_place(&self.directory, &format!("cannot be read ({error})"));
+        let (begins, ends) = (format!("{}.", self.name), format!(".{ending}"));
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let is_one = |name: &str| name.starts_with(&begins) && name.ends_with(&ends);
+            if entry.file_name().to_str().is_some_and(is_one) {
+                paths.push(entry.path());
+            }
+        }
+        Ok(paths)
     }
 
     /// Notes that the owner locked the vault by hand, so that a program that starts the daemon again does not have to ask the vault
@@ -127,10 +159,8 @@ impl Place {
     pub fn note_locked(&self) -> Result<(), Fault> {
         self.prepare()?;
         let path = self.note();
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(no_follow.cast_signed());
-        options
+        system::privately(options.write(true).create(true).truncate(false))
             .open(&path)
             .map(drop)
             .map_err(|error| unsafe_place(&path, &format!("cannot be made ({error})")))
@@ -178,17 +208,6 @@ impl Place {
     }
 }
 
-fn runtime_directory(named: Option<PathBuf>) -> PathBuf {
-    let user = rustix::process::geteuid().as_raw();
-    let of_system = || Some(PathBuf::from(format!("/run/user/{user}")));
-    named
-        .or_else(of_system)
-        .filter(|path| {
-            path.is_absolute() && std::fs::metadata(path).is_ok_and(|found| found.is_dir() && is_ours(&found))
-        })
-        .map_or_else(|| PathBuf::from(format!("/tmp/keep-{user}")), |path| path.join("keep"))
-}
-
 /// What is there, without following links.
 fn look_at(path: &Path) -> Result<Option<Metadata>, Fault> {
     match std::fs::symlink_metadata(path) {
@@ -198,18 +217,14 @@ fn look_at(path: &Path) -> Result<Option<Metadata>, Fault> {
     }
 }
 
-fn is_ours(found: &Metadata) -> bool {
-    found.uid() == rustix::process::geteuid().as_raw()
-}
-
 fn check_directory(path: &Path, found: &Metadata) -> Result<(), Fault> {
     let problem = if found.is_symlink() {
         "is a symbolic link"
     } else if !found.is_dir() {
         "is not a directory"
-    } else if !is_ours(found) {
+    } else if !system::is_ours(found) {
         "belongs to another user"
-    } else if found.mode() & 0o077 != 0 {
+    } else if system::is_open_to_others(found) {
         "can be entered by other users"
     } else {
         return Ok(());
@@ -218,10 +233,10 @@ fn check_directory(path: &Path, found: &Metadata) -> Result<(), Fault> {
 }
 
 fn check_socket(path: &Path, found: &Metadata) -> Result<(), Fault> {
-    if found.file_type().is_socket() && is_ours(found) {
+    if system::is_address(found) && system::is_ours(found) {
         return Ok(());
     }
-    Err(unsafe_place(path, "is not a socket of yours"))
+    Err(unsafe_place(path, &format!("is not {} of yours", system::KIND)))
 }
 
 fn unsafe_place(path: &Path, problem: &str) -> Fault {
@@ -230,10 +245,11 @@ fn unsafe_place(path: &Path, problem: &str) -> Fault {
     )
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -321,7 +337,7 @@ mod tests {
     fn strange_runtime_directories_are_not_used() {
         let user = rustix::process::geteuid().as_raw();
         for strange in ["relative", "/nonexistent", "/dev/null"] {
-            assert_eq!(runtime_directory(Some(strange.into())), PathBuf::from(format!("/tmp/keep-{user}")));
+            assert_eq!(system::directory(Some(strange.into())), PathBuf::from(format!("/tmp/keep-{user}")));
         }
     }
 }

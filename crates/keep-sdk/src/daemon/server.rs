@@ -1,8 +1,6 @@
 //! The daemon's side of the socket.
 
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,13 +11,14 @@ use keep_signer::{Approver, Headless};
 use keep_types::{ErrorCode, Fault, Origin, Timestamp};
 use keep_vault::Which;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::choice::{self, Choice};
 use super::connections::Connections;
+use super::lock::{Opening, locked_meanwhile};
 use super::place::Place;
 use super::protocol::Extend;
 use super::session;
+use super::system;
+use super::transport::{Listener, Stream};
 use super::watch::{Ended, Limits, Watches};
 use crate::call::{Caller, Host};
 use crate::{DaemonStatus, Keep};
@@ -32,7 +31,7 @@ const VERIFY_EVERY: u32 = 1200;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How a daemon behaves.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct DaemonOptions {
     /// How long until it locks, whatever happens; for ever without it.
     pub lifetime: Option<Duration>,
@@ -44,6 +43,10 @@ pub struct DaemonOptions {
     pub serving: bool,
     /// Whether a program started it again, as the owner had unlocked it last.
     pub again: bool,
+    /// Whether the owner unlocked it, after which programs may do so again, and choose as was chosen.
+    pub frees: bool,
+    /// The unlock that this is the end of.
+    pub opening: Option<Opening>,
     /// Who is asked; nobody without it.
     pub approver: Option<Arc<dyn Approver>>,
 }
@@ -154,13 +157,13 @@ pub(super) struct Shared {
     /// Threads that serve connections.
     attending: AtomicU64,
     /// Those who asked for the end. They hear of it when everything is over.
-    farewell: Mutex<Vec<UnixStream>>,
+    farewell: Mutex<Vec<Stream>>,
 }
 
 /// Tells those who asked a daemon to lock that it is done, when it is dropped. Drop the vault before.
 #[derive(Debug)]
 pub struct Farewell {
-    _waiting: Vec<UnixStream>,
+    _waiting: Vec<Stream>,
 }
 
 impl Daemon {
@@ -174,17 +177,9 @@ impl Daemon {
         place.prepare()?;
         let lock = place.lock()?.ok_or_else(another)?;
         place.clear()?;
-        let socket = place.socket();
-        let cannot = |error: std::io::Error| {
-            Fault::new(ErrorCode::Storage, format!("cannot listen on {}: {error}", socket.display()))
-        };
-        let listener = UnixListener::bind(&socket).map_err(cannot)?;
-        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).map_err(cannot)?;
-        listener.set_nonblocking(true).map_err(cannot)?;
-        // Whoever locks it notes that first and then looks for the socket: either the note is seen here, or the socket there.
-        if options.again
-            && let Err(fault) = expect_wanted(&place, &host)
-        {
+        let listener = Listener::bind(&place)?;
+        // Whoever locks it says that first and then looks for the socket: either it is seen here, or the socket there.
+        if let Err(fault) = settle(&place, &host, &options) {
             drop(listener);
             let _ = place.clear();
             return Err(fault);
@@ -253,7 +248,7 @@ impl Daemon {
         let shared = Arc::clone(&self.shared);
         let why = shared.end(Ended::Asked);
         // Wakes the thread that waits for connections.
-        let _ = UnixStream::connect(shared.place.socket());
+        Listener::wake(&shared.place);
         let _ = shared.place.clear();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -273,9 +268,35 @@ impl Daemon {
         if let Err(error) = recorded.wait() {
             tracing::warn!(%error, "the end of the session could not be recorded");
         }
+        if by_hand {
+            // It may have been said before the note of an earlier lock was taken away.
+            let _ = shared.place.note_locked();
+        }
         let waiting = std::mem::take(&mut *shared.farewell.lock().unwrap_or_else(PoisonError::into_inner));
         Farewell { _waiting: waiting }
     }
+}
+
+/// Makes sure that it is still wanted, and notes what the owner wants by unlocking it.
+fn settle(place: &Place, host: &Host, options: &DaemonOptions) -> Result<(), Fault> {
+    if options.opening.as_ref().is_some_and(|opening| !opening.stands()) {
+        choice::record_refusal(host)?;
+        // What the vault itself knows outlasts a restart of the machine.
+        Choice::change(host, |choice| choice.locked = true)?;
+        return Err(locked_meanwhile());
+    }
+    if options.again {
+        expect_wanted(place, host)?;
+    }
+    if options.frees {
+        let confirm = options.confirm;
+        Choice::change(host, move |choice| *choice = Choice { confirm, locked: false })?;
+        // A hidden vault leaves the note, or its absence would tell that another vault was unlocked than the one that was locked.
+        if host.vault().which() == Which::Outer {
+            place.forget_locked()?;
+        }
+    }
+    Ok(())
 }
 
 /// The owner may have locked it while the key was derived.
@@ -378,7 +399,7 @@ impl Shared {
     }
 
     /// Ends it for somebody who waits until it is over.
-    pub(super) fn end_for(&self, stream: &UnixStream) {
+    pub(super) fn end_for(&self, stream: &Stream) {
         if let Ok(copy) = stream.try_clone() {
             self.farewell.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
         }
@@ -408,29 +429,18 @@ impl Drop for Counted<'_> {
 }
 
 /// Lets connections in. It looks up now and then: the socket, by which it could be woken, may have been removed.
-fn accept(shared: &Arc<Shared>, listener: &UnixListener) {
-    let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK.subsec_nanos()) };
+fn accept(shared: &Arc<Shared>, listener: &Listener) {
     while !shared.is_ending() {
-        let mut waiting = [PollFd::new(listener, PollFlags::IN)];
-        let _ = poll(&mut waiting, Some(&pause));
-        match listener.accept() {
-            Ok((stream, _)) => {
-                if stream.set_nonblocking(false).is_ok() && !shared.is_ending() {
-                    admit(shared, stream);
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+        match listener.accept(LOOK) {
+            Ok(Some(stream)) if !shared.is_ending() => admit(shared, stream),
+            Ok(Some(_) | None) => {}
             // Too many open files, most likely: others will be closed.
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
 }
 
-fn admit(shared: &Arc<Shared>, stream: UnixStream) {
-    if super::check_peer(&stream).is_err() {
-        tracing::warn!("a process of another user was turned away");
-        return;
-    }
+fn admit(shared: &Arc<Shared>, stream: Stream) {
     let number = shared.next.fetch_add(1, Ordering::Relaxed);
     if let Err(fault) = shared.connections.admit(number, &stream) {
         session::turn_away(stream, &fault);
@@ -466,7 +476,7 @@ fn watch(shared: &Arc<Shared>) {
 }
 
 fn identity(host: &Host) -> Option<(u64, u64)> {
-    std::fs::metadata(host.home().database()).ok().map(|found| (found.dev(), found.ino()))
+    std::fs::metadata(host.home().database()).ok().map(|found| system::identity(&found))
 }
 
 fn another() -> Fault {

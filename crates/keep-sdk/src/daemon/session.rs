@@ -1,6 +1,5 @@
 //! One connection, as the daemon serves it.
 
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::choice::Choice;
 use super::frame;
 use super::protocol::{self, Asked, Extend, Hello, Manage, Managed, PROTOCOL, Welcome};
 use super::server::Shared;
+use super::transport::Stream;
 use super::watch::Watches;
 use crate::Done;
 use crate::call::{CallEntry, Class, Host, HungUp, Wiped, registry, to_wiped_json};
@@ -27,15 +27,15 @@ const MAX_WRONG: u32 = 5;
 const MAX_HELLO: usize = 4096;
 
 /// Tells a client why it is not served.
-pub fn turn_away(mut stream: UnixStream, why: &Fault) {
-    let _ = stream.set_write_timeout(Some(HELLO));
+pub fn turn_away(mut stream: Stream, why: &Fault) {
+    stream.set_write_timeout(Some(HELLO));
     let _ = frame::write(&mut stream, &[&protocol::failure(why)]);
 }
 
 /// Serves a connection to its end.
-pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
-    let _ = stream.set_read_timeout(Some(HELLO));
-    let _ = stream.set_write_timeout(Some(HELLO));
+pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: Stream) {
+    stream.set_read_timeout(Some(HELLO));
+    stream.set_write_timeout(Some(HELLO));
     let (agent, hung_up) = match greet(shared, number, &mut stream) {
         Ok(greeted) => greeted,
         Err(fault) => {
@@ -43,7 +43,7 @@ pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
             return;
         }
     };
-    let _ = stream.set_read_timeout(None);
+    stream.set_read_timeout(None);
     let mut session = Session { shared, agent, hung_up, manages_until: None, wrong: 0, locks: false };
     while !shared.is_ending() {
         let asked = match frame::read(&mut stream, frame::MAX_REQUEST) {
@@ -78,7 +78,7 @@ pub fn attend(shared: &Arc<Shared>, number: u64, mut stream: UnixStream) {
 }
 
 /// The vault as the session of an agent sees it, if the client has a token of one; and whether the client is still there.
-fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<(Option<Host>, HungUp), Fault> {
+fn greet(shared: &Shared, number: u64, stream: &mut Stream) -> Result<(Option<Host>, HungUp), Fault> {
     let unreadable = || Fault::new(ErrorCode::Usage, "this is not the greeting of a client of Keep");
     let first = frame::read(stream, MAX_HELLO).map_err(|_| unreadable())?.ok_or_else(unreadable)?;
     let hello: Hello = serde_json::from_slice(&first).map_err(|_| unreadable())?;
@@ -103,13 +103,9 @@ fn greet(shared: &Shared, number: u64, stream: &mut UnixStream) -> Result<(Optio
 }
 
 /// Whether nobody is at the other end any more, who may wait for an answer.
-fn hung_up(stream: &UnixStream) -> std::io::Result<impl Fn() -> bool + Send + Sync + 'static> {
-    use rustix::net::{RecvFlags, recv};
+fn hung_up(stream: &Stream) -> std::io::Result<impl Fn() -> bool + Send + Sync + 'static> {
     let stream = stream.try_clone()?;
-    Ok(move || {
-        let mut byte = [0_u8; 1];
-        recv(&stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(length, _)| length == 0)
-    })
+    Ok(move || stream.has_hung_up())
 }
 
 struct Session<'a> {

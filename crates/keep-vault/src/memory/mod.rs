@@ -2,7 +2,13 @@
 #![allow(unsafe_code)]
 
 mod keypair;
+#[cfg(unix)]
 mod locked;
+#[cfg(not(unix))]
+mod plain;
 
 pub(crate) use keypair::{EXPANDED_LEN, expand, restore};
+#[cfg(unix)]
 pub(crate) use locked::LockedBytes;
+#[cfg(not(unix))]
+pub(crate) use plain::LockedBytes;

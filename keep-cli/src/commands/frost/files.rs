@@ -107,5 +107,8 @@ fn create(path: &Path, mode: u32) -> std::io::Result<File> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    // Elsewhere it gets the permissions of its directory.
+    #[cfg(not(unix))]
+    let _ = mode;
     options.open(path)
 }

@@ -91,6 +91,7 @@ fn client_key(path: &Path) -> Result<SecretKey32, Fault> {
             let key = RemoteSigner::fresh_key()?;
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true);
+            #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let text = Zeroizing::new(hex::encode(key.expose()));
             let written = options.open(path).and_then(|mut file| writeln!(file, "{}", *text));

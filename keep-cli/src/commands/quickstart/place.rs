@@ -1,7 +1,6 @@
 //! Where the vault of a quick start lives: in `KEEP_HOME`, or in a directory that is thrown away.
 
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use keep_sdk::{ErrorCode, Fault, Home, Keep, SecretText};
@@ -11,6 +10,7 @@ use super::steps::Steps;
 use crate::args::Kdf;
 use crate::ending::Ending;
 use crate::session::Session;
+use crate::system::{is_ours, make_directory, privately};
 use crate::terminal::Terminal;
 
 /// The vault's place.
@@ -109,7 +109,7 @@ impl Scratch {
             Fault::new(ErrorCode::Storage, format!("cannot make {}: {error}", path.display()))
                 .with_hint("point TMPDIR to a directory that can be written")
         };
-        DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
+        make_directory(&path).map_err(failed)?;
         let lock = lock(&path).map_err(|error| {
             let _ = fs::remove_dir_all(&path);
             failed(error)
@@ -121,7 +121,7 @@ impl Scratch {
 /// Locks a new directory before anybody can find it unlocked.
 fn lock(directory: &Path) -> std::io::Result<File> {
     let unfinished = directory.join("lock.new");
-    let file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let file = privately(File::options().write(true).create_new(true)).open(&unfinished)?;
     file.lock()?;
     fs::rename(&unfinished, directory.join(LOCK))?;
     Ok(file)
@@ -130,17 +130,15 @@ fn lock(directory: &Path) -> std::io::Result<File> {
 /// Removes what processes left that were killed: directories of this user, whose lock nobody holds any more.
 fn clear_leftovers(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    let user = rustix::process::geteuid().as_raw();
     for entry in entries.flatten() {
         let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         // Not through a link: what is removed is what lies here.
         let found = entry.metadata();
-        if !is_named || !found.is_ok_and(|found| found.is_dir() && found.uid() == user) {
+        if !is_named || !found.is_ok_and(|found| found.is_dir() && is_ours(&found)) {
             continue;
         }
         let path = entry.path();
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        let lock = File::options().write(true).custom_flags(no_follow).open(path.join(LOCK));
+        let lock = privately(File::options().write(true)).open(path.join(LOCK));
         if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(&path);
         }

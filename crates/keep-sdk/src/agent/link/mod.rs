@@ -3,7 +3,6 @@
 mod bunker;
 mod client_key;
 mod options;
-#[cfg(unix)]
 mod start;
 mod vault;
 

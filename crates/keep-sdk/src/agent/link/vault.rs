@@ -7,7 +7,6 @@ use keep_types::{ErrorCode, Fault, SecretText};
 use super::LinkOptions;
 use crate::agent::{Agent, SessionScope, interrupt, session_token};
 use crate::call::Wiped;
-#[cfg(unix)]
 use crate::daemon::Connection;
 use crate::{Home, Keep, Options};
 
@@ -17,7 +16,6 @@ const IDLE: usize = 8;
 /// A session, and connections over which it is used: one for each thread that waits for an answer.
 pub struct VaultLink {
     home: Home,
-    #[cfg(unix)]
     starting: super::start::Starting,
     token: SecretText,
     /// Whether the session was made here, and ends with its use.
@@ -64,7 +62,6 @@ impl VaultLink {
         };
         Ok(Self {
             home,
-            #[cfg(unix)]
             starting: starting(options),
             token,
             ends,
@@ -128,12 +125,10 @@ impl VaultLink {
         }
     }
 
-    #[cfg(unix)]
     fn connect(&self) -> Result<Keep, Fault> {
         self.connection().map(Keep::connected)
     }
 
-    #[cfg(unix)]
     fn connection(&self) -> Result<Connection, Fault> {
         if let Some(connection) = Connection::with_token(&self.home, &self.token)? {
             return Ok(connection);
@@ -148,12 +143,6 @@ impl VaultLink {
             return Ok(None);
         }
         Ok(Some(self.connection()?.into_socket()))
-    }
-
-    #[cfg(not(unix))]
-    fn connect(&self) -> Result<Keep, Fault> {
-        let _ = &self.token;
-        Err(Fault::new(ErrorCode::Locked, "there is no daemon on this system"))
     }
 }
 
@@ -178,17 +167,10 @@ fn here(home: &Home) -> Result<Keep, Fault> {
     Keep::open(home.clone(), &SecretText::from(password), &options)
 }
 
-#[cfg(unix)]
 fn starting(options: &LinkOptions) -> super::start::Starting {
     super::start::Starting { program: options.program.clone(), start: options.start.clone() }
 }
 
-#[cfg(unix)]
 fn reach(home: &Home, options: &LinkOptions) -> Result<Keep, Fault> {
     super::start::daemon(home, &starting(options)).map(Keep::connected)
-}
-
-#[cfg(not(unix))]
-fn reach(_home: &Home, _options: &LinkOptions) -> Result<Keep, Fault> {
-    Err(Fault::new(ErrorCode::Locked, "there is no daemon on this system"))
 }
