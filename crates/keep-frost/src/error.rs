@@ -203,7 +203,7 @@ pub enum FrostError {
     Equivocation(Index),
     /// What members say that they saw is not the same: somebody sent different things to different members, or says so wrongly.
     /// The messages do not prove who, so nobody is accused.
-    #[error("{} and {} saw different messages: nothing was made, and who is to blame cannot be told from them", list(.some), list(.others))]
+    #[error("{} and {} saw different messages: nothing was changed here, and who is to blame cannot be told from them", list(.some), list(.others))]
     Disagreement {
         /// Those who saw one thing.
         some: Vec<Index>,
@@ -284,7 +284,8 @@ impl FrostError {
             Self::NotHere(_) => Some("see `keep frost show`"),
             Self::Cheaters(_) => Some("sign again without them"),
             Self::Disagreement { .. } => Some(
-                "compare what each of them received, then begin again; if it happens again, without one of them at a time",
+                "others may have finished: ask them for their messages and run this step again; begin anew only when nobody has \
+                 finished, and if it happens again, without one of them at a time",
             ),
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),

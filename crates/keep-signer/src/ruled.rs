@@ -76,7 +76,9 @@ impl Ruled {
                 let message = format!("{} takes {needed} persons ({})", describe(&request), prompt.because);
                 tx.audit(entry(&request, Outcome::Unanswered).by(coming.by()).reason(&*message));
                 let fault = Fault::new(ErrorCode::ApprovalUnavailable, message);
-                Ok(Ruling::Refused(fault.with_hint("ask again; the policy changed while somebody decided")))
+                Ok(Ruling::Refused(
+                    fault.with_hint("ask again; what the policy wants changed while somebody decided"),
+                ))
             }
             Verdict::Deny(Denied { request, reason }) => {
                 let fault = Fault::from(reason).with_hint(hint(policy, since, tx.now()));

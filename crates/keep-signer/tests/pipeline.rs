@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use keep_audit::{Action, Decider, Outcome, Surface};
 use keep_policy::{
-    Approval, Builtin, Days, Effect, Limits, Policy, Prompt, Rule, RuleLimits, Schedule, Zone,
+    Approval, Builtin, Days, Effect, Grant, Limits, Policy, Prompt, Rule, RuleLimits, Schedule, Zone,
 };
 use keep_signer::{
     Approver, Arrival, Connections, Decision, Endpoint, Headless, NewEndpoint, Policies, Repeatable, Reply,
@@ -298,6 +298,22 @@ async fn a_repeated_request_gets_the_same_bytes_and_is_counted_once() {
         refusal(world.signer().handle(world.sign(4, 1), repeatable("sign")).await),
         ErrorCode::RefusedByPolicy
     );
+}
+
+#[tokio::test]
+async fn a_grant_that_names_another_client_than_its_place_is_nobodys() {
+    let world = World::new(Builtin::Full, Limits::default()).connected().await;
+    let (stranger, endpoint) = (client(2), world.endpoint.id);
+    let placed = world.vault.submit(move |tx| {
+        let place = |client| tx.locate::<Grant>(&Grant::natural_key(&client, endpoint));
+        let (from, to) = (place(client(1)), place(stranger));
+        let grant = tx.get::<Grant>(&from)?.unwrap();
+        tx.put(to, &grant)
+    });
+    placed.wait().unwrap();
+    let mut request = world.sign(1, 1);
+    request.origin = Origin::Nip46 { client: stranger, endpoint };
+    assert_eq!(refusal(world.signer().handle(request, None).await), ErrorCode::NotConnected);
 }
 
 #[tokio::test]

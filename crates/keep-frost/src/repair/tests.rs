@@ -143,7 +143,7 @@ fn what_was_shown_differently_accuses_nobody() {
     assert_eq!(error, FrostError::Disagreement { some, others });
     assert_eq!(
         error.to_string(),
-        "member 1, member 3 and member 5, member 2 saw different messages: nothing was made, and who is to blame cannot \
+        "member 1, member 3 and member 5, member 2 saw different messages: nothing was changed here, and who is to blame cannot \
          be told from them"
     );
 }

@@ -58,7 +58,7 @@ pub fn verify<R: Read>(file: LockedBackup<R>, key: &BackupKey) -> Result<BackupS
 /// Makes a vault of a backup in a directory of its own. It is made beside the target, verified, and put in its place in one
 /// step: either the vault is there and whole, or nothing is. The new vault has an identity of its own; what worked with
 /// the old one comes back suspended unless the old device is gone, secrets that work once are used up, rates are spent.
-/// Budgets in satoshis are what they were in the backup.
+/// Budgets in satoshis are spent, too, until their window ends.
 ///
 /// # Errors
 /// [`ErrorCode::AlreadyExists`] when there is something at the target; as [`verify`]; the storage errors.
