@@ -6,6 +6,7 @@ mod interop;
 mod release;
 mod tests;
 mod typescript;
+mod windows;
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "build",
         about: "every test compiles",
-        minutes: 20,
+        minutes: 16,
         quick: true,
         needs_build: false,
         run: tests::build,
@@ -68,7 +69,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "doc",
         about: "examples in the documentation",
-        minutes: 10,
+        minutes: 4,
         quick: false,
         needs_build: false,
         run: tests::doc,
@@ -128,6 +129,14 @@ const SUITES: &[Suite] = &[
         quick: false,
         needs_build: false,
         run: release::run,
+    },
+    Suite {
+        name: "windows",
+        about: "the command line compiles for Windows",
+        minutes: 10,
+        quick: false,
+        needs_build: false,
+        run: windows::run,
     },
     Suite {
         name: "deny",

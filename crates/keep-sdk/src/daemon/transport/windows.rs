@@ -259,7 +259,7 @@ impl Address {
     /// Replaces the file as a whole.
     fn write(&self, path: &Path) -> Result<(), Fault> {
         let unfinished = path.with_extension("new");
-        let secret = Zeroizing::new(hex::encode(&*self.secret));
+        let secret = Zeroizing::new(hex::encode(self.secret.as_slice()));
         let text = Zeroizing::new(format!("{}\n{}\n", self.pipe, *secret));
         std::fs::write(&unfinished, text.as_bytes())
             .and_then(|()| std::fs::rename(&unfinished, path))
