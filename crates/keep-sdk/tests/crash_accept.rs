@@ -32,7 +32,7 @@ impl Record for Chosen {
 const PLACE: RecordId = RecordId::from_bytes([0; 16]);
 
 fn on(disk: &FaultDisk) -> SqliteOptions {
-    SqliteOptions::default().vfs(disk.vfs()).examine_place(false)
+    SqliteOptions::default().vfs(disk.vfs()).cutter(disk.cutter()).examine_place(false)
 }
 
 fn rows_of(store: &dyn Store, collection: Collection) -> Vec<Row> {

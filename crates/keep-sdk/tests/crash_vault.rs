@@ -30,7 +30,7 @@ struct History {
 }
 
 fn on(disk: &FaultDisk) -> SqliteOptions {
-    SqliteOptions::default().vfs(disk.vfs()).examine_place(false).checkpoint_frames(60)
+    SqliteOptions::default().vfs(disk.vfs()).cutter(disk.cutter()).examine_place(false).checkpoint_frames(60)
 }
 
 fn play(seed: u64, len: usize) -> History {

@@ -30,7 +30,7 @@ fn is_long() -> bool {
 }
 
 fn on(disk: &FaultDisk) -> SqliteOptions {
-    SqliteOptions::default().vfs(disk.vfs()).examine_place(false)
+    SqliteOptions::default().vfs(disk.vfs()).cutter(disk.cutter()).examine_place(false)
 }
 
 fn assert_storage(fault: &Fault, failure: Failure, what: &str) {

@@ -1,6 +1,6 @@
 //! A commit that did not count, and of which pages still lie behind the end of the log, never comes back by what is written over its
 //! beginning.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,7 @@ use keep_store::{Scan, SqliteOptions, SqliteStore, Store, StoreError};
 use keep_testing::faultdisk::{Failure, FaultDisk, Image, Lasting, Log, Op, Replay, Tear};
 
 const LOG: &str = "keep.db-wal";
-/// The length of what a log begins with, and of a page in it, in bytes.
-const LOG_HEADER: usize = 32;
+/// The length of a page in a log, in bytes.
 const FRAME: usize = 24 + PAGE;
 const PAGE: usize = 4_096;
 
@@ -24,7 +23,7 @@ fn database(dir: &Path) -> PathBuf {
 }
 
 fn options(disk: &FaultDisk) -> SqliteOptions {
-    SqliteOptions::default().vfs(disk.vfs()).examine_place(false)
+    SqliteOptions::default().vfs(disk.vfs()).cutter(disk.cutter()).examine_place(false)
 }
 
 /// Opens what lies in `dir` as after a start: with syncs past SQLite.
@@ -125,37 +124,133 @@ fn what_a_loss_of_power_took_does_not_come_back_with_the_next_commit() {
     assert!(before > 10 && after >= 2, "{before} {after}");
 }
 
-/// A store with row 1 on which adding row 2 fails at the change after `skip` others; `None` if it does not.
-fn with_a_failure(dir: &Path, disk: &FaultDisk, skip: usize) -> Option<SqliteStore> {
+/// A store with row 1, of which another handle fails to add row 2 at the change after `skip` others; `None` if it does not.
+fn with_a_failure(dir: &Path, disk: &FaultDisk, whose: Whose, skip: usize) -> Option<SqliteStore> {
     let store = SqliteStore::create_with(database(dir), options(disk)).unwrap();
-    add(&store, 1).unwrap();
+    if whose == Whose::InANewLog {
+        add(&store, 0).unwrap();
+        add(&store, 1).unwrap();
+        store.checkpoint().unwrap();
+    } else {
+        add(&store, 1).unwrap();
+    }
+    let other = (whose != Whose::Own).then(|| SqliteStore::open_with(database(dir), options(disk)).unwrap());
     disk.fail(skip, Failure::Io, Lasting::Once);
-    let outcome = add(&store, 2);
+    let outcome = add(other.as_ref().unwrap_or(&store), 2);
     disk.heal();
+    if whose == Whose::Killed {
+        // What a process leaves that is killed right before it would know that it failed.
+        std::fs::write(dir.join("write.lock"), "12345     \n").unwrap();
+    }
     outcome.is_err().then_some(store)
 }
 
-/// As long as nothing else is written, a commit whose sync failed may come back. Once the next one is on its way it does not.
+/// Whose commit it is that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// That of the handle which writes next.
+    Own,
+    /// Another one's.
+    Other,
+    /// That of another one, which was killed in the middle.
+    Killed,
+    /// Another one's, which began the log anew, over a longer old one.
+    InANewLog,
+}
+
+/// The same, where what fails is the last change of the commit: its sync.
+fn with_a_failed_sync(dir: &Path, disk: &FaultDisk, whose: Whose) -> SqliteStore {
+    let fails =
+        |skip: &usize| with_a_failure(quick_directory().path(), &FaultDisk::new(), whose, *skip).is_some();
+    with_a_failure(dir, disk, whose, (0..100).take_while(fails).count() - 1).unwrap()
+}
+
+/// Where the log is cut, from `start` on. Right behind it the cut is made safe.
+fn cut_in(log: &Log, start: usize) -> usize {
+    let is_cut = |op: &Op| matches!(op, Op::Truncated { .. });
+    let cut = (start..).zip(&log.ops()[start..]).find(|(_, op)| is_cut(op)).map(|(at, _)| at);
+    let cut = cut.expect("nothing is cut");
+    assert!(matches!(log.ops()[cut + 1], Op::Synced { .. }));
+    cut
+}
+
+/// As long as nothing else is written, a commit whose sync failed may come back. Once the next one is on its way it does not,
+/// whoever makes it.
 #[test]
 fn what_failed_does_not_come_back_when_the_next_commit_is_half_written() {
-    let failing = (0..100)
-        .take_while(|skip| with_a_failure(quick_directory().path(), &FaultDisk::new(), *skip).is_some());
-    // The last change of a commit is its sync.
-    let (dir, disk, sync) = (quick_directory(), FaultDisk::new(), failing.count() - 1);
-    let store = with_a_failure(dir.path(), &disk, sync).unwrap();
-    assert_eq!(numbers(&store), [1]);
-    let start = disk.position();
-    add(&store, 3).unwrap();
-    let log = disk.log();
-    let begins = |op: &Op| matches!(op, Op::Wrote { at: 0, bytes, .. } if bytes.len() == LOG_HEADER);
-    let begun = (start..).zip(&log.ops()[start..]).find(|(_, op)| begins(op)).unwrap().0;
-    // The beginning of the new log is synced before anything follows it.
-    assert!(matches!(log.ops()[begun + 1], Op::Synced { .. }));
-    let mut came_back = 0;
-    after_each_point(&log, start, |at, seen| match seen {
-        [1] | [1, 3] => {}
-        [1, 2] if at <= begun + 1 => came_back += 1,
-        other => unreachable!("{other:?} at {at}, begun at {begun}"),
-    });
-    assert!(came_back > 0, "the failed commit was not whole");
+    for whose in [Whose::Own, Whose::Other, Whose::Killed, Whose::InANewLog] {
+        let (dir, disk) = (quick_directory(), FaultDisk::new());
+        let store = with_a_failed_sync(dir.path(), &disk, whose);
+        let old = numbers(&store);
+        let [failed, new] = [2, 3].map(|number| [old.clone(), vec![number]].concat());
+        let start = disk.position();
+        add(&store, 3).unwrap();
+        let log = disk.log();
+        let cut = cut_in(&log, start);
+        let mut came_back = 0;
+        after_each_point(&log, start, |at, seen| match seen {
+            seen if seen == old || seen == new => {}
+            seen if seen == failed && at <= cut + 1 => came_back += 1,
+            other => unreachable!("{other:?} at {at}, cut at {cut}: {whose:?}"),
+        });
+        assert!(came_back > 0, "the failed commit was not whole: {whose:?}");
+        assert_eq!(std::fs::read(dir.path().join("write.lock")).unwrap(), b"          \n");
+    }
+}
+
+/// Cutting off what failed neither waits for those who read nor takes anything from them, and copies nothing into the database.
+#[test]
+fn those_who_read_lose_nothing_by_it() {
+    for whose in [Whose::Own, Whose::Other, Whose::Killed] {
+        let (dir, disk) = (quick_directory(), FaultDisk::new());
+        let store = with_a_failed_sync(dir.path(), &disk, whose);
+        let reader = SqliteStore::open_with(database(dir.path()), options(&disk)).unwrap();
+        let start = disk.position();
+        let mut views = Vec::new();
+        reader
+            .read(&mut |tx| {
+                assert!(tx.get(1, &row(1, 1, &[]).id)?.is_some());
+                add(&store, 3)?;
+                add(&reader, 4)?;
+                tx.scan(Scan::everything(), &mut |row| {
+                    views.push(row);
+                    std::ops::ControlFlow::Continue(())
+                })
+            })
+            .unwrap();
+        assert_eq!(views, [row(1, 1, &[1; 9_000])], "{whose:?}");
+        assert_eq!((numbers(&store), numbers(&reader)), (vec![1, 3, 4], vec![1, 3, 4]));
+        assert_eq!(store.integrity_check().unwrap(), [] as [String; 0]);
+        let log = disk.log();
+        let cut = cut_in(&log, start);
+        let Op::Truncated { file: cut_file, .. } = log.ops()[cut] else { unreachable!() };
+        assert!(log.ops()[start..].iter().all(|op| match op {
+            Op::Wrote { file, .. } | Op::Truncated { file, .. } | Op::Synced { file } => *file == cut_file,
+            _ => true,
+        }));
+    }
+}
+
+/// If cutting fails, the next one who writes does it, however far it had come.
+#[test]
+fn a_cut_that_fails_is_done_by_the_next() {
+    // It fails to cut, and then to sync.
+    for skip in [0, 1] {
+        let (dir, disk) = (quick_directory(), FaultDisk::new());
+        let store = with_a_failed_sync(dir.path(), &disk, Whose::Other);
+        let third = SqliteStore::open_with(database(dir.path()), options(&disk)).unwrap();
+        disk.fail(skip, Failure::Io, Lasting::Once);
+        assert!(matches!(add(&third, 4), Err(StoreError::Io(_))));
+        disk.heal();
+        assert_eq!(std::fs::read(dir.path().join("write.lock")).unwrap(), b"cutting   \n");
+        let start = disk.position();
+        add(&store, 3).unwrap();
+        let log = disk.log();
+        let cut = cut_in(&log, start);
+        after_each_point(&log, start, |at, seen| match seen {
+            [1] | [1, 3] => {}
+            [1, 2] if at <= cut + 1 => {}
+            other => unreachable!("{other:?} at {at}, cut at {cut}"),
+        });
+    }
 }

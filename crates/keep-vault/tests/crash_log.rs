@@ -63,7 +63,11 @@ fn write(vault: &Vault, entries: usize) {
 /// Entries up to the edge of a segment, over it in a commit that spans it, and a prune into the middle of a segment.
 fn play() -> History {
     let (dir, disk) = (directory(), FaultDisk::new());
-    let options = SqliteOptions::default().vfs(disk.vfs()).examine_place(false).checkpoint_frames(80);
+    let options = SqliteOptions::default()
+        .vfs(disk.vfs())
+        .cutter(disk.cutter())
+        .examine_place(false)
+        .checkpoint_frames(80);
     let store = SqliteStore::create_with(dir.path().join("keep.db"), options).unwrap();
     let clock = FakeClock::at(Timestamp::from_secs(BEGIN));
     let vault = Vault::create(Arc::new(store), &passphrase(), [7; 32], CHEAP, &environment(&clock)).unwrap();

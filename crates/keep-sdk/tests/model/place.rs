@@ -55,7 +55,11 @@ impl Place {
 
     fn options(disk: &Option<FaultDisk>) -> SqliteOptions {
         let disk = disk.as_ref().unwrap();
-        SqliteOptions::default().vfs(disk.vfs()).examine_place(false).checkpoint_frames(60)
+        SqliteOptions::default()
+            .vfs(disk.vfs())
+            .cutter(disk.cutter())
+            .examine_place(false)
+            .checkpoint_frames(60)
     }
 
     /// An empty store.

@@ -3,18 +3,19 @@
 mod checkpoint;
 mod connect;
 mod fault;
+mod mark;
 mod options;
 mod place;
 mod pool;
 mod rows;
 mod schema;
+mod tail;
 mod turnstile;
 mod tx;
+mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -24,8 +25,9 @@ use self::fault::translate;
 use self::pool::Pool;
 use self::rows::Rows;
 use self::schema::Kind;
+use self::tail::Tail;
 use self::turnstile::Turnstile;
-use self::tx::SqliteWrite;
+use self::writing::Writing;
 use crate::store::{ReadWork, Store, WriteWork};
 use crate::{ReadTx as _, Scan, StoreError};
 
@@ -35,11 +37,10 @@ pub use self::options::SqliteOptions;
 ///
 /// A commit is durable: the log is synced before [`Store::write`] returns. If the operating system fails to sync,
 /// `write` fails and nobody sees the change, but after a crash it may come to light, as a whole, until the next write
-/// begins. What an opened store shows is durable, and what it does not show never comes back: see
-/// [`Writing::begin_anew`].
+/// begins, of whichever process. What an opened store shows is durable, and what it does not show never comes back.
 ///
-/// Beside the database lie `next.lock` and `write.lock`, through which writers take turns, and while it is in use
-/// SQLite's `-wal` and `-shm`. The last process that closes the vault folds the log into the database and removes it,
+/// Beside the database lie `next.lock` and `write.lock`, through which writers take turns and leave word of how they ended, and
+/// while it is in use SQLite's `-wal` and `-shm`. The last process that closes the vault folds the log into the database and removes it,
 /// so that a vault at rest is one file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -50,18 +51,6 @@ pub struct SqliteStore {
     readers: Pool,
     turnstile: Arc<Turnstile>,
     writer: Mutex<Writing>,
-}
-
-/// The connection that writes.
-#[derive(Debug)]
-struct Writing {
-    conn: Connection,
-    /// SQLite's data version when a committed transaction last asked for the changes of others.
-    seen: Option<i64>,
-    /// The length of the log after the last commit, in pages.
-    logged: Arc<AtomicU32>,
-    /// Whether the last commit that was begun here was also done, so that nothing that was in the log before can follow it.
-    follows_own: bool,
 }
 
 impl SqliteStore {
@@ -123,6 +112,10 @@ impl SqliteStore {
         place::refuse_orphaned_log(path)?;
         let turnstile = Turnstile::open(dir)?;
         let connector = Connector::new(path, &options);
+        if options.sync {
+            // Before SQLite reads it to its end. What is written from now on is the business of those who live.
+            place::forget_undurable(path)?;
+        }
         let conn = connector.connect()?;
         if schema::examine(&conn, path)? == Kind::Blank {
             return Err(StoreError::Damaged(format!(
@@ -148,27 +141,22 @@ impl SqliteStore {
     }
 
     fn assemble(
-        mut conn: Connection,
+        conn: Connection,
         connector: Connector,
         turnstile: Turnstile,
         options: SqliteOptions,
-        follows_own: bool,
+        knows_end: bool,
     ) -> Result<Self, StoreError> {
         let path = connector.path().to_owned();
         require_log(&conn, &path)?;
-        let logged = Arc::new(AtomicU32::new(0));
-        let counter = logged.clone();
-        conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
-            counter.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        }))
-        .map_err(|e| translate(&path, &e))?;
+        let writing = Writing::new(conn, Tail::new(&path, &options), knows_end);
+        let writer = Mutex::new(writing.map_err(|e| translate(&path, &e))?);
         let turnstile = Arc::new(turnstile);
         Ok(Self {
             checkpointer: Checkpointer::new(options.checkpoint_frames, connector.clone(), turnstile.clone()),
             readers: Pool::new(connector),
             turnstile,
-            writer: Mutex::new(Writing { conn, seen: None, logged, follows_own }),
+            writer,
             path,
             options,
         })
@@ -187,7 +175,7 @@ impl SqliteStore {
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let _turn = self.turnstile.enter(self.options.wait)?;
         let writer = self.writer();
-        let _progress: Option<Progress> = copy_log(&writer.conn).map_err(|e| translate(&self.path, &e))?;
+        let _progress: Option<Progress> = copy_log(writer.conn()).map_err(|e| translate(&self.path, &e))?;
         Ok(())
     }
 
@@ -223,8 +211,8 @@ impl Store for SqliteStore {
     fn write(&self, work: WriteWork<'_>) -> Result<(), StoreError> {
         let turn = self.turnstile.enter(self.options.wait)?;
         let mut writer = self.writer();
-        writer.run(&self.path, work)?;
-        let logged = writer.logged.load(Ordering::Relaxed);
+        writer.run(&self.path, &turn, &self.readers, work)?;
+        let logged = writer.logged();
         drop(writer);
         drop(turn);
         self.checkpointer.note(logged);
@@ -232,9 +220,9 @@ impl Store for SqliteStore {
     }
 
     fn wipe_leftovers(&self) -> Result<(), StoreError> {
-        let _turn = self.turnstile.enter(self.options.wait)?;
-        let writer = self.writer();
-        writer.conn.execute_batch("VACUUM").map_err(|e| translate(&self.path, &e))?;
+        let turn = self.turnstile.enter(self.options.wait)?;
+        let mut writer = self.writer();
+        writer.vacuum(&self.path, &turn, &self.readers)?;
         // The log holds the old pages as well.
         let is_cut = writer.cut_log().map_err(|e| translate(&self.path, &e))?;
         if is_cut { Ok(()) } else { Err(StoreError::Busy("another process reads the vault".into())) }
@@ -243,49 +231,6 @@ impl Store for SqliteStore {
     fn settle(&self) -> Result<(), StoreError> {
         let _turn = self.turnstile.enter(self.options.wait)?;
         self.writer().cut_log().map(drop).map_err(|e| translate(&self.path, &e))
-    }
-}
-
-impl Writing {
-    /// Copies the whole log into the database and makes it empty. A reader in the middle of its view keeps it from being cut.
-    fn cut_log(&self) -> rusqlite::Result<bool> {
-        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        self.logged.store(0, Ordering::Relaxed);
-        Ok(busy == 0)
-    }
-
-    /// Makes the log empty before something is written behind what others, or a commit that failed, left in it.
-    ///
-    /// Behind the last commit that counts there may be pages of one that does not, because its first page was lost with the
-    /// power, or because its sync failed. The pages of a log are chained by their sums, so a new commit makes the others
-    /// worthless as soon as it differs from them. But often the first page that is written is the same (that of the database's
-    /// length, when both made it longer by as much). If the power went right after it, the old commit would be whole, and back.
-    ///
-    /// A reader in the middle of its view keeps the log from being cut; then the log was in use all the time, and what lies
-    /// behind it was left by a process that was killed in the middle of a commit.
-    fn begin_anew(&mut self, path: &Path) -> rusqlite::Result<()> {
-        let is_empty = || std::fs::metadata(place::beside(path, "-wal")).map_or(true, |log| log.len() == 0);
-        if self.follows_own || is_empty() {
-            return Ok(());
-        }
-        let wait: i64 = self.conn.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
-        self.conn.busy_timeout(Duration::ZERO)?;
-        let cut = self.cut_log();
-        self.conn.busy_timeout(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))?;
-        cut.map(drop)
-    }
-
-    fn run(&mut self, path: &Path, work: WriteWork<'_>) -> Result<(), StoreError> {
-        let fault = |e| translate(path, &e);
-        self.begin_anew(path).map_err(fault)?;
-        let transaction = Transaction::write(&self.conn).map_err(fault)?;
-        let mut tx = SqliteWrite::new(Rows { conn: &self.conn, path }, self.seen);
-        work(&mut tx)?;
-        let seen = tx.finish()?;
-        self.follows_own = false;
-        transaction.commit().map_err(fault)?;
-        (self.seen, self.follows_own) = (seen, true);
-        Ok(())
     }
 }
 

@@ -1,5 +1,10 @@
 //! How a database is opened.
 
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a [`SqliteStore`](crate::SqliteStore) is opened. The default is right for everything but tests.
@@ -10,6 +15,23 @@ pub struct SqliteOptions {
     pub(super) checkpoint_frames: u32,
     pub(super) examine_place: bool,
     pub(super) sync: bool,
+    cutter: Option<Cutter>,
+}
+
+/// Cuts a file to a length in bytes, for good.
+#[derive(Clone)]
+pub(super) struct Cutter(Arc<dyn Fn(&Path, u64) -> io::Result<()> + Send + Sync>);
+
+impl Cutter {
+    pub(super) fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
+        (self.0)(path, length)
+    }
+}
+
+impl fmt::Debug for Cutter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cutter")
+    }
 }
 
 impl Default for SqliteOptions {
@@ -20,6 +42,7 @@ impl Default for SqliteOptions {
             checkpoint_frames: 2_000,
             examine_place: true,
             sync: true,
+            cutter: None,
         }
     }
 }
@@ -37,6 +60,26 @@ impl SqliteOptions {
     pub fn vfs(mut self, name: impl Into<String>) -> Self {
         self.vfs = Some(name.into());
         self
+    }
+
+    /// How the write-ahead log is cut to a length in bytes and synced, which goes past SQLite: by the operating system. For a
+    /// [VFS](Self::vfs) that has to know of it.
+    #[must_use]
+    pub fn cutter(mut self, cut: impl Fn(&Path, u64) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.cutter = Some(Cutter(Arc::new(cut)));
+        self
+    }
+
+    pub(super) fn cutter_or_system(&self) -> Cutter {
+        let sync = self.sync;
+        self.cutter.clone().unwrap_or_else(|| {
+            Cutter(Arc::new(move |path, length| {
+                // SQLite takes its locks on other files, so closing this one gives none of them back.
+                let file = OpenOptions::new().write(true).open(path)?;
+                file.set_len(length)?;
+                if sync { file.sync_all() } else { Ok(()) }
+            }))
+        })
     }
 
     /// The length of the write-ahead log, in pages of 4 KiB, from which on it is copied into the database (2,000).

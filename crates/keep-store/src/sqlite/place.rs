@@ -94,11 +94,36 @@ pub(super) fn make_log_durable(path: &Path) -> Result<(), StoreError> {
         }
         Ok(()) | Err(_) => {}
     }
+    sync_log(path).map(drop)
+}
+
+/// Lets the log be read as the device has it: what another process wrote and did not make durable is made durable first; and where
+/// the system tells (Linux), what it could not make durable is not read, though it still has it in memory.
+pub(super) fn forget_undurable(path: &Path) -> Result<(), StoreError> {
+    if let Some(file) = sync_log(path)? {
+        forget_pages(&file);
+    }
+    Ok(())
+}
+
+/// After a write failed, the system takes its page for clean. Without the page it must ask the device.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn forget_pages(file: &fs::File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+/// There is no way to say so.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const fn forget_pages(_file: &fs::File) {}
+
+/// Syncs the log, if there is one. SQLite takes its locks on other files, so closing this one gives none of them back.
+fn sync_log(path: &Path) -> Result<Option<fs::File>, StoreError> {
     let log = beside(path, "-wal");
-    // SQLite takes its locks on other files, so closing this one gives none of them back.
-    match OpenOptions::new().read(true).write(true).open(&log).and_then(|file| file.sync_data()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refused(&log, &error)),
-        Ok(()) | Err(_) => Ok(()),
+    let synced = OpenOptions::new().read(true).write(true).open(&log);
+    match synced.and_then(|file| file.sync_data().map(|()| file)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(refused(&log, &error)),
     }
 }
 

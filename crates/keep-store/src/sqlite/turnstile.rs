@@ -4,9 +4,12 @@
 //! one waiter at most stands right behind the writer, and a writer that has just finished must stand in line again:
 //! nobody can overtake for ever. Within a process, threads queue for the front.
 //!
+//! In `write.lock` stands who writes, or how the last one ended: see [`Ending`].
+//!
 //! Blocking on a file lock has no time limit. The wait for it therefore happens in a thread of its own; whoever gives
 //! up leaves the place in the line to the next thread of the process.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::fault::refused;
+use super::mark::{self, Ending};
 use crate::StoreError;
 use crate::queue::{self, Queue};
 
@@ -41,27 +45,72 @@ enum Phase {
     /// The waiting thread is to get the locks; `wanted` by a thread that still waits for them.
     Asked { wanted: bool },
     /// The waiting thread has got the locks (or failed) for the thread in front.
-    Settled(Result<(), StoreError>),
+    Settled(Result<Entry, StoreError>),
     /// The handle is gone.
     Closed,
+}
+
+/// What was found on entering, and left there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    /// How the last one ended.
+    ending: Ending,
+    /// Whether those who come next will know if this one is killed.
+    is_marked: bool,
 }
 
 /// The exclusive right to write. Ends when dropped.
 #[derive(Debug)]
 pub(super) struct Turn<'t> {
     // Fields drop in this order: first let other processes in, then the next thread.
-    _files: Locked<'t>,
+    files: Locked<'t>,
     _place: queue::Turn<'t>,
 }
 
+impl Turn<'_> {
+    /// How the last one ended, and now what those who come next are told when this turn ends.
+    pub(super) fn ending(&self) -> Ending {
+        self.files.ending.get()
+    }
+
+    /// Lets those who come next know, when this turn ends.
+    pub(super) fn will_end(&self, ending: Ending) {
+        self.files.ending.set(ending);
+    }
+
+    /// Lets those who come next know from now on, even if this process is killed.
+    pub(super) fn announce(&self, ending: Ending) -> Result<(), StoreError> {
+        self.will_end(ending);
+        ending.write(&self.files.gate.write).map_err(|e| refused(&self.files.gate.path, &e))
+    }
+
+    /// Makes sure that those who come next will know if this process is killed.
+    pub(super) fn require_mark(&self) -> Result<(), StoreError> {
+        if self.files.is_marked {
+            return Ok(());
+        }
+        mark::sign(&self.files.gate.write).map_err(|e| refused(&self.files.gate.path, &e))
+    }
+}
+
 #[derive(Debug)]
-struct Locked<'t>(&'t Gate);
+struct Locked<'t> {
+    gate: &'t Gate,
+    ending: Cell<Ending>,
+    is_marked: bool,
+}
+
+impl<'t> Locked<'t> {
+    fn new(gate: &'t Gate, entry: Entry) -> Self {
+        Self { gate, ending: Cell::new(entry.ending), is_marked: entry.is_marked }
+    }
+}
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // Who was here last is nobody's business.
-        let _ = write_name(&self.0.write, "");
-        let _ = self.0.write.unlock();
+        // Who was here last is nobody's business. If this fails, the number that is left says the worst.
+        let _ = self.ending.get().write(&self.gate.write);
+        let _ = self.gate.write.unlock();
     }
 }
 
@@ -88,8 +137,8 @@ impl Turnstile {
         let place = self.line.wait(limit).ok_or_else(|| self.gate.busy(limit))?;
         let mut phase = self.gate.phase();
         if let Phase::Idle { waiter_lives } = *phase {
-            if self.gate.try_lock()? {
-                return Ok(Turn { _files: Locked(&self.gate), _place: place });
+            if let Some(entry) = self.gate.try_lock()? {
+                return Ok(Turn { files: Locked::new(&self.gate, entry), _place: place });
             }
             if !waiter_lives {
                 self.spawn_waiter()?;
@@ -100,7 +149,7 @@ impl Turnstile {
             self.gate.changed.notify_all();
         }
         let outcome = self.gate.wait_until_settled(phase, deadline).ok_or_else(|| self.gate.busy(limit))?;
-        outcome.map(|()| Turn { _files: Locked(&self.gate), _place: place })
+        outcome.map(|entry| Turn { files: Locked::new(&self.gate, entry), _place: place })
     }
 
     fn spawn_waiter(&self) -> Result<(), StoreError> {
@@ -125,7 +174,7 @@ impl Gate {
 
     /// Takes both locks if nobody is in the way. If only `write.lock` is, `next.lock` stays taken: the waiting thread
     /// goes on from there.
-    fn try_lock(&self) -> Result<bool, StoreError> {
+    fn try_lock(&self) -> Result<Option<Entry>, StoreError> {
         let taken = |outcome: Result<(), TryLockError>| match outcome {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
@@ -135,24 +184,24 @@ impl Gate {
             }
         };
         let both = taken(self.next.try_lock())? && taken(self.write.try_lock())?;
-        if both {
-            self.entered();
-        }
-        Ok(both)
+        Ok(both.then(|| self.entered()))
     }
 
     /// As [`Gate::try_lock`], with patience. `next.lock` may be taken already, which is no obstacle.
-    fn lock(&self) -> io::Result<()> {
+    fn lock(&self) -> io::Result<Entry> {
         uninterrupted(|| self.next.lock())?;
         uninterrupted(|| self.write.lock())?;
-        self.entered();
-        Ok(())
+        Ok(self.entered())
     }
 
-    /// Lets the next one come up behind us, and signs. The signature is a courtesy: a full disk must not stop here.
-    fn entered(&self) {
+    /// Lets the next one come up behind us, reads how the last one ended, and signs. A full disk must not stop here, only those who
+    /// want to commit.
+    fn entered(&self) -> Entry {
         let _ = self.next.unlock();
-        let _ = sign(&self.write);
+        let ending = Ending::read(&self.write);
+        // The word for cutting says more than a number.
+        let is_marked = ending == Ending::Cutting || mark::sign(&self.write).is_ok();
+        Entry { ending, is_marked }
     }
 
     fn leave(&self) {
@@ -181,10 +230,12 @@ impl Gate {
     }
 
     /// Gives what the waiting thread got to the thread in front, or back if nobody wants it any more.
-    fn hand_over(&self, phase: &mut Phase, outcome: Result<(), StoreError>) {
+    fn hand_over(&self, phase: &mut Phase, outcome: Result<Entry, StoreError>) {
         let wanted = matches!(phase, Phase::Asked { wanted: true });
-        if outcome.is_err() || !wanted {
-            self.leave();
+        match &outcome {
+            Ok(_) if wanted => {}
+            Ok(entry) => drop(Locked::new(self, *entry)),
+            Err(_) => self.leave(),
         }
         if wanted {
             *phase = Phase::Settled(outcome);
@@ -199,7 +250,7 @@ impl Gate {
         &self,
         mut phase: MutexGuard<'_, Phase>,
         deadline: Instant,
-    ) -> Option<Result<(), StoreError>> {
+    ) -> Option<Result<Entry, StoreError>> {
         loop {
             if matches!(*phase, Phase::Settled(_)) {
                 let settled = std::mem::replace(&mut *phase, Phase::Idle { waiter_lives: true });
@@ -249,19 +300,48 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Leaves the process number in the lock file, for those who wait too long.
-fn sign(file: &File) -> io::Result<()> {
-    write_name(file, &std::process::id().to_string())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Of one length whatever it says.
-#[cfg(unix)]
-fn write_name(file: &File, name: &str) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, format!("{name:<10}\n").as_bytes(), 0)
-}
+    const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A locked file cannot be read by others here, so there is nobody to sign for.
-#[cfg(not(unix))]
-fn write_name(_file: &File, _name: &str) -> io::Result<()> {
-    Ok(())
+    /// Somebody who waited too long gets the turn all the same, and gives it back: what the one before left word of is not lost.
+    #[test]
+    fn word_of_a_bad_end_outlives_those_who_do_not_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (Turnstile::open(dir.path()).unwrap(), Turnstile::open(dir.path()).unwrap());
+        for ending in [Ending::Unsure, Ending::Cutting, Ending::Well] {
+            let turn = one.enter(PATIENCE).unwrap();
+            assert!(other.enter(Duration::from_millis(1)).is_err());
+            turn.will_end(ending);
+            drop(turn);
+            let deadline = Instant::now() + PATIENCE;
+            while matches!(*other.gate.phase(), Phase::Asked { .. }) {
+                assert!(Instant::now() < deadline);
+                std::thread::yield_now();
+            }
+            assert_eq!(Ending::read(&one.gate.write), ending);
+            assert_eq!(other.enter(PATIENCE).unwrap().ending(), ending);
+            assert_eq!(one.enter(PATIENCE).unwrap().ending(), ending);
+        }
+    }
+
+    #[test]
+    fn a_number_that_was_left_is_a_bad_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let turnstile = Turnstile::open(dir.path()).unwrap();
+        let turn = turnstile.enter(PATIENCE).unwrap();
+        assert_eq!(turn.ending(), Ending::Well);
+        turn.require_mark().unwrap();
+        assert_eq!(Ending::read(&turnstile.gate.write), Ending::Unsure, "as long as it lasts");
+        turn.announce(Ending::Cutting).unwrap();
+        assert_eq!(Ending::read(&turnstile.gate.write), Ending::Cutting);
+        turn.will_end(Ending::Well);
+        drop(turn);
+        assert_eq!(Ending::read(&turnstile.gate.write), Ending::Well);
+        mark::sign(&turnstile.gate.write).unwrap();
+        assert_eq!(turnstile.enter(PATIENCE).unwrap().ending(), Ending::Unsure);
+        assert_eq!(turnstile.enter(PATIENCE).unwrap().ending(), Ending::Unsure, "until somebody sees to it");
+    }
 }

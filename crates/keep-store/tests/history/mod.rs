@@ -48,7 +48,8 @@ pub fn play(seed: u64, steps: usize, options: impl Fn(SqliteOptions) -> SqliteOp
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keep.db");
     let disk = FaultDisk::new();
-    let options = || options(SqliteOptions::default().vfs(disk.vfs()).examine_place(false));
+    let options =
+        || options(SqliteOptions::default().vfs(disk.vfs()).cutter(disk.cutter()).examine_place(false));
     let mut store = SqliteStore::create_with(&path, options()).unwrap();
     let mut history = History {
         log: Log::default(),

@@ -30,6 +30,8 @@ mod log;
 mod recorder;
 mod vfs;
 
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use failure::{Failure, Lasting};
@@ -86,6 +88,13 @@ impl FaultDisk {
     /// Records that the code under test has synced the directory, and the files in it whose names end so, without SQLite.
     pub fn synced_past_sqlite(&self, ending: &str) {
         self.recorder().synced_past(ending);
+    }
+
+    /// Cuts a file to a length in bytes and syncs it, for code under test that does so past SQLite. Both can fail, and both are
+    /// recorded.
+    pub fn cutter(&self) -> impl Fn(&Path, u64) -> io::Result<()> + Send + Sync + use<> {
+        let recorder = Arc::clone(&self.recorder);
+        move |path, length| recorder.lock().unwrap_or_else(PoisonError::into_inner).cut(path, length)
     }
 
     /// Works again from now on.

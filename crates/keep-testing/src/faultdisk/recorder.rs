@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::{fs, io};
 
 use super::failure::{Failure, Plan};
 use super::log::{FileId, Log, Op};
@@ -75,6 +76,24 @@ impl Recorder {
 
     pub(super) fn directory_synced(&mut self) {
         self.ops.push(Op::DirectorySynced);
+    }
+
+    /// Cuts a file that SQLite has open without a lock on it, and syncs it.
+    pub(super) fn cut(&mut self, path: &Path, length: u64) -> io::Result<()> {
+        let file = match self.known(path) {
+            Some(file) => file,
+            None => self.found(path, fs::read(path)?),
+        };
+        if self.failure().is_some() {
+            return Err(io::Error::other("the disk does not cut"));
+        }
+        fs::OpenOptions::new().write(true).open(path)?.set_len(length)?;
+        self.truncated(file, length);
+        if self.failure().is_some() {
+            return Err(io::Error::other("the disk does not sync"));
+        }
+        self.synced(file);
+        Ok(())
     }
 
     /// Syncs that did not go through SQLite: of the files whose names end so, and of the directory.
