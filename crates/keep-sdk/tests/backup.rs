@@ -3,13 +3,17 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keep_cipher::age::{self, Identity, Lock, Recipient, Unlock};
+use keep_sdk::agent::{Asks, Preset, SessionScope};
+use keep_sdk::frost::Suite;
 use keep_sdk::{
-    BackupKey, BackupLock, BackupNeeds, ErrorCode, EventTemplate, Home, Keep, KeyPath, LockedBackup, Name,
-    Options, RestoreTarget, SecretText, new_backup_passphrase, restore_backup, verify_backup,
+    BackupKey, BackupLock, BackupNeeds, ErrorCode, EventTemplate, GrantTerms, Headless, Home, Keep, KeyPath,
+    Limits, LockedBackup, Name, Options, Permissions, Permitted, RelayUrl, RestoreTarget, SecretText,
+    SpendLimits, new_backup_passphrase, restore_backup, verify_backup,
 };
 use serde_json::Value;
 
@@ -364,11 +368,28 @@ impl Parts {
     }
 
     fn insert(&mut self, collection: u8, cbor: &[u8]) {
-        let at =
-            self.records.iter().position(|record| record["collection"].as_u64() > Some(collection.into()));
-        let id = "00".repeat(16);
-        let record = serde_json::json!({ "collection": collection, "id": id, "cbor": STANDARD.encode(cbor) });
-        self.records.insert(at.unwrap_or(self.records.len()), record);
+        self.insert_at(collection, &[0; 16], cbor);
+    }
+
+    fn insert_at(&mut self, collection: u8, id: &[u8; 16], cbor: &[u8]) {
+        let (id, cbor) = (hex::encode(id), STANDARD.encode(cbor));
+        self.records.push(serde_json::json!({ "collection": collection, "id": id, "cbor": cbor }));
+        self.sort();
+    }
+
+    /// The first record of a collection is somewhere else.
+    fn move_away(&mut self, kind: &str) {
+        let at = *self.of_kind(kind).first().unwrap_or_else(|| panic!("there are no {kind}"));
+        let id = self.records[at]["id"].as_str().unwrap().to_owned();
+        let other = if id.ends_with('0') { "1" } else { "0" };
+        self.records[at]["id"] = format!("{}{other}", &id[..31]).into();
+        self.sort();
+    }
+
+    /// The order of an archive.
+    fn sort(&mut self) {
+        self.records
+            .sort_by_key(|record| (record["collection"].as_u64(), record["id"].as_str().map(str::to_owned)));
     }
 }
 
@@ -413,6 +434,101 @@ fn what_somebody_made_up_is_refused() {
     let file = sealed(parts.text().as_bytes());
     let whole = restore_backup(locked(&file), &key, &target(&around.join("of/new")), &options()).unwrap();
     assert_eq!((whole.from.keys, whole.from.secrets), (2, 1));
+}
+
+/// A vault with something of nearly every kind.
+fn full_vault(at: &Path) -> Keep {
+    let keep = vault(at);
+    let key = keep.keys().find(Some("main")).unwrap();
+    let relays: Vec<RelayUrl> = vec!["wss://relay.example".parse().unwrap()];
+    keep.bunker(Arc::new(Headless)).offer_named(&key, &relays, "social").unwrap();
+    let grant = GrantTerms {
+        client: key.npub.clone(),
+        key: Some("main".to_owned()),
+        name: None,
+        permitted: Some(Permitted::Methods {
+            permissions: Permissions::parse("sign_event").unwrap(),
+            auto_approve: vec![1],
+        }),
+        duration: None,
+        unlimited: false,
+        limits: Limits::default(),
+        suspended: None,
+    };
+    keep.nip46().grant(grant).unwrap();
+    keep.agents().create("bot", Some("main"), SessionScope::of(Preset::Nostr), Asks::Client).unwrap();
+    let spending = SpendLimits { per_transaction_sats: Some(1), ..SpendLimits::default() };
+    keep.bitcoin().set_limits(Some("main"), spending).unwrap();
+    keep.policies().add_person("bob").unwrap();
+    keep.frost().generate(Some(name("ours")), Suite::Ed25519, 2, 2).unwrap();
+    keep
+}
+
+/// The counts of a log's segments, as `docs/formats/vault.md` describes them.
+#[derive(minicbor::Encode)]
+#[cbor(map)]
+struct AllCounts {
+    #[n(0)]
+    counts: Vec<keep_audit::Count>,
+}
+
+/// What lies where nobody looks for it, does not decode, or counts beyond where counting ends, would come back and fail later.
+#[test]
+fn what_would_be_missed_or_fail_later_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = full_vault(&dir.path().join("old"));
+    let bytes = made(&keep);
+    let (key, place) = (identity(), dir.path().join("new"));
+    let verified = |change: &dyn Fn(&mut Parts)| {
+        let mut parts = Parts::of(&bytes);
+        change(&mut parts);
+        let file = sealed(parts.text().as_bytes());
+        verify_backup(locked(&file), &key).map(|_| ()).map_err(|fault| (fault.code(), file))
+    };
+    let expect = |what: &str, change: &dyn Fn(&mut Parts)| {
+        let Err((code, file)) = verified(change) else { panic!("{what} was not missed") };
+        assert_eq!(code, ErrorCode::Integrity, "verify: {what}");
+        let fault = restore_backup(locked(&file), &key, &target(&place), &options()).unwrap_err();
+        assert_eq!(fault.code(), ErrorCode::Integrity, "restore: {what}: {fault}");
+        assert!(!place.exists(), "{what}");
+    };
+    for kind in ["endpoints", "grants", "groups", "policies", "sessions", "wallets"] {
+        expect(kind, &|parts| parts.move_away(kind));
+    }
+    for collection in 4..=16 {
+        expect(&format!("a record of collection {collection} that is none"), &|parts| {
+            parts.insert(collection, &[0x80])
+        });
+    }
+    expect("an unknown setting", &|parts| parts.insert_at(15, &[1; 16], &[0xa0]));
+    let counts = *b"keep log counts ";
+    expect("counts that are none", &|parts| parts.insert_at(14, &counts, &[0x80]));
+    let many = |entries: &[u64]| {
+        let count = |entries: &u64| keep_audit::Count {
+            action: keep_audit::Action::Unlocked,
+            outcome: keep_audit::Outcome::Allowed,
+            origin: "cli".to_owned(),
+            entries: *entries,
+        };
+        minicbor::to_vec(AllCounts { counts: entries.iter().map(count).collect() }).unwrap()
+    };
+    expect("counts without end", &|parts| parts.insert_at(14, &counts, &many(&[u64::MAX])));
+    expect("counts beyond the end", &|parts| parts.insert_at(14, &counts, &many(&[u64::MAX, 1])));
+    assert!(verified(&|parts| parts.insert_at(14, &counts, &many(&[7]))).is_ok());
+    for revision in [u64::MAX, i64::MAX as u64, (1 << 53) + 1] {
+        expect("more commits than can be made", &|parts| {
+            parts.member("vault")["revision"] = revision.into();
+            parts.change_head(|head| head.revision = revision);
+        });
+    }
+    expect("a longer log than can be made", &|parts| {
+        parts.change_head(|head| (head.audit.first_seq, head.audit.next_seq) = (u64::MAX, u64::MAX));
+    });
+    // The new vault is a second later, and a second later than this nothing can be written down.
+    let last = 253_402_300_799;
+    expect("the last second", &|parts| parts.change_head(|head| head.max_time = last));
+    assert!(verified(&|parts| parts.change_head(|head| head.max_time = last - 1)).is_ok());
+    restore_backup(locked(&bytes), &key, &target(&place), &options()).unwrap();
 }
 
 #[test]

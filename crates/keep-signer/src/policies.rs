@@ -303,7 +303,7 @@ impl Policies {
     }
 }
 
-fn person_key(name: &str) -> Vec<u8> {
+pub(crate) fn person_key(name: &str) -> Vec<u8> {
     [b"person:", name.as_bytes()].concat()
 }
 

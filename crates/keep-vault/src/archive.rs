@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use keep_policy::Permit;
 use keep_store::{ReadTx, Row, Scan};
 use keep_types::{
-    Collection, DisplayText, Fault, Intent, Record, RecordId, Revision, SecretBytes, SecretKey32, SecretText,
-    VaultId,
+    Collection, DisplayText, ErrorCode, Fault, Intent, Record, RecordId, Revision, SecretBytes, SecretKey32,
+    SecretText, VaultId,
 };
 use zeroize::Zeroizing;
 
-use crate::head::Head;
+use crate::head::{Head, SEGMENTS};
 use crate::items::item_place;
 use crate::keyring::public_key;
 use crate::mnemonic::natural_key;
@@ -101,6 +101,26 @@ impl TakeArchive for Option<Archive> {
 }
 
 impl Vault {
+    /// Whether a vault can be made again out of everything in this one: of what a later version keeps, this one does not know what
+    /// must not work any more in another vault.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FormatTooNew`]; when the vault cannot be read.
+    pub fn expect_archivable(&self) -> Result<(), VaultError> {
+        let seen = self.shared.seen();
+        let mut outcome = Err(VaultError::Closed);
+        self.read(&mut |tx| {
+            outcome = self.head_in(tx, seen).and_then(|head| expect_known(&head));
+            Ok(())
+        })?;
+        outcome
+    }
+
+    fn head_in(&self, tx: &dyn ReadTx, seen: u64) -> Result<Head, VaultError> {
+        let (header, sealed) = (tx.header()?.unwrap_or_default(), tx.head()?.unwrap_or_default());
+        self.shared.open_head(&header, &sealed, seen)
+    }
+
     /// Everything in the vault, as the permit for a backup says, once its record is durable. Checks every row first: a
     /// backup of a vault that was tampered with would look like one of a whole vault. `into` gets it as it was at one
     /// revision; until it has all of it, nothing of it is a backup.
@@ -138,8 +158,8 @@ impl Vault {
         if !self.shared.report_is_intact() {
             return Err(VaultError::Tampered(report.problems.join("; ")));
         }
-        let (header, sealed) = (tx.header()?.unwrap_or_default(), tx.head()?.unwrap_or_default());
-        let head = self.shared.open_head(&header, &sealed, seen)?;
+        let head = self.head_in(tx, seen)?;
+        expect_known(&head)?;
         let identity = self.shared.identity;
         let mut archive = Archive::bare(keys, identity, head)?;
         for collection in [Collection::Keys, Collection::Secrets, Collection::Items] {
@@ -153,6 +173,16 @@ impl Vault {
         into.begin(archive)?;
         each(tx, Scan::everything(), keys, identity, &mut |record| into.record(record))
     }
+}
+
+fn expect_known(head: &Head) -> Result<(), VaultError> {
+    let is_known = |number| number == SEGMENTS || Collection::from_number(number).is_some();
+    if head.tallies.iter().all(|tally| tally.count == 0 || is_known(tally.collection)) {
+        return Ok(());
+    }
+    let message = "the vault has records of a kind that this version of Keep does not know";
+    let fault = Fault::new(ErrorCode::FormatTooNew, message);
+    Err(fault.with_hint("make the backup with the version of Keep that wrote them").into())
 }
 
 /// Opens the rows of a scan one by one.
@@ -248,4 +278,56 @@ pub(crate) fn missing(name: &keep_types::Name) -> VaultError {
 
 pub(crate) fn damaged(what: &str) -> VaultError {
     VaultError::Record { collection: "the backup", reason: format!("{what} is damaged") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keep_store::MemoryStore;
+    use keep_testing::clock::FakeClock;
+    use keep_types::Timestamp;
+
+    use super::*;
+    use crate::batch::Change;
+    use crate::{Environment, KdfCost};
+
+    /// What a later version of Keep keeps is in no backup that this one could not restore.
+    #[test]
+    fn unknown_kinds_are_refused_before_anything_is_made() {
+        let environment =
+            Environment::new(FakeClock::at(Timestamp::from_secs(1_800_000_000))).allow_weak_kdf();
+        let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+        let passphrase = SecretText::from("words".to_owned());
+        let store = Arc::new(MemoryStore::new());
+        let vault = Vault::create(store, &passphrase, [1; 32], cost, &environment).unwrap();
+        vault.expect_archivable().unwrap();
+        let place = (17, RecordId::from_bytes([3; 16]));
+        let change = |vault: &Vault, delete: bool| {
+            let job = move |tx: &mut crate::Tx<'_, '_>| {
+                let plain = Zeroizing::new(vec![0x80]);
+                let change = if delete { Change::Delete } else { Change::Put { plain, name: None } };
+                tx.staged.records.insert(place, change);
+                Ok(())
+            };
+            vault.submit(job).wait().unwrap();
+        };
+        change(&vault, false);
+        let keys = vault.shared.keys().unwrap();
+        let mut taken: Option<Archive> = None;
+        let mut outcomes = vec![vault.expect_archivable()];
+        vault
+            .read(&mut |tx| {
+                outcomes.push(vault.take(tx, &keys, vault.shared.seen(), &mut taken));
+                Ok(())
+            })
+            .unwrap();
+        for outcome in outcomes {
+            let fault = Fault::from(outcome.unwrap_err());
+            assert_eq!(fault.code(), ErrorCode::FormatTooNew, "{fault}");
+        }
+        assert!(taken.is_none());
+        change(&vault, true);
+        vault.expect_archivable().unwrap();
+    }
 }

@@ -4,24 +4,29 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keep_audit::{Batch as AuditBatch, Broken, Chain, SignedCheckpoint};
+use keep_audit::{Batch as AuditBatch, Broken, Chain, Counts, SignedCheckpoint};
 use keep_store::{NameIndex, StoreError};
 use keep_types::{
     Collection, DecodeError, ErrorCode, Fault, Name, Record, RecordId, Revision, SecretKey32, VaultId,
 };
 
 use crate::archive::{damaged, missing};
+use crate::form::Spot;
 use crate::head::LogMark;
 use crate::items::item_place;
 use crate::keyring::public_key;
 use crate::log::{PRUNED, check_pruned, link, tampered};
 use crate::mnemonic::natural_key;
 use crate::records::{SecretKind, SecretRecord, key_place};
-use crate::restore::ArchiveOrigin;
+use crate::restore::{ArchiveOrigin, MOST};
 use crate::secrets::{AUDIT_KEY, public_of};
+use crate::segments::COUNTS;
 use crate::subkeys::Subkeys;
-use crate::tx::name_index;
-use crate::{ArchivedRecord, KeyRecord, MnemonicSecret, SecretItem, VaultError};
+use crate::tx::index_in;
+use crate::{
+    ArchivedRecord, BurnRecord, Form, Forms, GroupRecord, KeyRecord, MnemonicSecret, SecretItem, VaultError,
+    WalletRow,
+};
 
 /// What was in an archive that is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,8 +139,8 @@ impl Examination {
         })
     }
 
-    /// Looks at the next record.
-    pub fn look(&mut self, record: &ArchivedRecord) -> Result<(), VaultError> {
+    /// Looks at the next record. `forms` knows those that the vault does not read.
+    pub fn look(&mut self, record: &ArchivedRecord, forms: Forms<'_>) -> Result<(), VaultError> {
         let place = (record.collection, record.id);
         // So no place comes twice.
         if self.last >= Some(place) {
@@ -147,53 +152,89 @@ impl Examination {
         }
         let collection = Collection::from_number(record.collection).ok_or_else(unknown)?;
         *self.content.records.entry(record.collection).or_default() += 1;
-        match collection {
+        let form = match collection {
             Collection::Keys => {
                 let key = KeyRecord::from_cbor(&record.cbor)?;
-                self.belongs(record, &key, Some(key_place(key.id)))?;
+                let form = Form::at(&key, key_place(key.id));
                 self.key(key);
+                form
             }
             Collection::Items => {
                 let item = SecretItem::from_cbor(&record.cbor)?;
-                self.belongs(record, &item, Some(item_place(item.id)))?;
+                let form = Form::at(&item, item_place(item.id));
                 self.item(item);
+                form
             }
             Collection::Secrets => {
                 let secret = SecretRecord::from_cbor(&record.cbor);
-                if let Ok(secret) = &secret {
-                    self.belongs(record, secret, None)?;
-                }
+                let form = secret.as_ref().ok().map(Form::anywhere);
                 self.secrets.insert(record.id, Secret::of(secret));
+                // Whether one that does not decode is missed, its owner says.
+                let Some(form) = form else { return Ok(()) };
+                form
             }
-            Collection::Audit => {
-                self.pass_mark()?;
-                // Each piece of the log lies at the number of its first entry.
-                if record.id != AuditBatch::place(self.chain.next_seq) {
-                    return Err(damaged("the order of the log"));
-                }
-                let linked = link(&record.cbor, &mut self.chain, &[], &mut Vec::new());
-                linked.map_err(|broken| tampered(&broken))?;
+            Collection::Audit => return self.piece(record),
+            Collection::Checkpoints => return self.stands_for_log(record),
+            Collection::Groups => {
+                let group = GroupRecord::from_cbor(&record.cbor)?;
+                Form::at(&group, GroupRecord::place(group.id))
             }
-            Collection::Checkpoints if record.id == PRUNED => {
-                self.pruned = Some(SignedCheckpoint::from_cbor(&record.cbor)?);
+            Collection::Burns => {
+                let burn = BurnRecord::from_cbor(&record.cbor)?;
+                Form::by(&burn, &burn.nonce)
             }
-            _ => {}
-        }
-        Ok(())
+            Collection::Wallets => {
+                let row = WalletRow::from_cbor(&record.cbor)?;
+                Form::by(&row, &row.natural_key())
+            }
+            _ => forms(collection, &record.cbor)?.ok_or_else(unknown)?,
+        };
+        self.belongs(record, collection, &form)
     }
 
-    /// Whether a record is found by the name that it has, and lies where it is looked for.
-    fn belongs<R: Record>(
+    /// Whether a record lies where it is looked for, and is found by the name that it has.
+    fn belongs(
         &self,
         record: &ArchivedRecord,
-        read: &R,
-        place: Option<RecordId>,
+        collection: Collection,
+        form: &Form,
     ) -> Result<(), VaultError> {
-        if place.is_some_and(|place| place != record.id) {
+        let is_there = match &form.spot {
+            Spot::At(place) => *place == record.id,
+            Spot::By(natural) => self.keys.locate(collection, natural) == record.id,
+            Spot::Anywhere => true,
+        };
+        if !is_there {
             return Err(damaged("the place of a record"));
         }
-        let index = read.unique_name().map(|name| name_index::<R>(&self.keys, name));
+        let index = form.name.as_ref().map(|name| index_in(&self.keys, collection, name));
         if index == record.name { Ok(()) } else { Err(damaged("the index of a name")) }
+    }
+
+    /// A piece of the log, which lies at the number of its first entry.
+    fn piece(&mut self, record: &ArchivedRecord) -> Result<(), VaultError> {
+        self.pass_mark()?;
+        if record.id != AuditBatch::place(self.chain.next_seq) {
+            return Err(damaged("the order of the log"));
+        }
+        let linked = link(&record.cbor, &mut self.chain, &[], &mut Vec::new());
+        linked.map(drop).map_err(|broken| tampered(&broken))
+    }
+
+    /// What stands for the log as a whole.
+    fn stands_for_log(&mut self, record: &ArchivedRecord) -> Result<(), VaultError> {
+        match record.id {
+            PRUNED => self.pruned = Some(SignedCheckpoint::from_cbor(&record.cbor)?),
+            COUNTS => {
+                let counts = Counts::from_cbor(&record.cbor)?;
+                let all = counts.iter().try_fold(0, |all: u64, count| all.checked_add(count.entries));
+                if all.is_none_or(|all| all > MOST) {
+                    return Err(damaged("the counts of the log"));
+                }
+            }
+            _ => return Err(damaged("the place of a record")),
+        }
+        if record.name.is_some() { Err(damaged("the index of a name")) } else { Ok(()) }
     }
 
     /// Whether the log, where its segments are said to end, is what it is said to be there.

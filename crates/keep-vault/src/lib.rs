@@ -35,6 +35,7 @@ mod checkpoint;
 mod effort;
 mod error;
 mod examination;
+mod form;
 mod groups;
 mod head;
 mod header;
@@ -76,6 +77,7 @@ pub use addition::{Addition, Additions};
 pub use archive::{Archive, ArchivedKey, ArchivedRecord, TakeArchive};
 pub use error::VaultError;
 pub use examination::ArchiveContent;
+pub use form::{Form, Forms};
 pub use groups::{
     Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof,
     attach_group_signatures, burn, group_account, group_key_path, group_message, group_spend_jobs,

@@ -20,7 +20,7 @@ use crate::ledger::into_store_error;
 use crate::seal::{RowPlace, leaf, row_aad, seal};
 use crate::subkeys::{Nonces, Subkeys};
 use crate::vault::Identity;
-use crate::{ArchiveContent, ArchivedRecord, Environment, KdfCost, Vault, VaultError};
+use crate::{ArchiveContent, ArchivedRecord, Environment, Forms, KdfCost, Vault, VaultError};
 
 /// What a new vault is made with, out of an archive.
 pub struct RestoreOptions<'a> {
@@ -57,14 +57,21 @@ impl std::fmt::Debug for ArchiveOrigin {
 /// The end of the year 9999: the last time that can be written down. A vault whose time is later can grant nothing.
 const LATEST: Timestamp = Timestamp::from_secs(253_402_300_799);
 
+/// How many commits, and how many entries of its log, a vault may have had: more than can be made, and far from where counting ends.
+pub(crate) const MOST: u64 = 1 << 53;
+
 impl ArchiveOrigin {
     pub(crate) fn decode_head(&self) -> Result<Head, VaultError> {
         let head: Head = minicbor::decode(self.head.expose()).map_err(|_| damaged("its head"))?;
         if head.revision != self.revision {
             return Err(damaged("its revision"));
         }
-        if head.max_time > LATEST {
+        // The new vault is later than the old one.
+        if head.max_time >= LATEST {
             return Err(damaged("its time"));
+        }
+        if head.revision.get() > MOST || head.audit.next_seq > MOST {
+            return Err(damaged("how often it was written"));
         }
         Ok(head)
     }
@@ -88,19 +95,20 @@ pub trait GiveArchive {
 }
 
 impl Vault {
-    /// Looks an archive through, as [`restore`](Self::restore) does, and makes nothing of it.
+    /// Looks an archive through, as [`restore`](Self::restore) does, and makes nothing of it. `forms` reads what the vault does not.
     ///
     /// # Errors
     /// When the archive is damaged, or what gives it fails; what `revive` says.
     pub fn examine(
         from: &mut dyn GiveArchive,
         revive: Revive<'_>,
+        forms: Forms<'_>,
         clock: &dyn Clock,
     ) -> Result<ArchiveContent, VaultError> {
         let mut examination = Examination::new(from.origin())?;
         let now = later(from.origin().decode_head()?.max_time, clock);
         while let Some(record) = from.record()? {
-            examination.look(&record)?;
+            examination.look(&record, forms)?;
             if let Some(known) = Collection::from_number(record.collection) {
                 revive(known, &record.cbor, now)?;
             }
@@ -109,7 +117,7 @@ impl Vault {
     }
 
     /// Makes a vault out of an archive in an empty store: with an identity and a data key of its own, everything that was
-    /// in the archive as `revive` leaves it, and where it came from as the next entry in the log. One transaction, which is
+    /// in the archive as `revive` leaves it and where `forms` says, and where it came from as the next entry in the log. One transaction, which is
     /// committed once all of the archive was there and whole.
     ///
     /// # Errors
@@ -119,6 +127,7 @@ impl Vault {
         from: &mut dyn GiveArchive,
         options: &RestoreOptions<'_>,
         revive: Revive<'_>,
+        forms: Forms<'_>,
         environment: &Environment,
     ) -> Result<(Self, ArchiveContent), VaultError> {
         let old = from.origin().decode_head()?;
@@ -143,7 +152,7 @@ impl Vault {
                 return Err(StoreError::Exists(std::path::PathBuf::new()));
             }
             tx.set_header(&bytes)?;
-            let into = Into { keys: &keys, identity, revive, clock: &*environment.clock };
+            let into = Into { keys: &keys, identity, revive, forms, clock: &*environment.clock };
             content = Some(into.everything(tx, head.clone(), from).map_err(into_store_error)?);
             Ok(())
         })?;
@@ -157,6 +166,7 @@ struct Into<'a> {
     keys: &'a Subkeys,
     identity: Identity,
     revive: Revive<'a>,
+    forms: Forms<'a>,
     clock: &'a dyn Clock,
 }
 
@@ -170,7 +180,7 @@ impl Into<'_> {
         let mut examination = Examination::new(from.origin())?;
         let mut nonces = Nonces::new(1024)?;
         while let Some(record) = from.record()? {
-            examination.look(&record)?;
+            examination.look(&record, self.forms)?;
             let known = Collection::from_number(record.collection);
             // An archive may take its time. What is spent is spent from when it came.
             let now = later(head.max_time, self.clock);

@@ -206,7 +206,8 @@ pub(crate) fn name_index<R: Record>(keys: &Subkeys, name: &str) -> [u8; 32] {
     index_in(keys, R::COLLECTION, name)
 }
 
-fn index_in(keys: &Subkeys, collection: Collection, name: &str) -> [u8; 32] {
+/// The index of a unique name in a collection.
+pub(crate) fn index_in(keys: &Subkeys, collection: Collection, name: &str) -> [u8; 32] {
     if name.is_ascii() {
         return keys.name_index(collection, name);
     }

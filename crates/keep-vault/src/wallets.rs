@@ -120,6 +120,15 @@ impl WalletRow {
         }
     }
 
+    /// What identifies this row.
+    pub fn natural_key(&self) -> Vec<u8> {
+        match self {
+            Self::Account(account) => Self::account_key(account.key, &account.network, account.number),
+            Self::Spending(spending) => Self::spending_key(spending.key),
+            Self::Trail(trail) => Self::trail_key(trail.key),
+        }
+    }
+
     /// What identifies an account.
     pub fn account_key(key: KeyId, network: &str, number: u32) -> Vec<u8> {
         let mut natural = key.as_bytes().to_vec();

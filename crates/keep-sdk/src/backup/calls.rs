@@ -123,6 +123,7 @@ pub(super) fn write(
     file: &mut dyn Write,
 ) -> Result<BackupSummary, Fault> {
     host.check_intact()?;
+    host.vault().expect_archivable()?;
     let sealer = seal(passphrase, recipients, file)?;
     let mut document = Document::new(sealer, host.now().to_string());
     let id = RequestId::random().map_err(VaultError::from)?;

@@ -2,6 +2,7 @@
 
 mod calls;
 mod document;
+mod form;
 mod pieces;
 mod reading;
 mod restore;

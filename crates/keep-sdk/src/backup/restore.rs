@@ -51,7 +51,7 @@ pub struct RestoreView {
 pub fn verify<R: Read>(file: LockedBackup<R>, key: &BackupKey) -> Result<BackupSummary, Fault> {
     let mut reading = file.open(key)?;
     let revive = |collection, cbor: &[u8], now| keep_signer::revive(collection, cbor, now, false);
-    let content = Vault::examine(&mut reading, &revive, &SystemClock)?;
+    let content = Vault::examine(&mut reading, &revive, &super::form::form, &SystemClock)?;
     Ok(BackupSummary::of(&content, reading.into_created_at()))
 }
 
@@ -114,6 +114,7 @@ fn make(
         from,
         &how,
         &|collection, cbor, now| keep_signer::revive(collection, cbor, now, take_over),
+        &super::form::form,
         &options.environment(),
     )?;
     keep_signer::spend_uncounted(&vault)?;

@@ -12,7 +12,7 @@ use crate::call::Host;
 /// The only record of its kind in a vault. Without one nothing was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
 #[cbor(map)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     /// Whether each use of a key is asked about.
     #[n(0)]
     pub confirm: bool,
@@ -25,10 +25,10 @@ impl Record for Choice {
     const COLLECTION: Collection = Collection::Settings;
 }
 
-/// Where it lies.
-const PLACE: RecordId = RecordId::from_bytes([0; 16]);
-
 impl Choice {
+    /// Where it lies.
+    pub const PLACE: RecordId = RecordId::from_bytes([0; 16]);
+
     /// What was chosen last. In a vault that something else than Keep changed, a choice that is gone or older than it was may have
     /// been any: there it is taken as locked, and as asking about each use.
     ///
@@ -45,7 +45,11 @@ impl Choice {
 
     fn recorded(host: &Host) -> Result<Self, Fault> {
         let found = host.vault().all::<Self>()?;
-        Ok(found.into_iter().find(|(place, _)| *place == PLACE).map(|(_, choice)| choice).unwrap_or_default())
+        Ok(found
+            .into_iter()
+            .find(|(place, _)| *place == Self::PLACE)
+            .map(|(_, choice)| choice)
+            .unwrap_or_default())
     }
 
     /// Changes it. Durable when this returns; what stays as it was is not written.
@@ -65,11 +69,11 @@ impl Choice {
 
     /// As [`change`](Self::change), as a part of a job.
     pub fn change_in(tx: &mut Tx<'_, '_>, change: impl Fn(&mut Self)) -> Result<(), VaultError> {
-        let known = tx.get::<Self>(&PLACE)?.unwrap_or_default();
+        let known = tx.get::<Self>(&Self::PLACE)?.unwrap_or_default();
         let mut wanted = known;
         change(&mut wanted);
         if wanted != known {
-            tx.put(PLACE, &wanted)?;
+            tx.put(Self::PLACE, &wanted)?;
         }
         Ok(())
     }
@@ -77,12 +81,12 @@ impl Choice {
 
 /// Whatever was chosen, only the owner unlocks the vault, and each use is asked about: as a part of a job.
 pub(crate) fn be_careful(tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
-    tx.put(PLACE, &Choice::CAREFUL)
+    tx.put(Choice::PLACE, &Choice::CAREFUL)
 }
 
 /// The same, as a part of another commit.
 pub(crate) fn careful() -> Result<Addition, VaultError> {
-    Addition::at(PLACE, &Choice::CAREFUL)
+    Addition::at(Choice::PLACE, &Choice::CAREFUL)
 }
 
 /// Records that a program wanted to unlock what its owner had locked.

@@ -18,7 +18,7 @@ mod system;
 mod transport;
 mod watch;
 
-pub(crate) use choice::{be_careful, careful};
+pub(crate) use choice::{Choice, be_careful, careful};
 pub use client::{Connection, Elevate, Extended};
 pub use launch::{Orders, launch, run_launched};
 pub use lock::{Locked, Opening, lock};

@@ -5,6 +5,7 @@ mod calls;
 mod record;
 mod signer;
 
+pub(crate) use record::RemoteKey;
 pub use signer::RemoteSigner;
 
 pub(crate) use calls::{AddRemote, AskRemote, find, name_holder, names, remove, sign_event, views};

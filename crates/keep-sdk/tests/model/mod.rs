@@ -334,8 +334,15 @@ impl Run {
         let options = RestoreOptions { passphrase: &passphrase, salt: [7; 32], cost: CHEAP };
         let revive = |collection, cbor: &[u8], now| keep_signer::revive(collection, cbor, now, false);
         let mut archive = given::Given::from(archive);
-        let (vault, content) =
-            Vault::restore(place.create(), &mut archive, &options, &revive, &self.environment()).unwrap();
+        let (vault, content) = Vault::restore(
+            place.create(),
+            &mut archive,
+            &options,
+            &revive,
+            &keep_signer::form,
+            &self.environment(),
+        )
+        .unwrap();
         assert_eq!((content.keys, content.secrets), counts);
         // The new vault's time is later than anything in the old one.
         self.clock.advance(Duration::from_secs(100));
