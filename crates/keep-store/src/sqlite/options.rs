@@ -20,7 +20,9 @@ pub struct SqliteOptions {
 
 /// Cuts a file to a length in bytes, for good.
 #[derive(Clone)]
-pub(super) struct Cutter(Arc<dyn Fn(&Path, u64) -> io::Result<()> + Send + Sync>);
+pub(super) struct Cutter(Arc<Cut>);
+
+type Cut = dyn Fn(&Path, u64) -> io::Result<()> + Send + Sync;
 
 impl Cutter {
     pub(super) fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
