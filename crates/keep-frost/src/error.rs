@@ -210,6 +210,14 @@ pub enum FrostError {
         /// Those who saw another, this member among them.
         others: Vec<Index>,
     },
+    /// Members have stopped, because of what others sent them. Who is right is not known here.
+    #[error("{} stopped because of what came from {}: nothing was changed here, and which side is to blame cannot be told from it", list(.by), list(.about))]
+    Complaint {
+        /// Those who say so.
+        by: Vec<Index>,
+        /// Those whom they name.
+        about: Vec<Index>,
+    },
     /// A member's contribution is wrong.
     #[error("wrong contribution from {}", list(.0))]
     BadContribution(Vec<Index>),
@@ -239,6 +247,9 @@ pub enum FrostError {
 }
 
 fn list(indices: &[Index]) -> String {
+    if indices.is_empty() {
+        return "nobody".to_owned();
+    }
     let words: Vec<String> = indices.iter().map(|i| format!("member {i}")).collect();
     words.join(", ")
 }
@@ -265,6 +276,7 @@ impl FrostError {
             | Self::Unreadable(_)
             | Self::Equivocation(_)
             | Self::Disagreement { .. }
+            | Self::Complaint { .. }
             | Self::BadContribution(_)
             | Self::RepairFailed
             | Self::UnknownNonce
@@ -286,6 +298,10 @@ impl FrostError {
             Self::Disagreement { .. } => Some(
                 "others may have finished: ask them for their messages and run this step again; begin anew only when nobody has \
                  finished, and if it happens again, without one of them at a time",
+            ),
+            Self::Complaint { .. } => Some(
+                "ask both what the others have sent; begin anew in an empty directory, and if it happens again, without one of \
+                 them at a time",
             ),
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),

@@ -27,6 +27,7 @@
 
 mod bytes;
 pub mod ceremony;
+mod complaint;
 pub mod dealer;
 mod derive;
 mod device;

@@ -1,4 +1,5 @@
-//! The messages that a machine has received: authenticated, each kind once per sender.
+//! The messages that a machine has received: authenticated, each kind once per sender, but for what says how a ceremony
+//! ended.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,42 @@ pub(crate) struct Mailbox {
     me: Index,
     /// Who may send what.
     senders: BTreeMap<(Kind, Index), DevicePublic>,
-    inbox: BTreeMap<(Kind, Index), Envelope>,
+    /// What came, of each kind and sender; several only where [`Several::Kept`].
+    inbox: BTreeMap<(Kind, Index), Vec<Envelope>>,
 }
+
+/// What becomes of a second message of a kind from a member that says something else.
+enum Several {
+    /// It is an error.
+    Refused,
+    /// It is kept: which of them counts is seen later.
+    Kept,
+    /// The first one stands.
+    Ignored,
+}
+
+const fn several(kind: Kind) -> Several {
+    match kind {
+        Kind::Certificate => Several::Kept,
+        Kind::Complaint => Several::Ignored,
+        Kind::Proposal
+        | Kind::Commitment
+        | Kind::Package
+        | Kind::Partial
+        | Kind::DkgCommit
+        | Kind::Contribution
+        | Kind::Subshare
+        | Kind::Delta
+        | Kind::Sigma
+        | Kind::Plan
+        | Kind::RepairPlan
+        | Kind::Device
+        | Kind::RepairCommit => Several::Refused,
+    }
+}
+
+/// How many messages of one kind and sender are written down.
+const WRITTEN: usize = 4;
 
 impl Mailbox {
     pub(crate) fn new(
@@ -28,7 +63,8 @@ impl Mailbox {
         Self { session, me, senders, inbox: BTreeMap::new() }
     }
 
-    /// Takes a message in. A repeated one is the same as one; a different second one is equivocation.
+    /// Takes a message in. A repeated one is the same as one; a different second one is equivocation, but for the kinds
+    /// that may come in several.
     pub(crate) fn receive(&mut self, envelope: &Envelope) -> Result<(), FrostError> {
         envelope.expect(envelope.kind(), self.session)?;
         let key = (envelope.kind(), envelope.from());
@@ -47,13 +83,28 @@ impl Mailbox {
         if envelope.to() != expected {
             return Err(FrostError::NotForMe);
         }
-        match self.inbox.get(&key) {
-            Some(known) if known != envelope => Err(FrostError::Equivocation(envelope.from())),
-            Some(_) => Ok(()),
-            None => {
-                self.inbox.insert(key, envelope.clone());
+        let known = self.inbox.entry(key).or_default();
+        if known.contains(envelope) {
+            return Ok(());
+        }
+        match several(envelope.kind()) {
+            Several::Refused if !known.is_empty() => Err(FrostError::Equivocation(envelope.from())),
+            Several::Ignored if !known.is_empty() => Ok(()),
+            Several::Refused | Several::Ignored | Several::Kept => {
+                known.push(envelope.clone());
                 Ok(())
             }
+        }
+    }
+
+    /// Keeps what fits, before one message that does not: the proof that its sender has said something else.
+    pub(crate) fn sort(&mut self, kind: Kind, mut fits: impl FnMut(&Envelope) -> bool) {
+        for (_, versions) in self.inbox.iter_mut().filter(|((k, _), _)| *k == kind) {
+            let (mut right, mut wrong): (Vec<_>, Vec<_>) = versions.drain(..).partition(&mut fits);
+            right.truncate(1);
+            wrong.truncate(1);
+            right.append(&mut wrong);
+            *versions = right;
         }
     }
 
@@ -66,12 +117,16 @@ impl Mailbox {
         self.missing(kind).is_empty()
     }
 
+    /// The first of each sender.
     pub(crate) fn all(&self, kind: Kind) -> impl Iterator<Item = &Envelope> {
-        self.inbox.iter().filter(move |((k, _), _)| *k == kind).map(|(_, envelope)| envelope)
+        let of_kind = self.inbox.iter().filter(move |((k, _), _)| *k == kind);
+        of_kind.filter_map(|(_, versions)| versions.first())
     }
 
-    pub(crate) fn device(&self, kind: Kind, from: Index) -> Result<DevicePublic, FrostError> {
-        self.senders.get(&(kind, from)).copied().ok_or(FrostError::UnknownMember(from))
+    /// Who sent several that differ.
+    pub(crate) fn two_faced(&self, kind: Kind) -> impl Iterator<Item = Index> {
+        let of_kind = self.inbox.iter().filter(move |((k, _), _)| *k == kind);
+        of_kind.filter(|(_, versions)| versions.len() > 1).map(|((_, from), _)| *from)
     }
 
     /// An open message's content.
@@ -82,7 +137,8 @@ impl Mailbox {
         minicbor::decode(envelope.body()).map_err(|_| FrostError::BadContribution(vec![envelope.from()]))
     }
 
+    /// What is written down. Of many that one member sent, a few: what fits comes again.
     pub(crate) fn envelopes(&self) -> Vec<&Envelope> {
-        self.inbox.values().collect()
+        self.inbox.values().flat_map(|versions| versions.iter().take(WRITTEN)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use nostr::UnsignedEvent;
 
-use crate::{DisplayText, InspectedSpend, Name, counted};
+use crate::{DisplayText, Fault, InspectedSpend, Name, counted};
 
 /// What a group signs, decoded. Policy judges this value, and the vault signs nothing else.
 #[derive(Debug, Clone)]
@@ -209,4 +209,8 @@ pub struct CeremonyStep {
     pub waiting_for: Vec<u16>,
     /// Whether it is over, and its result is in the vault.
     pub done: bool,
+    /// Why it cannot go on as it stands. The messages are to be given to the others all the same.
+    pub stopped: Option<Fault>,
+    /// Members that have said different things in one step, where that stops nothing.
+    pub two_faced: Vec<u16>,
 }

@@ -99,6 +99,9 @@ fn wrong_contributions_to_a_renewal_are_named() {
     }
     refused(&refresh.step(one, &stick), "wrong contribution from member 2, member 3");
     assert_eq!(state(&world, one), (0, 1));
+    // The others do not wait in silence.
+    let stopped = "member 1 stopped because of what came from member 2, member 3";
+    refused(&refresh.step(two, &stick), stopped);
     // With the right ones it goes on.
     for _ in 0..3 {
         refresh.steps(&[one, two, three], &right);
@@ -106,6 +109,34 @@ fn wrong_contributions_to_a_renewal_are_named() {
     for vault in &vaults {
         assert_eq!(state(&world, vault), (1, 1));
     }
+}
+
+/// Member 3 gives one the right certificate and another one about something else: the other takes the right one from who is through.
+#[test]
+fn of_two_certificates_the_one_that_fits_counts() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 3);
+    let [one, two, three] = vaults.as_slice() else { panic!("three vaults") };
+    let refresh = Refresh { world: &world };
+    let [stick, other, late] = ["stick", "other", "late"].map(|name| world.path().join(name));
+    refresh.steps(&[one], &stick);
+    copy(&stick, &other);
+    let twins = [one, two, three].map(|vault| twin(vault));
+    let [one_twin, two_twin, three_twin] = &twins;
+    refresh.steps(&[two_twin, three_twin, one_twin, two_twin, three_twin], &other);
+    refresh.steps(&[two, three, one, two, three], &stick);
+    copy(&stick, &late);
+    std::fs::copy(file(&other, "certificate-3"), file(&late, "certificate-3")).unwrap();
+    refresh.steps(&[one], &stick);
+    assert_eq!(state(&world, one), (1, 1));
+    refused(&refresh.step(two, &late), "member 3 and member 2 saw different messages");
+    assert_eq!(state(&world, two), (0, 1));
+    // Whoever is through says it again, and hands on what is right.
+    refresh.steps(&[one], &late);
+    let ran = refresh.step(two, &late);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("members 3 have sent different messages for one step"), "{ran:?}");
+    assert_eq!(state(&world, two), (1, 1));
 }
 
 #[test]
@@ -155,7 +186,7 @@ fn wrong_contributions_to_a_repair_are_named() {
     let wrong = world.path().join("wrong");
     copy(&right, &wrong);
     std::fs::copy(file(&other, "sigma-2-4"), file(&wrong, "sigma-2-4")).unwrap();
-    refused(&mine(&wrong), "member 2 and member 4, member 1, member 3 saw different messages");
+    refused(&mine(&wrong), "member 2 and member 1, member 3, member 4 saw different messages");
     assert_eq!(state(&world, lost), (0, 0));
     let ran = mine(&right);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::plan::{Certificate, Endorsement, Plan, word};
 use super::rounds::{self, Contribution};
 use crate::bytes::Transcript;
+use crate::complaint::{complain, complaints};
 use crate::dealer::next_epoch;
 use crate::endorsement::vouch;
 use crate::group::Provenance;
@@ -36,6 +37,12 @@ pub struct Ceremony {
     sent: BTreeSet<Kind>,
     prepared: Option<Prepared>,
     certificate: Option<Certificate>,
+    /// Who has sent several different messages for one step, after all for the result was here.
+    two_faced: BTreeSet<Index>,
+    /// Whose certificate about the result is here.
+    certified: BTreeSet<Index>,
+    /// What is wrong with the certificates that have come, as long as none that fit are here in their place.
+    unfit: Option<FrostError>,
 }
 
 /// What the arithmetic gave, before everybody has certified it.
@@ -59,6 +66,9 @@ pub struct Outcome {
     /// After a renewal, the members' word for the new sharing: it shows those who hold older shares that this is the next
     /// one.
     pub endorsement: Option<crate::Endorsement>,
+    /// Members that have sent several different messages for one step. The result is sound all the same; they are not to be
+    /// trusted.
+    pub two_faced: BTreeSet<Index>,
 }
 
 impl fmt::Debug for Ceremony {
@@ -67,8 +77,8 @@ impl fmt::Debug for Ceremony {
     }
 }
 
-const GENERATE: &[Kind] = &[Kind::DkgCommit, Kind::Contribution, Kind::Subshare, Kind::Certificate];
-const REFRESH: &[Kind] = &[Kind::Contribution, Kind::Subshare, Kind::Certificate];
+const GENERATE: &[Kind] = &[Kind::DkgCommit, Kind::Contribution, Kind::Subshare];
+const REFRESH: &[Kind] = &[Kind::Contribution, Kind::Subshare];
 
 impl Ceremony {
     /// Takes part in a key generation.
@@ -117,10 +127,25 @@ impl Ceremony {
             return Err(FrostError::NotAuthentic(me));
         }
         let session = plan.session();
-        let kinds = if plan.is_refresh() { REFRESH } else { GENERATE };
-        let mailbox = Mailbox::new(session, me, kinds, plan.members());
-        let (sent, prepared, certificate) = (BTreeSet::new(), None, None);
-        Ok(Self { plan, session, me, device, seed, old, mailbox, sent, prepared, certificate })
+        let kinds = [made_of(&plan), &[Kind::Certificate, Kind::Complaint]].concat();
+        let mailbox = Mailbox::new(session, me, &kinds, plan.members());
+        let (sent, two_faced, certified) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (prepared, certificate, unfit) = (None, None, None);
+        Ok(Self {
+            plan,
+            session,
+            me,
+            device,
+            seed,
+            old,
+            mailbox,
+            sent,
+            prepared,
+            certificate,
+            two_faced,
+            certified,
+            unfit,
+        })
     }
 
     /// The session.
@@ -133,20 +158,34 @@ impl Ceremony {
         &self.plan
     }
 
-    /// Takes a message that arrived, in any order.
+    /// Takes a message that arrived, in any order. Of the certificates of one member all are taken: the one that fits counts.
     ///
     /// # Errors
     /// [`FrostError::WrongSession`], [`FrostError::UnknownMember`], [`FrostError::WrongKind`],
-    /// [`FrostError::NotAuthentic`], [`FrostError::NotForMe`], [`FrostError::Equivocation`].
+    /// [`FrostError::NotAuthentic`], [`FrostError::NotForMe`], [`FrostError::Equivocation`] for another message than the one
+    /// that this member has already, before all for the result is here.
     pub fn receive(&mut self, envelope: &Envelope) -> Result<(), FrostError> {
-        self.mailbox.receive(envelope)
+        match self.mailbox.receive(envelope) {
+            // The others may be through, on what is here already. What comes now changes nothing; it shows who cheats.
+            Err(FrostError::Equivocation(from)) if self.has_all() => {
+                self.two_faced.insert(from);
+                Ok(())
+            }
+            taken => taken,
+        }
     }
 
-    /// Does what can be done with what has arrived, and returns the messages that are due.
+    /// Whether all is here that the result is made of.
+    fn has_all(&self) -> bool {
+        made_of(&self.plan).iter().all(|kind| self.mailbox.complete(*kind))
+    }
+
+    /// Does what can be done with what has arrived, and returns the messages that are due. Look at [`Ceremony::trouble`]
+    /// then.
     ///
     /// # Errors
-    /// [`FrostError::BadContribution`] and [`FrostError::Unreadable`] name who sent something wrong,
-    /// [`FrostError::Disagreement`] on both sides who did not see the same messages. Then the ceremony is void; start again.
+    /// [`FrostError::BadContribution`] and [`FrostError::Unreadable`] name who sent something wrong. This member cannot go
+    /// on: tell the others with [`Ceremony::complaint`], and start again.
     pub fn advance(&mut self) -> Result<Vec<Envelope>, FrostError> {
         with_curve!(self.plan.suite(), C => self.advance_on::<C>())
     }
@@ -181,6 +220,27 @@ impl Ceremony {
         self.send(Kind::Certificate, &endorsement, &mut out)?;
         self.certify(endorsement)?;
         Ok(out)
+    }
+
+    /// What stands in the way: certificates about something else than this member saw, with [`FrostError::Disagreement`];
+    /// certificates that are none, with [`FrostError::BadContribution`]; [`FrostError::Complaint`] of those who have stopped.
+    /// The ceremony goes on all the same if the messages that are missing come.
+    pub fn trouble(&self) -> Option<FrostError> {
+        if self.certificate.is_some() {
+            return None;
+        }
+        // Whoever has certified the same had no reason to stop, or has found none in the end.
+        let waits = |from: Index| !self.certified.contains(&from);
+        self.unfit.clone().or_else(|| complaints(&self.mailbox, waits))
+    }
+
+    /// What tells the others that this member stops, because of what `error` says of others. None if it says nothing of
+    /// them.
+    ///
+    /// # Errors
+    /// [`FrostError::Internal`].
+    pub fn complaint(&self, error: &FrostError) -> Result<Option<Envelope>, FrostError> {
+        complain(error, self.session, self.me, &self.device)
     }
 
     fn rng(&self, purpose: &str) -> Result<SeedRng, FrostError> {
@@ -319,55 +379,39 @@ impl Ceremony {
         Group::try_from(parts)
     }
 
-    /// Collects the endorsements, once all are there.
+    /// Collects the endorsements that are about what this member saw; of several from one member the one that fits.
     fn certify(&mut self, own: Endorsement) -> Result<(), FrostError> {
         let prepared = self.prepared.as_ref().ok_or(FrostError::Internal("ceremony"))?;
-        let digest = prepared.digest;
+        let (digest, session) = (prepared.digest, self.session);
         let mut signatures = BTreeMap::from([(self.me, own)]);
-        let mut others_saw = Vec::new();
-        for envelope in self.mailbox.all(Kind::Certificate) {
-            let endorsement: Endorsement = self.mailbox.read(envelope)?;
-            let device = self.mailbox.device(Kind::Certificate, envelope.from())?;
-            if !endorsement.verifies(self.session, &device) {
-                return Err(FrostError::NotAuthentic(envelope.from()));
-            }
-            if endorsement.digest == digest {
-                signatures.insert(envelope.from(), endorsement);
-            } else {
-                others_saw.push(envelope.from());
-            }
+        let (mut wrong, mut others_saw) = (BTreeSet::new(), BTreeSet::new());
+        self.mailbox.sort(Kind::Certificate, |envelope| {
+            let from = envelope.from();
+            let said = minicbor::decode::<Endorsement>(envelope.body()).ok();
+            let device = self.plan.members().get(&from);
+            match said.filter(|said| device.is_some_and(|device| said.verifies(session, device))) {
+                Some(said) if said.digest != digest => others_saw.insert(from),
+                Some(said) if !self.plan.is_refresh() || said.speaks_for(&prepared.group, from) => {
+                    signatures.insert(from, said);
+                    return true;
+                }
+                Some(_) | None => wrong.insert(from),
+            };
+            false
+        });
+        let unfit = |from: &Index| !signatures.contains_key(from);
+        let wrong: Vec<Index> = wrong.into_iter().filter(unfit).collect();
+        let others_saw: Vec<Index> = others_saw.into_iter().filter(unfit).collect();
+        let same = || signatures.keys().copied().collect();
+        self.unfit = match (wrong.is_empty(), others_saw.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(FrostError::Disagreement { some: others_saw, others: same() }),
+            (false, _) => Some(FrostError::BadContribution(wrong)),
+        };
+        self.certified = signatures.keys().copied().collect();
+        if signatures.len() == self.plan.members().len() {
+            self.certificate = Some(Certificate { session, digest, signatures });
         }
-        if !others_saw.is_empty() {
-            let same = signatures.keys().copied().collect();
-            return Err(FrostError::Disagreement { some: others_saw, others: same });
-        }
-        if self.plan.is_refresh() {
-            word(&prepared.group, &signatures)?;
-        }
-        if self.mailbox.complete(Kind::Certificate) {
-            self.certificate = Some(Certificate { session: self.session, digest, signatures });
-        }
-        Ok(())
-    }
-
-    /// Takes the certificate from a member that already has it, instead of the endorsements one by one.
-    ///
-    /// # Errors
-    /// Those of [`Certificate::verify`]; [`FrostError::OutOfOrder`] before this member's own result is there;
-    /// [`FrostError::Disagreement`] when it is about another result; [`FrostError::BadContribution`] with those whose new
-    /// share has not signed for it.
-    pub fn accept(&mut self, certificate: &Certificate) -> Result<(), FrostError> {
-        certificate.verify(&self.plan)?;
-        let prepared =
-            self.prepared.as_ref().ok_or(FrostError::OutOfOrder("contributions are still missing"))?;
-        if prepared.digest != certificate.digest {
-            let others = certificate.signatures.keys().copied().filter(|from| *from != self.me);
-            return Err(FrostError::Disagreement { some: others.collect(), others: vec![self.me] });
-        }
-        if self.plan.is_refresh() {
-            word(&prepared.group, &certificate.signatures)?;
-        }
-        self.certificate = Some(certificate.clone());
         Ok(())
     }
 
@@ -376,10 +420,16 @@ impl Ceremony {
         self.mailbox.all(Kind::Certificate)
     }
 
+    /// Those whose certificate about the result is missing.
+    fn uncertified(&self) -> Vec<Index> {
+        let others = self.plan.members().keys().filter(|index| **index != self.me);
+        others.filter(|index| !self.certified.contains(index)).copied().collect()
+    }
+
     /// Whose messages are missing for the next step.
     pub fn waiting_for(&self) -> Vec<Index> {
-        let kinds = if self.plan.is_refresh() { REFRESH } else { GENERATE };
-        kinds.iter().map(|k| self.mailbox.missing(*k)).find(|m| !m.is_empty()).unwrap_or_default()
+        let missing = made_of(&self.plan).iter().map(|kind| self.mailbox.missing(*kind));
+        missing.into_iter().find(|missing| !missing.is_empty()).unwrap_or_else(|| self.uncertified())
     }
 
     /// Twelve digits that are the same for all members that saw the same contributions. Nobody can steer them, because
@@ -399,11 +449,20 @@ impl Ceremony {
         })
     }
 
+    /// Who has sent several different messages for one step: nobody else can have signed them.
+    pub fn two_faced(&self) -> BTreeSet<Index> {
+        self.mailbox.two_faced(Kind::Certificate).chain(self.two_faced.iter().copied()).collect()
+    }
+
     /// Ends the ceremony.
     ///
     /// # Errors
-    /// [`FrostError::OutOfOrder`] before every member has certified the same transcript.
+    /// [`FrostError::OutOfOrder`] before every member has certified the same transcript; what [`Ceremony::trouble`] says.
     pub fn finish(self) -> Result<Outcome, FrostError> {
+        if let Some(trouble) = self.trouble() {
+            return Err(trouble);
+        }
+        let two_faced = self.two_faced();
         match (self.prepared, self.certificate) {
             (Some(Prepared { group, share, .. }), Some(certificate)) => {
                 let endorsement = if self.plan.is_refresh() {
@@ -412,7 +471,7 @@ impl Ceremony {
                 } else {
                     None
                 };
-                Ok(Outcome { group, share, certificate, endorsement })
+                Ok(Outcome { group, share, certificate, endorsement, two_faced })
             }
             _ => Err(FrostError::OutOfOrder("not all members have certified the result yet")),
         }
@@ -457,6 +516,11 @@ impl Ceremony {
         }
         Ok(ceremony)
     }
+}
+
+/// The messages that the result is made of.
+const fn made_of(plan: &Plan) -> &'static [Kind] {
+    if plan.is_refresh() { REFRESH } else { GENERATE }
 }
 
 type Snapshot = (Plan, Index, SecretKey32, Vec<Envelope>);

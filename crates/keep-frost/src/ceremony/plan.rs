@@ -181,6 +181,11 @@ impl Endorsement {
     pub(super) fn verifies(&self, session: SessionId, device: &DevicePublic) -> bool {
         device.verifies(&signed(session, &self.digest), &self.signature)
     }
+
+    /// Whether this member's new share of `group` has signed for it.
+    pub(super) fn speaks_for(&self, group: &Group, member: Index) -> bool {
+        self.share.is_some_and(|signature| vouches(group, member, &signature))
+    }
 }
 
 /// The word of the members for the sharing that a renewal has made.

@@ -38,6 +38,9 @@ fn refresh_with(cheat: impl Fn(&Ceremony, &DeviceKey, Envelope) -> Envelope) -> 
                 Ok(out) => out,
                 Err(error) => return error,
             };
+            if let Some(error) = members[at].trouble() {
+                return error;
+            }
             for envelope in out {
                 let sent = if at == 0 { cheat(&members[0], &dealt.devices[0], envelope) } else { envelope };
                 members[1 - at].receive(&sent).unwrap();

@@ -19,8 +19,9 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
-use self::pieces::{Piece, Shown, check_pieces, check_shown, check_sums, deltas, finish, shown, sum};
+use self::pieces::{Piece, Shown, check_pieces, check_shown, deltas, finish, shown, sum, wrong_sums};
 use crate::bytes::Transcript;
+use crate::complaint::{complain, complaints};
 use crate::dealer::check_shares;
 use crate::mailbox::Mailbox;
 use crate::seed::{SeedRng, seed};
@@ -194,7 +195,8 @@ impl Helper {
             return Err(FrostError::NotAuthentic(me));
         }
         let session = plan.session();
-        let mailbox = Mailbox::new(session, me, &[Kind::RepairCommit, Kind::Delta], &plan.helpers);
+        let kinds = &[Kind::RepairCommit, Kind::Delta, Kind::Complaint];
+        let mailbox = Mailbox::new(session, me, kinds, &plan.helpers);
         Ok(Self { plan, session, group, share, device, seed, mailbox })
     }
 
@@ -249,6 +251,26 @@ impl Helper {
     pub fn waiting_for(&self) -> BTreeSet<Index> {
         let missing = [Kind::RepairCommit, Kind::Delta].map(|kind| self.mailbox.missing(kind));
         missing.into_iter().flatten().collect()
+    }
+
+    /// What the others have shown of their pieces, as they sent it. Handed on, it proves who has shown different things to
+    /// different members.
+    pub fn seen(&self) -> impl Iterator<Item = &Envelope> {
+        self.mailbox.all(Kind::RepairCommit)
+    }
+
+    /// What other helpers have stopped for, while this one waits for messages.
+    pub fn trouble(&self) -> Option<FrostError> {
+        let waits = self.waiting_for();
+        if waits.is_empty() { None } else { complaints(&self.mailbox, |_| true) }
+    }
+
+    /// What tells the others that this helper stops, because of what `error` says of them. None if it says nothing of them.
+    ///
+    /// # Errors
+    /// [`FrostError::Internal`].
+    pub fn complaint(&self, error: &FrostError) -> Result<Option<Envelope>, FrostError> {
+        complain(error, self.session, self.share.index(), &self.device)
     }
 
     /// The sum for the member that lost its share, once all pieces are there. None before.
@@ -350,7 +372,7 @@ impl Repair {
         if plan.device != device.public() {
             return Err(FrostError::NotAuthentic(plan.lost));
         }
-        let kinds = &[Kind::RepairCommit, Kind::Sigma];
+        let kinds = &[Kind::RepairCommit, Kind::Sigma, Kind::Complaint];
         let mailbox = Mailbox::new(plan.session(), plan.lost, kinds, &plan.helpers);
         Ok(Self { plan, group, device, mailbox })
     }
@@ -369,11 +391,17 @@ impl Repair {
         missing.into_iter().flatten().collect()
     }
 
+    /// What helpers have stopped for, while their messages are missing.
+    pub fn trouble(&self) -> Option<FrostError> {
+        let waits = self.waiting_for();
+        complaints(&self.mailbox, |from| waits.contains(&from))
+    }
+
     /// Puts the share together and checks that it is the lost one.
     ///
     /// # Errors
     /// [`FrostError::OutOfOrder`] while messages are missing; [`FrostError::BadContribution`] with all whose sum or pieces
-    /// are wrong; [`FrostError::Disagreement`] with the helpers that were shown other pieces;
+    /// are wrong; [`FrostError::Disagreement`] with the helpers whose sums are wrong here and who were shown other pieces;
     /// [`FrostError::RepairFailed`] when the result does not fit the group's public share all the same.
     pub fn finish(&self) -> Result<SecretShare, FrostError> {
         if !self.waiting_for().is_empty() {
@@ -382,14 +410,12 @@ impl Repair {
         let all = shown_by(&self.mailbox)?;
         let digest = digest(self.plan.session(), &all)?;
         let mut sums: Vec<Piece> = Vec::new();
-        let (mut same, mut other) = (vec![self.plan.lost], Vec::new());
+        let mut same = vec![self.plan.lost];
         for envelope in self.mailbox.all(Kind::Sigma) {
             let said = secret_of::<64>(envelope, self.plan.lost, &self.device)?;
             let (sum, saw) = said.split_at(32);
             if saw == digest {
-                same.push(envelope.from())
-            } else {
-                other.push(envelope.from())
+                same.push(envelope.from());
             }
             let mut kept = Zeroizing::new([0; 32]);
             kept.copy_from_slice(sum);
@@ -397,12 +423,19 @@ impl Repair {
         }
         with_curve!(self.group.suite(), C => {
             check_shown::<C>(&self.group, &self.plan.helper_ids::<C>()?, self.plan.lost, &all)?;
-            // Who was shown other pieces may have summed up rightly: somebody lied to one of us, or about it.
-            if !other.is_empty() {
-                return Err(FrostError::Disagreement { some: other, others: same });
+            let wrong = wrong_sums::<C>(&all, &sums);
+            if wrong.is_empty() {
+                // They give the share, whatever else anybody was shown.
+                return finish::<C>(&self.group, self.plan.lost, &sums);
             }
-            check_sums::<C>(&all, &sums)?;
-            finish::<C>(&self.group, self.plan.lost, &sums)
+            let (liars, misled): (Vec<Index>, Vec<Index>) = wrong.iter().partition(|from| same.contains(from));
+            if !liars.is_empty() {
+                return Err(FrostError::BadContribution(liars));
+            }
+            // Who was shown other pieces may have summed up rightly: somebody lied to one of us, or about it.
+            let others: Vec<Index> =
+                same.iter().chain(sums.iter().map(|(from, _)| from)).copied().filter(|from| !misled.contains(from)).collect();
+            Err(FrostError::Disagreement { some: misled, others: others.into_iter().collect::<BTreeSet<_>>().into_iter().collect() })
         })
     }
 }

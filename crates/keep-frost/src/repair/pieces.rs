@@ -85,8 +85,8 @@ pub(super) fn check_pieces<C: Curve>(
     blamed(pieces.iter().filter(|piece| !fits(piece)).map(|(from, _)| *from).collect())
 }
 
-/// Whether each sum is that of the pieces that its sender was shown.
-pub(super) fn check_sums<C: Curve>(all: &BTreeMap<Index, Shown>, sums: &[Piece]) -> Result<(), FrostError> {
+/// Whose sums are not those of the pieces that everybody was shown for them.
+pub(super) fn wrong_sums<C: Curve>(all: &BTreeMap<Index, Shown>, sums: &[Piece]) -> Vec<Index> {
     let fits = |(from, bytes): &&Piece| {
         let mut total = Some(C::Group::identity());
         for shown in all.values() {
@@ -95,7 +95,7 @@ pub(super) fn check_sums<C: Curve>(all: &BTreeMap<Index, Shown>, sums: &[Piece])
         }
         is_secret_of::<C>(bytes, total)
     };
-    blamed(sums.iter().filter(|sum| !fits(sum)).map(|(from, _)| *from).collect())
+    sums.iter().filter(|sum| !fits(sum)).map(|(from, _)| *from).collect()
 }
 
 fn is_secret_of<C: Curve>(bytes: &[u8; 32], public: Option<Element<C>>) -> bool {

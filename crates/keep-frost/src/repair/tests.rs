@@ -126,6 +126,41 @@ fn pieces_of_another_number_than_the_share_are_blamed() {
     }
 }
 
+/// A helper that only says that it was shown other pieces changes nothing: the sums give the share.
+#[test]
+fn right_sums_give_the_share_whatever_else_was_shown() {
+    let cheat = |dealt: &dealer::Dealt, lost: &DeviceKey, envelope: Envelope| {
+        if envelope.kind() != Kind::Sigma || envelope.from() == index(2) {
+            return envelope;
+        }
+        let mut said = envelope.open(index(5), lost).unwrap();
+        said[40] ^= 1;
+        with_secret(dealt, lost, &envelope, &said)
+    };
+    assert!(repair_with(Suite::Secp256k1Tr, cheat).is_ok());
+}
+
+/// Whoever says that it saw the same, and sums up to something else, has lied; a helper that was shown something else is not
+/// named beside it.
+#[test]
+fn a_wrong_sum_of_what_all_saw_is_blamed_before_anybody_who_saw_something_else() {
+    let cheat = |dealt: &dealer::Dealt, lost: &DeviceKey, envelope: Envelope| {
+        let at = match (envelope.kind(), envelope.from().get()) {
+            (Kind::Sigma, 1) => 5,
+            (Kind::Sigma, 3) => 40,
+            _ => return envelope,
+        };
+        let mut said = envelope.open(index(5), lost).unwrap();
+        said[at] ^= 1;
+        if envelope.from().get() == 3 {
+            said[6] ^= 1;
+        }
+        with_secret(dealt, lost, &envelope, &said)
+    };
+    let error = repair_with(Suite::Secp256k1Tr, cheat).unwrap_err();
+    assert_eq!(error, FrostError::BadContribution(vec![index(1)]));
+}
+
 /// Helpers that were shown other pieces than the member that lost its share are not blamed for their sums, and who lied is not known:
 /// both sides are named.
 #[test]
@@ -135,17 +170,74 @@ fn what_was_shown_differently_accuses_nobody() {
             return envelope;
         }
         let mut said = envelope.open(index(5), lost).unwrap();
+        said[5] ^= 1;
         said[40] ^= 1;
         with_secret(dealt, lost, &envelope, &said)
     };
     let error = repair_with(Suite::Secp256k1Tr, cheat).unwrap_err();
-    let (some, others) = (vec![index(1), index(3)], vec![index(5), index(2)]);
+    let (some, others) = (vec![index(1), index(3)], vec![index(2), index(5)]);
     assert_eq!(error, FrostError::Disagreement { some, others });
     assert_eq!(
         error.to_string(),
-        "member 1, member 3 and member 5, member 2 saw different messages: nothing was changed here, and who is to blame cannot \
+        "member 1, member 3 and member 2, member 5 saw different messages: nothing was changed here, and who is to blame cannot \
          be told from them"
     );
+}
+
+/// What helpers hand on of what they were shown proves who has shown different things.
+#[test]
+fn what_is_handed_on_proves_who_showed_different_things() {
+    let dealt = dealer::generate(Suite::Secp256k1Tr, 2, 5, &mut OsRng).unwrap();
+    let fresh = DeviceKey::generate(&mut OsRng).unwrap();
+    let ids: BTreeSet<Index> = (1..=2).map(index).collect();
+    let plan = RepairPlan::new(&dealt.group, index(5), fresh.public(), &ids, &mut OsRng).unwrap();
+    let helper = |at: usize| {
+        let share = SecretShare::from_record(dealt.shares[at].to_record().unwrap().expose()).unwrap();
+        Helper::new(plan.clone(), dealt.group.clone(), share, copy(&dealt.devices[at]), &mut OsRng).unwrap()
+    };
+    let (mut honest, first, second) = (helper(0), helper(1), helper(1));
+    let mut target = Repair::new(plan.clone(), dealt.group.clone(), fresh).unwrap();
+    for envelope in first.start().unwrap() {
+        honest.receive(&envelope).unwrap();
+    }
+    assert!(honest.sum().unwrap().is_some());
+    target.receive(&second.start().unwrap()[0]).unwrap();
+    let handed_on: Vec<Envelope> = honest.seen().cloned().collect();
+    assert_eq!(handed_on.len(), 1);
+    assert_eq!(target.receive(&handed_on[0]), Err(FrostError::Equivocation(index(2))));
+}
+
+/// A helper that cannot go on says so, and the others do not wait for it in silence.
+#[test]
+fn a_helper_that_stops_tells_the_others() {
+    let dealt = dealer::generate(Suite::Secp256k1Tr, 2, 5, &mut OsRng).unwrap();
+    let fresh = DeviceKey::generate(&mut OsRng).unwrap();
+    let ids: BTreeSet<Index> = (1..=3).map(index).collect();
+    let plan = RepairPlan::new(&dealt.group, index(5), fresh.public(), &ids, &mut OsRng).unwrap();
+    let mut helpers: Vec<Helper> = (0..3)
+        .map(|at| {
+            let share = SecretShare::from_record(dealt.shares[at].to_record().unwrap().expose()).unwrap();
+            let device = copy(&dealt.devices[at]);
+            Helper::new(plan.clone(), dealt.group.clone(), share, device, &mut OsRng).unwrap()
+        })
+        .collect();
+    let mut target = Repair::new(plan, dealt.group.clone(), copy(&fresh)).unwrap();
+    let sent: Vec<Envelope> = helpers[1..].iter().flat_map(|helper| helper.start().unwrap()).collect();
+    for envelope in sent.iter().filter(|envelope| envelope.to().is_none_or(|to| to == index(1))) {
+        let wrong = envelope.kind() == Kind::Delta && envelope.from() == index(3);
+        let envelope = if wrong { with_secret(&dealt, &fresh, envelope, &[7; 32]) } else { envelope.clone() };
+        helpers[0].receive(&envelope).unwrap();
+    }
+    let error = helpers[0].sum().unwrap_err();
+    assert_eq!(error, FrostError::BadContribution(vec![index(3)]));
+    assert_eq!(helpers[0].complaint(&FrostError::RepairFailed), Ok(None));
+    let complaint = helpers[0].complaint(&error).unwrap().unwrap();
+    assert_eq!((target.trouble(), helpers[1].trouble()), (None, None));
+    target.receive(&complaint).unwrap();
+    helpers[1].receive(&complaint).unwrap();
+    let (by, about) = (vec![index(1)], vec![index(3)]);
+    let said = FrostError::Complaint { by, about };
+    assert_eq!((target.trouble(), helpers[1].trouble()), (Some(said.clone()), Some(said)));
 }
 
 /// The crates' vectors: pieces and their sum, sums and the share.

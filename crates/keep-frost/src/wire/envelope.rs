@@ -66,6 +66,9 @@ pub enum Kind {
     /// Repair: what a helper shows of its pieces.
     #[n(14)]
     RepairCommit,
+    /// Key generation, refresh and repair: the sender stops, because of what these members sent.
+    #[n(15)]
+    Complaint,
 }
 
 impl Kind {
@@ -86,6 +89,7 @@ impl Kind {
             Self::RepairPlan => "repair_plan",
             Self::Device => "device",
             Self::RepairCommit => "repair_commit",
+            Self::Complaint => "complaint",
         }
     }
 }
@@ -105,7 +109,8 @@ impl Kind {
             | Self::Plan
             | Self::RepairPlan
             | Self::Device
-            | Self::RepairCommit => false,
+            | Self::RepairCommit
+            | Self::Complaint => false,
         }
     }
 }

@@ -49,7 +49,7 @@ pub use verify::{
 };
 pub use views::{
     DeviceView, GroupView, ImportView, MemberView, ProposalView, RecoveredKey, ReleaseView, RoundView,
-    ShareView, SignatureView, SplitView, StepMessage, StepView,
+    ShareView, SignatureView, SplitView, StepMessage, StepView, StopView,
 };
 
 /// Threshold keys of a vault. A group is meant by its name, its npub or its public key in hexadecimal; without one, it is

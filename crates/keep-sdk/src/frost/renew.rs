@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lookup::{group, index};
-use super::views::{DeviceView, GroupView, StepView};
+use super::views::{DeviceView, GroupView, StepView, StopView};
 use crate::call::{Call, Class, Host};
 use crate::keys::bug;
 
@@ -317,5 +317,7 @@ fn view(step: CeremonyStep) -> Result<StepView, Fault> {
         session = Some(envelope.session().to_string());
         messages.push(super::session::named(&envelope)?);
     }
-    Ok(StepView { session, messages, waiting_for: step.waiting_for, done: step.done })
+    let stopped = step.stopped.as_ref().map(StopView::from);
+    let CeremonyStep { waiting_for, done, two_faced, .. } = step;
+    Ok(StepView { session, messages, waiting_for, done, stopped, two_faced })
 }

@@ -2,7 +2,7 @@
 
 use keep_frost::minisign::PublicKeyFile;
 use keep_frost::{Network, Provenance, Status};
-use keep_types::{DisplayText, PublicKey, SecretText, VaultId};
+use keep_types::{DisplayText, ErrorCode, Fault, PublicKey, SecretText, VaultId};
 use keep_vault::GroupRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,38 @@ pub struct StepView {
     pub waiting_for: Vec<u16>,
     /// Whether it is over for this vault.
     pub done: bool,
+    /// Why it cannot go on as it stands: what a member sent does not fit, or one has stopped. Give the messages to the others
+    /// all the same, so that they do not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopView>,
+    /// Members that have said different things in one step, where that stops nothing: nobody else can have signed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub two_faced: Vec<u16>,
+}
+
+/// Why a ceremony among vaults cannot go on as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StopView {
+    /// The error's stable code.
+    pub code: String,
+    /// What is wrong, and with whose messages.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl From<&Fault> for StopView {
+    fn from(fault: &Fault) -> Self {
+        let code = fault.code().as_str().to_owned();
+        Self { code, message: fault.message().to_owned(), hint: fault.hint().to_owned() }
+    }
+}
+
+impl From<StopView> for Fault {
+    fn from(view: StopView) -> Self {
+        let code = ErrorCode::from_word(&view.code).unwrap_or(ErrorCode::Peer);
+        Self::new(code, view.message).with_hint(view.hint)
+    }
 }
 
 /// A message of a ceremony.

@@ -40,7 +40,10 @@ impl Vault {
         for index in &ours {
             run.ceremonies.insert(*index, self.take_part(&record, &plan, *index)?);
         }
-        run.advance(plan.session(), envelopes)?;
+        match run.advance(plan.session(), envelopes) {
+            Ok(()) => {}
+            Err((index, error)) => return run.stop(index, error),
+        }
         self.keep_snapshots(id, &run)?;
         let waiting: BTreeSet<Index> = run
             .ceremonies
@@ -56,6 +59,8 @@ impl Vault {
             messages: sent.iter().map(|message| message.0.clone()).collect(),
             waiting_for: waiting.iter().map(|index| index.get()).collect(),
             done: false,
+            stopped: run.trouble().filter(|_| !waiting.is_empty()).map(Into::into),
+            two_faced: run.two_faced(),
         };
         if waiting.is_empty() {
             let last = Messages { session: *plan.session().as_bytes(), sent };
@@ -152,7 +157,7 @@ impl Vault {
     fn dropped(&self, record: &GroupRecord, plan: &Plan) -> Result<CeremonyStep, VaultError> {
         tracing::info!(group = %record.name, "the refresh drops the shares of this vault");
         let waiting_for = plan.members().keys().map(|index| index.get()).collect();
-        Ok(CeremonyStep { messages: Vec::new(), waiting_for, done: false })
+        Ok(CeremonyStep { waiting_for, ..CeremonyStep::default() })
     }
 }
 
@@ -208,13 +213,20 @@ fn already_done(record: &GroupRecord, envelopes: &[Envelope]) -> Result<Option<C
     let Some(last) = record.last_refresh.as_ref().filter(|_| !envelopes.is_empty()) else { return Ok(None) };
     Ok(record.has_finished(envelopes)?.then(|| CeremonyStep {
         messages: last.sent.iter().map(|message| message.0.clone()).collect(),
-        waiting_for: Vec::new(),
         done: true,
+        ..CeremonyStep::default()
     }))
 }
 
 pub(super) fn read(messages: &[Vec<u8>]) -> Result<Vec<Envelope>, VaultError> {
     Ok(messages.iter().map(|bytes| Envelope::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// A step that says nothing but why it is the last one, if that is to be said.
+pub(super) fn complained(complaint: Option<Envelope>, error: FrostError) -> Result<CeremonyStep, VaultError> {
+    let Some(complaint) = complaint else { return Err(error.into()) };
+    let messages = vec![complaint.to_bytes()?];
+    Ok(CeremonyStep { messages, stopped: Some(error.into()), ..CeremonyStep::default() })
 }
 
 /// Our members' sides of one ceremony, and what they have to send.
@@ -224,8 +236,12 @@ struct Run {
 }
 
 impl Run {
-    /// Hands messages around until nothing new comes.
-    fn advance(&mut self, session: keep_frost::SessionId, came: Vec<Envelope>) -> Result<(), VaultError> {
+    /// Hands messages around until nothing new comes. An error is of one of our members.
+    fn advance(
+        &mut self,
+        session: keep_frost::SessionId,
+        came: Vec<Envelope>,
+    ) -> Result<(), (Index, FrostError)> {
         let mut inbox: Vec<Envelope> = came
             .into_iter()
             .filter(|envelope| envelope.session() == session && envelope.kind() != Kind::Plan)
@@ -235,13 +251,13 @@ impl Run {
                 for envelope in &inbox {
                     let meant = envelope.to().is_none_or(|to| to == *index);
                     if envelope.from() != *index && meant {
-                        ceremony.receive(envelope)?;
+                        ceremony.receive(envelope).map_err(|error| (*index, error))?;
                     }
                 }
             }
             inbox.clear();
-            for ceremony in self.ceremonies.values_mut() {
-                for envelope in ceremony.advance()? {
+            for (index, ceremony) in &mut self.ceremonies {
+                for envelope in ceremony.advance().map_err(|error| (*index, error))? {
                     if !self.sent.contains(&envelope) {
                         self.sent.push(envelope.clone());
                         inbox.push(envelope);
@@ -252,6 +268,25 @@ impl Run {
                 return Ok(());
             }
         }
+    }
+
+    /// One of our members cannot go on. The others are told why, where it is for what one of them sent; nothing else is said,
+    /// because nothing of this step is kept.
+    fn stop(&self, index: Index, error: FrostError) -> Result<CeremonyStep, VaultError> {
+        let complaint = match self.ceremonies.get(&index) {
+            Some(ceremony) => ceremony.complaint(&error)?,
+            None => None,
+        };
+        complained(complaint, error)
+    }
+
+    fn trouble(&self) -> Option<FrostError> {
+        self.ceremonies.values().find_map(Ceremony::trouble)
+    }
+
+    fn two_faced(&self) -> Vec<u16> {
+        let all: BTreeSet<Index> = self.ceremonies.values().flat_map(Ceremony::two_faced).collect();
+        all.into_iter().map(Index::get).collect()
     }
 
     /// Whoever is through hands on what the others have certified: a member that gives its certificate to some only, then

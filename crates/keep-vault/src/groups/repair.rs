@@ -9,7 +9,7 @@ use keep_frost::{DeviceKey, DevicePublic, FrostError, Index};
 use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, KeyId, Origin, SecretBytes};
 use rand_core::OsRng;
 
-use super::ceremony::read;
+use super::ceremony::{complained, read};
 use super::change::{forget_member, put_holding};
 use super::keyring::{DEVICE, REPAIR, secret_place};
 use super::{GroupRecord, Holding};
@@ -54,28 +54,26 @@ impl Vault {
         for helper in helpers.values() {
             sent.extend(helper.start()?);
         }
-        let session = plan.session();
-        let rounds = [Kind::RepairCommit, Kind::Delta];
-        let came = envelopes.iter().filter(|e| e.session() == session && rounds.contains(&e.kind()));
-        for envelope in came.chain(&sent) {
-            for (index, helper) in &mut helpers {
-                if envelope.from() != *index && envelope.to().is_none_or(|to| to == *index) {
-                    helper.receive(envelope)?;
-                }
-            }
-        }
+        let came = envelopes.iter().filter(|envelope| envelope.session() == plan.session());
+        let inbox: Vec<Envelope> = came.chain(&sent).cloned().collect();
         let mut missing = BTreeSet::new();
         let mut sums = Vec::new();
-        for helper in helpers.values() {
-            match helper.sum()? {
-                Some(sum) => sums.push(sum),
-                None => missing.extend(helper.waiting_for()),
+        for (index, helper) in &mut helpers {
+            match summed(helper, *index, &inbox) {
+                Ok(Some(sum)) => {
+                    sums.push(sum);
+                    sums.extend(helper.seen().cloned());
+                }
+                Ok(None) => missing.extend(helper.waiting_for()),
+                Err(error) => return complained(helper.complaint(&error)?, error),
             }
         }
         let device = missing.is_empty().then(|| (lost, plan.device()));
         self.keep_helpers(id, &helpers, device)?;
         sent.extend(sums);
-        step(sent, &missing, missing.is_empty())
+        let mut step = step(&sent, &missing)?;
+        step.stopped = helpers.values().find_map(Helper::trouble).map(Into::into);
+        Ok(step)
     }
 
     fn help(&self, record: &GroupRecord, plan: &RepairPlan, index: Index) -> Result<Helper, VaultError> {
@@ -148,7 +146,7 @@ impl Vault {
         let announcement = Envelope::sign(Kind::RepairPlan, plan.session(), lost, &device, &plan)?;
         let session = plan.session();
         let mut repair = Repair::new(plan, record.group.clone(), device)?;
-        let rounds = [Kind::RepairCommit, Kind::Sigma];
+        let rounds = [Kind::RepairCommit, Kind::Sigma, Kind::Complaint];
         for envelope in envelopes.iter().filter(|e| e.session() == session && rounds.contains(&e.kind())) {
             repair.receive(envelope)?;
         }
@@ -158,7 +156,9 @@ impl Vault {
             let device = self.own_device(id, lost)?;
             self.add_repaired(&record, Holding { share, device: Some(device) })?;
         }
-        step(vec![announcement], &waiting, waiting.is_empty())
+        let mut step = step(&[announcement], &waiting)?;
+        step.stopped = repair.trouble().map(Into::into);
+        Ok(step)
     }
 
     /// The device key of a member without share: the one that it has, or a new one.
@@ -229,7 +229,25 @@ pub(super) fn repair_plan(envelopes: &[Envelope], lost: Index) -> Result<RepairP
     Ok(plan)
 }
 
-fn step(sent: Vec<Envelope>, waiting: &BTreeSet<Index>, done: bool) -> Result<CeremonyStep, VaultError> {
-    let messages = sent.iter().map(Envelope::to_bytes).collect::<Result<Vec<_>, _>>()?;
-    Ok(CeremonyStep { messages, waiting_for: waiting.iter().map(|index| index.get()).collect(), done })
+/// Gives a helper what has come for it, and its sum if that was all.
+fn summed(helper: &mut Helper, index: Index, inbox: &[Envelope]) -> Result<Option<Envelope>, FrostError> {
+    let rounds = [Kind::RepairCommit, Kind::Delta, Kind::Complaint];
+    for envelope in inbox.iter().filter(|envelope| rounds.contains(&envelope.kind())) {
+        if envelope.from() != index && envelope.to().is_none_or(|to| to == index) {
+            helper.receive(envelope)?;
+        }
+    }
+    helper.sum()
+}
+
+fn step(sent: &[Envelope], waiting: &BTreeSet<Index>) -> Result<CeremonyStep, VaultError> {
+    let mut messages: Vec<Vec<u8>> = Vec::with_capacity(sent.len());
+    for envelope in sent {
+        let bytes = envelope.to_bytes()?;
+        if !messages.contains(&bytes) {
+            messages.push(bytes);
+        }
+    }
+    let waiting_for = waiting.iter().map(|index| index.get()).collect();
+    Ok(CeremonyStep { messages, waiting_for, done: waiting.is_empty(), ..CeremonyStep::default() })
 }

@@ -165,10 +165,16 @@ pub fn messages(directory: &Path) -> Result<Vec<(String, String)>, Fault> {
     Ok(found)
 }
 
-/// Writes messages of a ceremony into the directory; those that are there already stay as they are.
+/// Writes messages of a ceremony into the directory. Those that are there already stay as they are: another message under the
+/// name gets one of its own, since a member may have said two things, and both belong to the others.
 pub fn leave(directory: &Path, sent: &[StepMessage]) -> Result<(), Fault> {
     for message in sent {
-        let file = directory.join(format!("{}{SUFFIX}", message.name));
+        let mut file = directory.join(format!("{}{SUFFIX}", message.name));
+        let mut version = 2;
+        while file.exists() && !read_text(&file).is_ok_and(|text| text.trim() == message.text) {
+            file = directory.join(format!("{}~{version}{SUFFIX}", message.name));
+            version += 1;
+        }
         if !file.exists() {
             write(&file, &format!("{}\n", message.text), true)?;
         }

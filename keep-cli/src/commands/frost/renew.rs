@@ -21,6 +21,9 @@ use crate::style::Style;
 struct Standing<'a> {
     done: bool,
     waiting_for: &'a [u16],
+    /// Who has said different things in one step, where that stops nothing.
+    #[serde(skip_serializing_if = "<[u16]>::is_empty")]
+    two_faced: &'a [u16],
     group: GroupView,
     #[serde(skip)]
     what: &'static str,
@@ -142,8 +145,24 @@ fn finish(
     what: &'static str,
 ) -> Result<(), Ending> {
     leave(directory, &step.messages)?;
+    if !step.two_faced.is_empty() {
+        let members: Vec<String> = step.two_faced.iter().map(ToString::to_string).collect();
+        session.output.warn(
+            ErrorCode::Peer,
+            &format!(
+                "members {} have sent different messages for one step, and nobody else can have signed them: they cheat, or \
+                 somebody has their device",
+                members.join(", ")
+            ),
+            "the result is sound all the same; leave them out of the next renewal",
+        );
+    }
+    if let Some(stopped) = &step.stopped {
+        return Err(Fault::from(stopped.clone()).into());
+    }
     let group = frost.find(Some(&group.pubkey))?;
-    session.output.show(&Standing { done: step.done, waiting_for: &step.waiting_for, group, what })
+    let (waiting_for, two_faced) = (step.waiting_for.as_slice(), step.two_faced.as_slice());
+    session.output.show(&Standing { done: step.done, waiting_for, two_faced, group, what })
 }
 
 /// A new device key, with its notice.
