@@ -160,7 +160,20 @@ impl From<Reason> for Fault {
             | Reason::NoPolicy
             | Reason::Spend(_) => ErrorCode::RefusedByPolicy,
         };
-        Self::new(code, reason.to_string())
+        let fault = Self::new(code, reason.to_string());
+        match reason {
+            Reason::Limit(limit) | Reason::RuleLimit { limit, .. } => match limit.hint() {
+                Some(hint) => fault.with_hint(hint),
+                None => fault,
+            },
+            Reason::NotConnected
+            | Reason::Rule { .. }
+            | Reason::OwnRule { .. }
+            | Reason::Never(_)
+            | Reason::Suspended
+            | Reason::NoPolicy
+            | Reason::Spend(_) => fault,
+        }
     }
 }
 

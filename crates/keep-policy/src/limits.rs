@@ -38,6 +38,14 @@ fn all_spent(uses: u64) -> String {
     if uses == 1 { "its one use is spent".to_owned() } else { format!("all {uses} uses are spent") }
 }
 
+const fn window_name(seconds: u64) -> &'static str {
+    match seconds {
+        ..=60 => "minute",
+        61..=3_600 => "hour",
+        3_601.. => "day",
+    }
+}
+
 /// Which limit a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
@@ -56,6 +64,19 @@ pub enum Exceeded {
     /// Too many in this day.
     #[error("more than {} in one day", counted(*.0, "request"))]
     DailyRate(u32),
+    /// How many were made in this minute, hour or day was lost.
+    #[error("after a restore, a roll-back or damage it is not known how many of {} in one {} were made: they count as made until {until}", counted(*.most, "request"), window_name(*.window))]
+    LostRate {
+        /// How many there may be.
+        most: u32,
+        /// The length of the window in seconds.
+        window: u64,
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// How many were made in all was lost.
+    #[error("after a restore, a roll-back or damage it is not known how many of {} were made: they count as made", counted(*.0, "use"))]
+    LostUses(u64),
     /// Not at this time.
     #[error("it is allowed at other times only: {0}")]
     OutOfHours(Schedule),
@@ -65,8 +86,28 @@ impl Exceeded {
     /// Whether waiting helps: it was too much for a minute, an hour or a day.
     pub const fn is_rate(&self) -> bool {
         match self {
-            Self::Rate(_) | Self::HourlyRate(_) | Self::DailyRate(_) => true,
-            Self::Expired(_) | Self::Spent(_) | Self::OutOfHours(_) => false,
+            Self::Rate(_) | Self::HourlyRate(_) | Self::DailyRate(_) | Self::LostRate { .. } => true,
+            Self::Expired(_) | Self::Spent(_) | Self::OutOfHours(_) | Self::LostUses(_) => false,
+        }
+    }
+
+    /// What can be done, where that is not said by the limit itself.
+    pub(crate) const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::LostRate { .. } => Some(
+                "wait until then, or begin anew: an agent with a session of its own (`keep agent create`), a client with \
+                 `keep nip46 grant CLIENT --max-uses N`",
+            ),
+            Self::LostUses(_) => Some(
+                "begin anew: `keep nip46 grant CLIENT --max-uses N` for a client, `keep agent create` for an agent, \
+                 `keep policy edit NAME` for the limits of a policy",
+            ),
+            Self::Expired(_)
+            | Self::Spent(_)
+            | Self::Rate(_)
+            | Self::HourlyRate(_)
+            | Self::DailyRate(_)
+            | Self::OutOfHours(_) => None,
         }
     }
 }

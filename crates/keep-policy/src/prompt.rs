@@ -14,6 +14,8 @@ use crate::{Approval, Effect, Facts, Grant, Policy, kind_name};
 pub struct Prompt {
     /// Which request it is about.
     pub request: RequestId,
+    /// Since when it waits, by the vault's clock: whoever may approve only since later does not decide it.
+    pub asked_at: Timestamp,
     /// Who asks.
     pub origin: Origin,
     /// The key that is to be used.
@@ -81,6 +83,7 @@ impl Prompt {
         let text = |tag: &Tag| tag.as_slice().iter().map(|part| DisplayText::new(part)).collect();
         Self {
             request: request.id,
+            asked_at: request.asked_at,
             origin: request.origin,
             key: request.key,
             claims: DisplayText::default(),

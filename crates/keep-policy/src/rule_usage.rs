@@ -124,6 +124,7 @@ impl Usage {
         if let Some(spent) = self.rules_spent {
             counters.exhaust(spent);
         }
+        counters.uses_lost = self.rules_lost;
         counters
     }
 
@@ -262,7 +263,23 @@ mod tests {
         let mut usage = Usage::default();
         usage.exhaust(now);
         assert!(usage.check_rules(&policy, &[0], Timestamp::from_secs(now.as_secs() + 120)).is_err());
-        // Uses in all are not given back by it, and not taken.
+        // Uses in all are taken only where nothing is left of what was counted, until the owner writes the rule anew.
+        let mut lost = Usage::default();
+        lost.lose(now);
+        let policy = rule(RuleLimits { uses: Some(1), ..limits });
+        let later = Timestamp::from_secs(now.as_secs() + 2 * day);
+        assert_eq!(lost.check_rules(&policy, &[0], later), Err((1, Exceeded::LostUses(1))));
+        lost.begin_rules_anew(now);
+        assert_eq!(lost.check_rules(&policy, &[0], later), Err((1, Exceeded::LostUses(1))));
+        lost.begin_rules_anew(Timestamp::from_secs(now.as_secs() + 1));
+        assert_eq!(lost.check_rules(&policy, &[0], later), Ok(()));
+        assert_eq!(
+            lost.check(&Limits { uses: Some(1), ..Limits::default() }, later),
+            Err(Exceeded::LostUses(1))
+        );
+        lost.begin_anew(later);
+        assert_eq!(lost.check(&Limits { uses: Some(1), ..Limits::default() }, later), Ok(()));
+        // Those that are counted are not given back by it, and not taken.
         let policy = rule(RuleLimits { uses: Some(1), ..limits });
         assert!(usage.check_rules(&policy, &[0], now).is_ok());
         usage.count_rules(&policy, &[0], now);

@@ -43,6 +43,12 @@ pub struct Usage {
     /// When the rates of every rule without counters here were spent: they may have been used, and their counters lost.
     #[n(10)]
     pub rules_spent: Option<Timestamp>,
+    /// When all that was counted here was lost: what is limited in all counts as spent since.
+    #[n(11)]
+    pub uses_lost: Option<Timestamp>,
+    /// The same for rules without counters here.
+    #[n(12)]
+    pub rules_lost: Option<Timestamp>,
 }
 
 impl Usage {
@@ -75,18 +81,35 @@ impl Usage {
         if let Some(schedule) = limits.schedule.filter(|schedule| !schedule.contains(now)) {
             return Err(Exceeded::OutOfHours(schedule));
         }
+        if let Some(uses) = limits.uses.filter(|_| self.uses_lost.is_some()) {
+            return Err(Exceeded::LostUses(uses));
+        }
         if let Some(uses) = limits.uses.filter(|uses| self.total >= *uses) {
             return Err(Exceeded::Spent(uses));
         }
-        self.check_rate(limits.per_minute, MINUTE, self.in_minute, now).map_err(Exceeded::Rate)?;
-        self.check_rate(limits.per_hour, HOUR, self.in_hour, now).map_err(Exceeded::HourlyRate)?;
-        self.check_rate(limits.per_day, DAY, self.in_day, now).map_err(Exceeded::DailyRate)
+        self.check_rate(limits.per_minute, MINUTE, self.in_minute, now, Exceeded::Rate)?;
+        self.check_rate(limits.per_hour, HOUR, self.in_hour, now, Exceeded::HourlyRate)?;
+        self.check_rate(limits.per_day, DAY, self.in_day, now, Exceeded::DailyRate)
     }
 
-    /// Whether one more use keeps within `most` in its window; if not, how many that is.
-    fn check_rate(&self, most: Option<u32>, window: u64, used: u32, now: Timestamp) -> Result<(), u32> {
+    /// Whether one more use keeps within `most` in its window; if not, what that `exceeds`.
+    fn check_rate(
+        &self,
+        most: Option<u32>,
+        window: u64,
+        used: u32,
+        now: Timestamp,
+        exceeds: fn(u32) -> Exceeded,
+    ) -> Result<(), Exceeded> {
         let used = if self.is_in_window(window, now) { used } else { 0 };
-        most.filter(|most| used >= *most).map_or(Ok(()), Err)
+        match most.filter(|most| used >= *most) {
+            None => Ok(()),
+            Some(most) if used == u32::MAX => {
+                let until = Timestamp::from_secs((now.as_secs() / window + 1) * window);
+                Err(Exceeded::LostRate { most, window, until })
+            }
+            Some(most) => Err(exceeds(most)),
+        }
     }
 
     /// How many uses each rate of `limits` leaves in its window.
@@ -133,6 +156,23 @@ impl Usage {
         self.last = now;
         self.minute = now.as_secs() / MINUTE;
         (self.in_minute, self.in_hour, self.in_day) = (u32::MAX, u32::MAX, u32::MAX);
+    }
+
+    /// As [`exhaust`](Self::exhaust), where nothing is left of what was counted: what is limited in all counts as spent, too.
+    pub fn lose(&mut self, now: Timestamp) {
+        self.exhaust(now);
+        (self.uses_lost, self.rules_lost) = (Some(now), Some(now));
+    }
+
+    /// The owner has written the rules that are counted here at `since`: what was lost before is not theirs.
+    pub fn begin_rules_anew(&mut self, since: Timestamp) {
+        self.rules_lost = self.rules_lost.filter(|lost| since <= *lost);
+    }
+
+    /// The same for all limits in all.
+    pub fn begin_anew(&mut self, since: Timestamp) {
+        self.uses_lost = self.uses_lost.filter(|lost| since <= *lost);
+        self.begin_rules_anew(since);
     }
 
     /// Counts one use at `now`.

@@ -280,6 +280,51 @@ async fn two_persons_have_to_approve() {
     waiting.await.unwrap().unwrap();
 }
 
+/// A yes counts while the person who said it may approve: not after that, and not for another one of the same name.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_yes_of_somebody_who_was_removed_does_not_count() {
+    let world = World::new().await;
+    let policies = world.keep.policies();
+    policies.put("name = \"joint\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]\n[[rule]]\neffect = \"ask\"\nkinds = [1]\napproval = \"two_persons\"", false).unwrap();
+    let bob = policies.add_person("bob").unwrap();
+    let carol = policies.add_person("carol").unwrap();
+    let (_serving, _attendance) = world.serve().await;
+    let client = Arc::new(world.client(&world.token("joint")).await.unwrap());
+    let waiting = {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { sign(&client, 1, "both").await })
+    };
+    let (id, inbox) = (world.asked().await, world.keep.inbox());
+    assert!(!inbox.vote(&id, true, "bob", bob).unwrap().settled);
+    assert_eq!(inbox.pending().unwrap()[0].approved_by, ["bob"]);
+    policies.remove_person("bob").unwrap();
+    assert!(inbox.pending().unwrap()[0].approved_by.is_empty());
+    // Another one of the name is somebody else, and came after it was asked.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let code = policies.add_person("bob").unwrap();
+            let said = inbox.vote(&id, true, "bob", code);
+            policies.remove_person("bob").unwrap();
+            match said {
+                // In the same second nobody can tell which was first.
+                Ok(vote) => assert_eq!((vote.settled, vote.needs), (false, 1)),
+                Err(fault) => {
+                    break assert!(fault.message().contains("only what was asked later"), "{fault}");
+                }
+            }
+        }
+    })
+    .await
+    .unwrap();
+    let first = inbox.decide(&id, true, None).unwrap();
+    assert_eq!((first.settled, first.needs), (false, 1), "bob's does not count");
+    assert!(inbox.vote(&id, true, "carol", carol).unwrap().settled);
+    waiting.await.unwrap().unwrap();
+    let entry = world.keep.audit().list(20).unwrap().into_iter().find(|entry| entry.outcome == "approved");
+    let by = format!("{:?}", entry.unwrap().by);
+    assert!(by.contains("carol") && !by.contains("bob"), "{by}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn grants_are_given_changed_and_suspended_and_the_kill_switch_stops_all() {
     let world = World::new().await;

@@ -62,10 +62,10 @@ impl Admitted {
     }
 }
 
-/// Counters whose rates are spent.
+/// Counters of which nothing is left: all that they limit is spent.
 pub(crate) fn spent(now: Timestamp) -> Usage {
     let mut usage = Usage::default();
-    usage.exhaust(now);
+    usage.lose(now);
     usage
 }
 

@@ -2,7 +2,11 @@
 
 use keep_audit::Decider;
 use keep_policy::{Prompt, Remember};
+use keep_types::Timestamp;
+use keep_vault::{Tx, VaultError};
 use tokio::sync::oneshot;
+
+use crate::policies::Seat;
 
 /// What a person decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +32,25 @@ pub struct Settled {
     pub remember: Option<Remember>,
     /// Who decided: for a yes all of those persons, for a no the one who said it. For the audit log.
     pub by: Vec<Decider>,
+    /// Those of them who approve beside the owner: each counts if it may still do so when the decision is recorded.
+    pub seats: Vec<Seat>,
 }
 
 impl Settled {
     /// A decision of one, for this once.
     pub fn once(approved: bool, by: Decider) -> Self {
-        Self { approved, persons: u8::from(approved), remember: None, by: vec![by] }
+        Self { approved, persons: u8::from(approved), remember: None, by: vec![by], seats: Vec::new() }
+    }
+
+    /// The decision without those who may not decide any more what was asked at `asked`.
+    pub(crate) fn standing(mut self, tx: &mut Tx<'_, '_>, asked: Timestamp) -> Result<Self, VaultError> {
+        for seat in &self.seats {
+            if !seat.stands(tx, asked)? {
+                self.persons = self.persons.saturating_sub(1);
+                self.by.retain(|by| !matches!(by, Decider::Person(name) if name == seat.name()));
+            }
+        }
+        Ok(self)
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) fn lost_at(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Timestam
     Ok(lost(tx, key)?.map(|lost| lost.last))
 }
 
-/// The counters that stand for lost ones. Of a key that came later nothing was lost.
+/// The counters that stand for lost ones. Of a key that came later nothing was lost; a group that a key was split into is that
+/// key, whenever that was.
 fn lost(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Usage>, VaultError> {
     let place = tx.locate::<Usage>(LOST);
     let Some(lost) = tx.get::<Usage>(&place)? else { return Ok(None) };
@@ -57,5 +58,7 @@ fn created_at(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Timestamp>, Vaul
     if let Some(key) = tx.get::<Elsewhere>(&place)? {
         return Ok(Some(key.created_at));
     }
-    Ok(tx.get::<GroupRecord>(&GroupRecord::place(key))?.map(|group| group.created_at))
+    let group = tx.get::<GroupRecord>(&GroupRecord::place(key))?;
+    let group = group.filter(|group| !group.was_split());
+    Ok(group.map(|group| group.created_at))
 }

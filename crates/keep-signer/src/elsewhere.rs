@@ -61,7 +61,7 @@ impl Signer {
         (request, identity, method): (Request, PublicKey, String),
         coming: Coming,
     ) -> Result<Ruling, SignerError> {
-        let judged = self.vault().submit(move |tx| rule(tx, request, identity, &method, &coming));
+        let judged = self.vault().submit(move |tx| rule(tx, request, identity, &method, coming));
         let (ruling, recording) = judged.wait_decided()?;
         recording.wait()?;
         Ok(ruling)
@@ -73,8 +73,9 @@ fn rule(
     request: Request,
     identity: PublicKey,
     method: &str,
-    coming: &Coming,
+    coming: Coming,
 ) -> Result<Ruling, VaultError> {
+    let coming = &coming.standing(tx, request.asked_at)?;
     let entry = |request: &Request, outcome| draft(request, method, outcome);
     let (basis, outcome) = match coming.of_owner() {
         Ok(grounds) => grounds,

@@ -41,7 +41,7 @@ pub use endpoint::{Endpoint, Terms};
 pub use error::SignerError;
 pub use form::form;
 pub use grants::GrantChange;
-pub use policies::{Person, Policies, PolicyRow};
+pub use policies::{Person, Policies, PolicyRow, Seat};
 pub use request_row::{RequestRow, RequestState};
 pub use revive::{accept_damage, accept_rollback, revive};
 pub use run::current_run;

@@ -61,7 +61,37 @@ impl PolicyRow {
     }
 }
 
+/// A person as it was when it decided. Another one of the same name, with another code, is somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    name: String,
+    code: [u8; 32],
+}
+
+impl Seat {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this very person may still decide what was asked at `asked`.
+    pub(crate) fn stands(&self, tx: &mut Tx<'_, '_>, asked: Timestamp) -> Result<bool, VaultError> {
+        let place = tx.locate::<PolicyRow>(&person_key(&self.name));
+        let row = tx.get_shared::<PolicyRow>(&place)?;
+        Ok(matches!(row.as_deref(), Some(PolicyRow::Person(person)) if person.may_decide(self, asked)))
+    }
+}
+
 impl Person {
+    /// This person, told apart from others of its name.
+    pub fn seat(&self) -> Seat {
+        Seat { name: self.name.clone(), code: self.code }
+    }
+
+    /// Whether this is the person in `seat`, and was one already when something was asked at `asked`.
+    pub fn may_decide(&self, seat: &Seat, asked: Timestamp) -> bool {
+        !self.is_retired() && self.added_at <= asked && self.seat() == *seat
+    }
+
     #[cfg(test)]
     pub(crate) fn of(name: &str, code: &str) -> Self {
         let code = Sha256::digest(code.as_bytes()).into();

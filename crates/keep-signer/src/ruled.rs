@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use keep_audit::{Draft, Outcome};
-use keep_policy::{Basis, Denied, Policy, Prompt, Question, Standing, Usage, Verdict, judge};
+use keep_policy::{
+    Basis, Denied, Exceeded, Policy, Prompt, Question, Reason, Standing, Usage, Verdict, judge,
+};
 use keep_types::{ErrorCode, Fault, PublicKey, RecordId, Request, Timestamp};
 use keep_vault::{KeyRecord, Tx, VaultError};
 
@@ -39,7 +41,8 @@ impl Ruled {
         identity: PublicKey,
     ) -> Result<Option<Self>, VaultError> {
         let Some(policy) = followed(tx, Policy::CLI)? else { return Ok(None) };
-        let (usage_at, usage) = counters::of_key(tx, &Usage::owner_key(request.key), request.key)?;
+        let (usage_at, mut usage) = counters::of_key(tx, &Usage::owner_key(request.key), request.key)?;
+        usage.begin_anew(policy.since());
         Ok(Some(Self { policy, identity, usage_at, usage }))
     }
 
@@ -81,7 +84,13 @@ impl Ruled {
                 ))
             }
             Verdict::Deny(Denied { request, reason }) => {
-                let fault = Fault::from(reason).with_hint(hint(policy, since, tx.now()));
+                let lost = matches!(
+                    reason,
+                    Reason::Limit(Exceeded::LostRate { .. })
+                        | Reason::RuleLimit { limit: Exceeded::LostRate { .. }, .. }
+                );
+                let hint = if lost { LOST_RATE } else { hint(policy, since, tx.now()) };
+                let fault = Fault::from(reason).with_hint(hint);
                 tx.audit(entry(&request, Outcome::Refused).reason(fault.message()));
                 Ok(Ruling::Refused(fault))
             }
@@ -111,6 +120,9 @@ impl Signer {
         Ok(asked.wait()?.0)
     }
 }
+
+/// What can be done where it is not known how many uses there were.
+const LOST_RATE: &str = "wait until then; `keep policy remove cli` ends the policy of the command line";
 
 /// What can be done about a refusal.
 fn hint(policy: &Policy, since: Timestamp, now: Timestamp) -> &'static str {

@@ -9,6 +9,7 @@ use keep_policy::{
 };
 use keep_types::{
     EndpointId, ErrorCode, Fault, GroupUse, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId,
+    Timestamp,
 };
 use keep_vault::{GroupRecord, KeyRecord, SecretItem, Tx, VaultError, burn};
 
@@ -62,11 +63,24 @@ impl Coming {
         }
     }
 
+    /// The same, as far as it still holds: of those who approved what was asked at `asked`, whoever may not do so any more
+    /// does not count.
+    pub(crate) fn standing(self, tx: &mut Tx<'_, '_>, asked: Timestamp) -> Result<Self, VaultError> {
+        match self {
+            Self::Approved(settled) => Ok(Self::Approved(settled.standing(tx, asked)?)),
+            Self::First | Self::Again | Self::Declined(_) | Self::Unanswered => Ok(self),
+        }
+    }
+
     /// On what ground a request of the owner is judged, and what the log says when it is allowed; or why it is not, and what
     /// the log says then.
     pub(crate) fn of_owner(&self) -> Result<(Basis, Outcome), (Outcome, Fault)> {
         match self {
             Self::First | Self::Again => Ok((Basis::Fresh, Outcome::Allowed)),
+            Self::Approved(settled) if settled.persons == 0 => {
+                let message = "whoever approved it may not approve any more";
+                Err((Outcome::Unanswered, Fault::new(ErrorCode::ApprovalUnavailable, message)))
+            }
             Self::Approved(settled) => Ok((Basis::Approved { persons: settled.persons }, Outcome::Approved)),
             Self::Declined(_) => {
                 Err((Outcome::Declined, Fault::new(ErrorCode::RefusedByPerson, "it was declined")))
@@ -190,6 +204,7 @@ impl Nonces {
 }
 
 fn rule_owner(tx: &mut Tx<'_, '_>, request: Request, coming: Coming) -> Result<Ruling, VaultError> {
+    let coming = coming.standing(tx, request.asked_at)?;
     let (basis, outcome) = match coming.of_owner() {
         Ok(grounds) => grounds,
         Err((outcome, fault)) => {
@@ -333,6 +348,8 @@ fn rule_client(
         (Some(RequestState::Asking), Coming::Unanswered) => return refuse_unasked(tx, case, None),
         (Some(RequestState::Asking) | None, _) => {}
     }
+    let asked = case.row.as_ref().map_or(now, |row| row.decided_at);
+    let coming = coming.standing(tx, asked)?;
     let (basis, remember) = match &coming {
         Coming::Approved(settled) if state == Some(RequestState::Asking) => {
             (Basis::Approved { persons: settled.persons }, settled.remember)
@@ -344,6 +361,9 @@ fn rule_client(
     let approved = basis != Basis::Fresh;
     let lasting = remember.map(|remember| remember.rule(Effect::Allow, &case.request));
     let mut usage = tx.get::<Usage>(&case.usage_at)?.unwrap_or_default();
+    if let Some(followed) = &case.followed {
+        usage.begin_rules_anew(followed.since());
+    }
     let standing = Standing::Client {
         grant: &case.grant,
         followed: case.followed.as_deref().and_then(PolicyRow::policy),
@@ -377,12 +397,13 @@ fn rule_client(
             case.request = request;
             refuse(tx, case, Outcome::Refused, reason.into())
         }
-        Verdict::Ask(Question { request, prompt }) if can_ask && !approved => {
+        Verdict::Ask(Question { request, mut prompt }) if can_ask && !approved => {
             let mut row = held.row(tx, case.row, &case.client, case.endpoint.id, case.repeat.clone());
             if coming == Coming::First {
                 // Also where an earlier wait ran out: it waits from now on.
                 row.decided_at = now;
             }
+            prompt.asked_at = row.decided_at;
             tx.put(case.row_at, &row)?;
             Ok(Ruling::Asks(Question { request, prompt }, case.repeat))
         }

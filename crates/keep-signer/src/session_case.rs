@@ -168,7 +168,8 @@ fn command_line(tx: &mut Tx<'_, '_>, key: KeyId) -> Result<Option<Bound>, VaultE
     let Some(row) = followed(tx, Policy::CLI)? else { return Ok(None) };
     let mut policy = row.policy().cloned().ok_or(VaultError::NoSuchKey)?;
     // Counted together with what the owner's command line did.
-    let (usage_at, usage) = counters::of_key(tx, &Usage::owner_key(key), key)?;
+    let (usage_at, mut usage) = counters::of_key(tx, &Usage::owner_key(key), key)?;
+    usage.begin_anew(row.since());
     let (limits, relays) = (policy.bounds(row.since()).unwrap_or_default(), None);
     // It counts from when the policy was put there, not from when the session was made.
     policy.lifetime = None;

@@ -20,6 +20,7 @@ pub(crate) fn rule_session(
 ) -> Result<Ruling, VaultError> {
     let Some(mut case) = SessionCase::open(tx, id)? else { return Ok(Ruling::Refused(no_session())) };
     case.leave_to_others(request.intent.operation());
+    let coming = coming.standing(tx, request.asked_at)?;
     match &coming {
         Coming::Declined(settled) => {
             let who =

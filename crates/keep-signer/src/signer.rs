@@ -90,7 +90,7 @@ impl std::fmt::Debug for Signer {
 
 /// The decision of one person, of whom no more is known.
 const fn nameless(approved: bool) -> Settled {
-    Settled { approved, persons: 1, remember: None, by: Vec::new() }
+    Settled { approved, persons: 1, remember: None, by: Vec::new(), seats: Vec::new() }
 }
 
 /// How many endings one commit carries along.

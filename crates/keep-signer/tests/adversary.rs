@@ -1,140 +1,18 @@
 //! What somebody who means harm would try: each test states the property that must hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keep_policy::{Asks, Builtin, Grant, Limits, Session, Usage};
-use keep_signer::{
-    Connections, Endpoint, Headless, Maker, NewEndpoint, NewSession, Repeatable, Sessions, Signer,
-    SignerError,
-};
-use keep_store::{MemoryStore, Row, Scan, Store};
-use keep_testing::clock::FakeClock;
-use keep_types::{
-    Answer, EndpointId, Event, EventTemplate, Intent, KeyId, Name, Origin, PublicKey, Request, RequestId,
-    Scheme, SecretText, Timestamp,
-};
-use keep_vault::{Environment, KdfCost, Vault};
-
-const NOW: u64 = 1_800_000_000;
-
-struct World {
-    store: MemoryStore,
-    vault: Arc<Vault>,
-    clock: FakeClock,
-    key: KeyId,
-    author: PublicKey,
-    endpoint: Endpoint,
-}
-
-fn passphrase() -> SecretText {
-    SecretText::from("correct horse".to_owned())
-}
-
-fn client(n: u8) -> PublicKey {
-    let keys = secp256k1::Keypair::from_seckey_slice(secp256k1::SECP256K1, &[n; 32]).unwrap();
-    PublicKey::from_byte_array(keys.x_only_public_key().0.serialize())
-}
-
-impl World {
-    async fn new(policy: Builtin, limits: Limits) -> Self {
-        let store = MemoryStore::new();
-        let clock = FakeClock::at(Timestamp::from_secs(NOW));
-        let environment = Environment::new(clock.clone()).allow_weak_kdf();
-        let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
-        let own: Arc<dyn Store> = Arc::new(store.another_handle());
-        let vault = Arc::new(Vault::create(own, &passphrase(), [7; 32], cost, &environment).unwrap());
-        let key = vault.generate_key(Name::new("main").unwrap()).unwrap();
-        let endpoint =
-            Connections::new(Arc::clone(&vault)).create(new_endpoint(key.id, policy, limits)).unwrap();
-        let world = Self { store, vault, clock, key: key.id, author: key.nostr_key(), endpoint };
-        world
-            .connections()
-            .connect(client(1), world.endpoint.id, Some("s3cret-s3cret-s3cret".into()), None)
-            .await
-            .unwrap();
-        world
-    }
-    fn another_process(&self) -> Arc<Vault> {
-        let environment = Environment::new(self.clock.clone()).allow_weak_kdf();
-        Arc::new(Vault::open(Arc::new(self.store.another_handle()), &passphrase(), &environment).unwrap())
-    }
-    fn signer(&self) -> Signer {
-        Signer::new(Arc::clone(&self.vault), Arc::new(Headless))
-    }
-    fn connections(&self) -> Connections {
-        Connections::new(Arc::clone(&self.vault))
-    }
-    fn sign(&self, id: u8, kind: u16) -> Request {
-        let template = EventTemplate::new(kind, "hello", vec![], NOW).into_unsigned(self.author).unwrap();
-        self.request(id, Intent::SignEvent(template))
-    }
-    fn request(&self, id: u8, intent: Intent) -> Request {
-        let origin = Origin::Nip46 { client: client(1), endpoint: self.endpoint.id };
-        Request {
-            id: RequestId::from_bytes([id; 32]),
-            origin,
-            key: self.key,
-            intent,
-            asked_at: self.vault.now(),
-        }
-    }
-    /// Keeps the store busy while `during` submits, so that what it submits shares a batch.
-    fn rows(&self, collection: u8) -> Vec<Row> {
-        let mut rows = vec![];
-        self.store
-            .read(&mut |tx| {
-                tx.scan(Scan { collection: Some(collection), ..Scan::everything() }, &mut |row| {
-                    rows.push(row);
-                    std::ops::ControlFlow::Continue(())
-                })
-            })
-            .unwrap();
-        rows
-    }
-}
-
-fn new_endpoint(key: KeyId, policy: Builtin, limits: Limits) -> NewEndpoint {
-    NewEndpoint {
-        key,
-        relays: vec!["ws://127.0.0.1:7777".into()],
-        policy: policy.policy(),
-        limits,
-        secret: "s3cret-s3cret-s3cret".into(),
-    }
-}
-
-fn repeatable(fingerprint: &str) -> Option<Repeatable> {
-    Some(Repeatable { received: b"{}".to_vec(), fingerprint: Some(fingerprint.to_owned()) })
-}
-
-fn event(answer: Answer) -> Event {
-    match answer {
-        Answer::Event(event) => *event,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn hold_store(store: &MemoryStore, millis: u64) -> std::thread::JoinHandle<()> {
-    let other = store.another_handle();
-    let started = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&started);
-    let thread = std::thread::spawn(move || {
-        other
-            .write(&mut |_| {
-                flag.store(true, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(millis));
-                Ok(())
-            })
-            .unwrap();
-    });
-    while !started.load(Ordering::SeqCst) {
-        std::thread::yield_now();
-    }
-    thread
-}
+use common::*;
+use keep_policy::{Builtin, Grant, Limits, Usage};
+use keep_signer::{Headless, NewEndpoint, Signer, SignerError};
+use keep_store::Store;
+use keep_types::{EndpointId, EventTemplate, Intent, Name, Origin, Request, RequestId, Timestamp};
+use keep_vault::Vault;
 
 #[tokio::test]
 async fn two_copies_in_one_batch_get_the_same_answer() {
@@ -148,18 +26,6 @@ async fn two_copies_in_one_batch_get_the_same_answer() {
     held.join().unwrap();
     let (a, b) = (event(a.unwrap()), event(b.expect("the second copy")));
     assert_eq!(a.sig, b.sig);
-}
-
-fn world_sign(world: &World) -> Request {
-    let template = EventTemplate::new(1, "hello", vec![], NOW).into_unsigned(world.author).unwrap();
-    let origin = Origin::Nip46 { client: client(1), endpoint: world.endpoint.id };
-    Request {
-        id: RequestId::from_bytes([1; 32]),
-        origin,
-        key: world.key,
-        intent: Intent::SignEvent(template),
-        asked_at: Timestamp::from_secs(NOW),
-    }
 }
 
 #[tokio::test]
@@ -307,25 +173,6 @@ async fn a_failed_verification_stops_signing() {
 }
 
 #[tokio::test]
-async fn removed_counters_reset_budgets_and_can_be_laundered() {
-    let world = World::new(Builtin::Full, Limits { uses: Some(1), ..Limits::default() }).await;
-    let signer = world.signer();
-    signer.handle(world.sign(1, 1), None).await.unwrap();
-    let usage = world.rows(5);
-    world.store.another_handle().write(&mut |tx| tx.delete(5, &usage[0].id).map(drop)).unwrap();
-    let second = signer.handle(world.sign(2, 1), None).await;
-    // Later the client leaves, and the old row is put back: the sums fit again.
-    world.connections().disconnect(client(1), world.endpoint.id, Origin::Cli).await.unwrap();
-    let detected = !world.vault.verify().unwrap().is_intact();
-    world.store.another_handle().write(&mut |tx| tx.put(&usage[0])).unwrap();
-    let still = !world.vault.verify().unwrap().is_intact();
-    assert!(
-        second.is_err() || still,
-        "second use allowed; detected before putting back: {detected}, after: {still}"
-    );
-}
-
-#[tokio::test]
 async fn a_permit_needs_a_record_of_its_own() {
     use keep_policy::{Basis, Standing, Verdict, judge};
     let world = World::new(Builtin::ReadOnly, Limits::default()).await;
@@ -437,53 +284,6 @@ async fn a_request_that_is_asked_anew_can_be_approved() {
 }
 
 #[tokio::test]
-async fn refusals_do_not_grow_the_vault_without_bound() {
-    let world = World::new(Builtin::ReadOnly, Limits { per_minute: Some(5), ..Limits::default() }).await;
-    let signer = world.signer();
-    let before = world.vault.verify_audit().unwrap().entries;
-    for n in 0..200_u8 {
-        let big = Repeatable { received: vec![n; 60_000], fingerprint: None };
-        assert!(signer.handle(world.sign(n, 1), Some(big)).await.is_err());
-    }
-    let bytes: usize = world.rows(6).iter().map(|row| row.sealed.len()).sum();
-    let entries = world.vault.verify_audit().unwrap().entries - before;
-    assert!(
-        entries <= 20 && bytes < 1 << 20,
-        "{entries} entries, {bytes} bytes within one minute, limit 5 a minute"
-    );
-}
-
-#[tokio::test]
-async fn repeating_a_failed_request_is_not_logged_each_time() {
-    let world = World::new(Builtin::Full, Limits { per_minute: Some(5), ..Limits::default() }).await;
-    let signer = world.signer();
-    let before = world.vault.verify_audit().unwrap().entries;
-    for _ in 0..100 {
-        let decrypt =
-            Intent::Decrypt { scheme: Scheme::Nip44, peer: client(2), ciphertext: "nonsense".into() };
-        assert!(signer.handle(world.request(1, decrypt), repeatable("f")).await.is_err());
-    }
-    signer.tidy(Timestamp::ZERO).await.unwrap();
-    let entries = world.vault.verify_audit().unwrap().entries - before;
-    assert!(entries <= 10, "{entries} entries for one counted request");
-}
-
-#[tokio::test]
-async fn one_wrong_clock_reading_does_not_stop_a_client_for_years() {
-    let world = World::new(Builtin::Full, Limits { per_minute: Some(2), ..Limits::default() }).await;
-    let signer = world.signer();
-    world.clock.set(Timestamp::from_secs(NOW + 10 * 365 * 86_400));
-    signer.handle(world.sign(1, 1), None).await.unwrap();
-    world.clock.set(Timestamp::from_secs(NOW));
-    let mut refused = 0;
-    for n in 2..10_u8 {
-        world.clock.advance(Duration::from_secs(61));
-        refused += usize::from(signer.handle(world.sign(n, 1), None).await.is_err());
-    }
-    assert_eq!(refused, 0, "of 8, one a minute");
-}
-
-#[tokio::test]
 async fn the_audit_names_the_event_that_was_signed() {
     let world = World::new(Builtin::Full, Limits::default()).await;
     let mut request = world.sign(1, 1);
@@ -506,25 +306,8 @@ async fn making_a_transport_key_never_overwrites_an_identity() {
     assert!(outcome.is_ok(), "the identity's secret is gone: {:?}", outcome.err());
 }
 
-#[tokio::test]
-async fn a_row_pruned_by_the_clock_is_not_decided_again() {
-    let world = World::new(Builtin::Full, Limits { uses: Some(5), ..Limits::default() }).await;
-    let signer = world.signer();
-    let replay = || {
-        let mut request = world_sign(&world);
-        request.asked_at = Timestamp::from_secs(NOW);
-        request
-    };
-    signer.handle(replay(), repeatable("f")).await.unwrap();
-    signer.answered(RequestId::from_bytes([1; 32]));
-    world.clock.advance(Duration::from_secs(7200));
-    signer.tidy(Timestamp::from_secs(NOW + 3600)).await.unwrap();
-    let again = signer.handle(replay(), repeatable("f")).await;
-    let uses = world.connections().usage(&client(1), world.endpoint.id).unwrap().total;
-    assert!(again.is_err() && uses == 1, "an event two hours old was decided a second time, uses {uses}");
-}
-
 #[test]
+
 fn waiting_inside_a_runtime_ends() {
     let (done, finished) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -541,6 +324,7 @@ fn waiting_inside_a_runtime_ends() {
 }
 
 /// A group is the owner's alone: no client, however much it was granted, and no session uses it in any way.
+
 #[tokio::test]
 async fn nobody_but_the_owner_reaches_a_group() {
     use keep_frost::Suite;
@@ -584,43 +368,4 @@ async fn nobody_but_the_owner_reaches_a_group() {
     assert!(matches!(refused, SignerError::Refused(_)), "{refused:?}");
     assert_eq!(world.rows(9).len(), burns, "nothing was burnt");
     assert_eq!(world.vault.groups().unwrap().len(), 1);
-}
-
-impl World {
-    /// A session that an agent makes for itself with `key`, which counts among those of all such agents.
-    fn agent(&self, key: KeyId) -> Result<(), SignerError> {
-        let new = NewSession {
-            name: None,
-            key,
-            policy: Session::unnamed(),
-            limits: Limits::default(),
-            relays: None,
-            asks: Asks::Vault,
-        };
-        Sessions::new(Arc::clone(&self.vault)).create(new, Maker::Agent).map(drop)
-    }
-
-    fn take_away(&self, collection: u8) {
-        for row in self.rows(collection) {
-            self.store.another_handle().write(&mut |tx| tx.delete(collection, &row.id).map(drop)).unwrap();
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_agents_without_a_name_used_is_spent_when_nothing_of_them_is_left() {
-    let world = World::new(Builtin::Full, Limits::default()).await;
-    world.agent(world.key).unwrap();
-    // Their sessions and their counters.
-    [12, 5].into_iter().for_each(|collection| world.take_away(collection));
-    assert!(!world.vault.verify().unwrap().is_intact());
-    keep_signer::accept_damage(&world.vault, &[]).unwrap();
-    let refused = world.agent(world.key).unwrap_err();
-    assert!(refused.to_string().contains("in one minute"), "{refused}");
-    // A key that came later has lost nothing, and the day goes by: it began at eight.
-    world.clock.advance(Duration::from_secs(1));
-    let later = world.vault.generate_key(Name::new("later").unwrap()).unwrap();
-    world.agent(later.id).unwrap();
-    world.clock.advance(Duration::from_secs(16 * 3_600));
-    world.agent(world.key).unwrap();
 }

@@ -222,12 +222,39 @@ async fn a_person_decides() {
     assert_eq!(world.uses(), 1);
 }
 
+/// Whoever was removed between the yes and its record does not count, nor whoever came after it was asked.
+#[tokio::test]
+async fn the_yes_of_somebody_who_is_gone_is_none_when_it_is_recorded() {
+    let world = World::new(Builtin::Social, Limits::default()).connected().await;
+    let policies = Policies::new(Arc::clone(&world.vault));
+    let yes = |seat| {
+        let by = vec![Decider::Person("bob".to_owned())];
+        Decision::Settled(Settled { approved: true, persons: 1, remember: None, by, seats: vec![seat] })
+    };
+    policies.add_person("bob").unwrap();
+    let bob = policies.persons().unwrap()[0].seat();
+    event(world.signer_asking(yes(bob.clone())).handle(world.sign(1, 0), None).await.unwrap())
+        .verify()
+        .unwrap();
+    policies.remove_person("bob").unwrap();
+    let gone = world.signer_asking(yes(bob.clone())).handle(world.sign(2, 0), None).await;
+    assert_eq!(refusal(gone), ErrorCode::ApprovalUnavailable);
+    policies.add_person("bob").unwrap();
+    let other = world.signer_asking(yes(bob.clone())).handle(world.sign(3, 0), None).await;
+    assert_eq!(refusal(other), ErrorCode::ApprovalUnavailable);
+    let own = Request { origin: Origin::Cli, ..world.sign(4, 0) };
+    let own = world.signer().handle_confirmed(own, |_| yes(bob.clone()));
+    assert_eq!(refusal(own), ErrorCode::ApprovalUnavailable);
+    assert_eq!(world.uses(), 1);
+}
+
 #[tokio::test]
 async fn the_log_says_who_decided() {
     let world = World::new(Builtin::Social, Limits::default()).connected().await;
     let bob = || Decider::Person("bob".to_owned());
     let owner = || Decider::Owner(Surface::Screen);
-    let both = Settled { approved: true, persons: 2, remember: None, by: vec![owner(), bob()] };
+    let by = vec![owner(), bob()];
+    let both = Settled { approved: true, persons: 2, remember: None, by, seats: Vec::new() };
     world.signer_asking(Decision::Settled(both)).handle(world.sign(1, 0), None).await.unwrap();
     let no = Decision::Settled(Settled::once(false, bob()));
     world.signer_asking(no).handle(world.sign(2, 0), None).await.unwrap_err();

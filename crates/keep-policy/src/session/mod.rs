@@ -118,6 +118,7 @@ pub fn remaining(limits: &Limits, usage: &Usage, now: Timestamp) -> Option<u64> 
     if limits.expires.is_some_and(|expires| now >= expires) {
         return Some(0);
     }
-    let by_uses = limits.uses.map(|uses| uses.saturating_sub(usage.total));
+    let total = if usage.uses_lost.is_some() { u64::MAX } else { usage.total };
+    let by_uses = limits.uses.map(|uses| uses.saturating_sub(total));
     usage.rates_left(limits, now).chain(by_uses).min()
 }

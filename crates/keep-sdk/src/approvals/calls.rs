@@ -1,14 +1,15 @@
 //! What can be asked about requests that wait.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use keep_audit::{Decider, Surface};
+use keep_audit::Surface;
 use keep_policy::Remember;
-use keep_signer::Policies;
+use keep_signer::{Person, Policies};
 use keep_types::{ErrorCode, Fault, KeyId, SecretText};
 use serde::{Deserialize, Serialize};
 
-use super::queue::{Approvals, Tally, Waiting};
+use super::queue::{Approvals, Tally, Voice, Waiting};
 use super::{Lasting, PendingView, VoteView};
 use crate::call::{Call, Class, Host, secret};
 
@@ -27,7 +28,7 @@ impl Call for Pending {
 
     fn run(self, host: &Host) -> Result<Vec<PendingView>, Fault> {
         let names = key_names(host)?;
-        Ok(host.state::<Approvals>().each(|waiting| view_of(waiting, &names, self.most)))
+        Ok(queue(host)?.0.each(|waiting| view_of(waiting, &names, self.most)))
     }
 }
 
@@ -36,6 +37,14 @@ pub(crate) const MAX_SHOWN: usize = 10_000;
 
 const fn shown_beside_others() -> usize {
     MAX_SHOWN
+}
+
+/// What waits, with each yes that still counts, and those who may approve beside the owner.
+fn queue(host: &Host) -> Result<(Arc<Approvals>, Vec<Person>), Fault> {
+    let persons = Policies::new(host.vault().clone()).persons()?;
+    let queue = host.state::<Approvals>();
+    queue.recount(&persons);
+    Ok((queue, persons))
 }
 
 type Names = HashMap<KeyId, String>;
@@ -63,7 +72,7 @@ impl Call for ShowPending {
 
     fn run(self, host: &Host) -> Result<PendingView, Fault> {
         let names = key_names(host)?;
-        host.state::<Approvals>().one(&self.id, |waiting| view_of(waiting, &names, usize::MAX))
+        queue(host)?.0.one(&self.id, |waiting| view_of(waiting, &names, usize::MAX))
     }
 }
 
@@ -88,12 +97,7 @@ impl Call for Decide {
         let remember = self
             .lasting
             .map(|lasting| Remember { breadth: lasting.breadth, until: lasting.seconds.map(until) });
-        Ok(view(host.state::<Approvals>().vote(
-            &self.id,
-            self.approve,
-            Decider::Owner(self.surface),
-            remember,
-        )?))
+        Ok(view(queue(host)?.0.vote(&self.id, self.approve, Voice::owner(self.surface), remember)?))
     }
 }
 
@@ -113,15 +117,14 @@ impl Call for Vote {
     type Reply = VoteView;
 
     fn run(self, host: &Host) -> Result<VoteView, Fault> {
-        let persons = Policies::new(host.vault().clone()).persons()?;
+        let (queue, persons) = queue(host)?;
         let is_meant = persons.iter().find(|person| person.name == self.person);
-        if !is_meant.is_some_and(|person| person.has_code(self.code.expose())) {
+        let Some(person) = is_meant.filter(|person| person.has_code(self.code.expose())) else {
             let message = "this is not the code of a person who may approve";
             return Err(Fault::new(ErrorCode::RefusedByPolicy, message)
                 .with_hint("the owner lets somebody approve with `keep policy person add`"));
-        }
-        let by = Decider::Person(self.person);
-        Ok(view(host.state::<Approvals>().vote(&self.id, self.approve, by, None)?))
+        };
+        Ok(view(queue.vote(&self.id, self.approve, Voice::of(person), None)?))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_audit::{Decider, Surface};
 use keep_policy::{Prompt, Remember};
-use keep_signer::{Approver, Decision, Reply, Settled};
+use keep_signer::{Approver, Decision, Person, Reply, Seat, Settled};
 use keep_types::{DisplayText, ErrorCode, Fault, Origin, RequestId, Timestamp};
 use tokio::sync::watch;
 
@@ -28,8 +28,37 @@ pub(crate) struct Waiting {
     pub prompt: Prompt,
     pub since: Timestamp,
     /// Who said yes so far.
-    pub yes: Vec<Decider>,
+    pub yes: Vec<Voice>,
     reply: Option<Reply>,
+}
+
+/// One who decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Voice {
+    pub by: Decider,
+    /// Of a person who approves beside the owner.
+    seat: Option<Seat>,
+    /// Since when this person may do so.
+    since: Timestamp,
+}
+
+impl Voice {
+    /// The owner's.
+    pub const fn owner(surface: Surface) -> Self {
+        Self { by: Decider::Owner(surface), seat: None, since: Timestamp::ZERO }
+    }
+
+    /// That of a person who approves beside the owner.
+    pub fn of(person: &Person) -> Self {
+        let by = Decider::Person(person.name.clone());
+        Self { by, seat: Some(person.seat()), since: person.added_at }
+    }
+
+    /// Whether it counts for what was asked at `asked`, when these are the persons.
+    fn counts(&self, persons: &[Person], asked: Timestamp) -> bool {
+        let Some(seat) = &self.seat else { return true };
+        persons.iter().any(|person| person.may_decide(seat, asked))
+    }
 }
 
 impl Waiting {
@@ -108,7 +137,15 @@ impl Approvals {
         surface: Surface,
         remember: Option<Remember>,
     ) -> Result<bool, Fault> {
-        Ok(matches!(self.vote(id, approve, Decider::Owner(surface), remember)?, Tally::Settled { .. }))
+        Ok(matches!(self.vote(id, approve, Voice::owner(surface), remember)?, Tally::Settled { .. }))
+    }
+
+    /// Forgets each yes of somebody who is not among those who may approve now, also where another one has the name.
+    pub(crate) fn recount(&self, persons: &[Person]) {
+        for one in self.lock().values_mut() {
+            let asked = one.prompt.asked_at;
+            one.yes.retain(|voice| voice.counts(persons, asked));
+        }
     }
 
     /// The whole of what is asked by the one request whose id begins with `id`.
@@ -126,7 +163,7 @@ impl Approvals {
         &self,
         id: &str,
         approve: bool,
-        by: Decider,
+        voice: Voice,
         remember: Option<Remember>,
     ) -> Result<Tally, Fault> {
         let tally = {
@@ -138,8 +175,14 @@ impl Approvals {
                 let message = "only for clients of the bunker a decision can hold for longer";
                 return Err(Fault::new(ErrorCode::Usage, message).with_hint("decide it for this once"));
             }
-            if approve && !one.yes.iter().any(|other| other.is_same(&by)) {
-                one.yes.push(by.clone());
+            if approve && voice.since > one.prompt.asked_at {
+                let message = format!("{} may approve only what was asked later", voice.by.name());
+                return Err(Fault::new(ErrorCode::RefusedByPolicy, message).with_hint(
+                    "deny it and have it asked again; whoever was added meanwhile decides what comes then",
+                ));
+            }
+            if approve && !one.yes.iter().any(|other| other.by.is_same(&voice.by)) {
+                one.yes.push(voice.clone());
             }
             let persons = u8::try_from(one.yes.len()).unwrap_or(u8::MAX);
             let needed = one.prompt.approval.persons();
@@ -147,8 +190,10 @@ impl Approvals {
                 Tally::NeedsMore(needed - persons)
             } else {
                 if let Some(one) = waiting.remove(&at) {
-                    let by = if approve { one.yes } else { vec![by] };
-                    let settled = Settled { approved: approve, persons, remember, by };
+                    let voices = if approve { one.yes } else { vec![voice] };
+                    let seats = voices.iter().filter_map(|voice| voice.seat.clone()).collect();
+                    let by = voices.into_iter().map(|voice| voice.by).collect();
+                    let settled = Settled { approved: approve, persons, remember, by, seats };
                     if let Some(reply) = one.reply {
                         reply.decide(Decision::Settled(settled));
                     }
@@ -250,12 +295,12 @@ mod tests {
         assert!(!queue.available());
     }
 
-    fn owner() -> Decider {
-        Decider::Owner(Surface::Command)
+    fn owner() -> Voice {
+        Voice::owner(Surface::Command)
     }
 
-    fn bob() -> Decider {
-        Decider::Person("bob".to_owned())
+    fn bob() -> Voice {
+        Voice { by: Decider::Person("bob".to_owned()), seat: None, since: Timestamp::ZERO }
     }
 
     #[test]
@@ -264,14 +309,27 @@ mod tests {
         let mut decision = asked(&queue, Approval::TwoPersons);
         let id = queue.prompts()[0].0.clone();
         assert_eq!(queue.vote(&id, true, owner(), None).unwrap(), Tally::NeedsMore(1));
-        let again = Decider::Owner(Surface::Page);
+        let again = Voice::owner(Surface::Page);
         assert_eq!(queue.vote(&id, true, again, None).unwrap(), Tally::NeedsMore(1), "the same person again");
         assert!(decision.try_recv().is_err());
         assert_eq!(queue.vote(&id[..6], true, bob(), None).unwrap(), Tally::Settled { approved: true });
-        let settled = Settled { approved: true, persons: 2, remember: None, by: vec![owner(), bob()] };
+        let by = vec![owner().by, bob().by];
+        let settled = Settled { approved: true, persons: 2, remember: None, by, seats: Vec::new() };
         assert_eq!(decision.try_recv().unwrap(), Decision::Settled(settled));
         assert!(queue.prompts().is_empty());
         assert_eq!(queue.vote(&id, true, bob(), None).unwrap_err().code(), ErrorCode::NotFound);
+    }
+
+    #[test]
+    fn whoever_came_later_says_no_and_no_yes() {
+        let queue = Approvals::default();
+        let mut decision = asked(&queue, Approval::TwoPersons);
+        let id = queue.prompts()[0].0.clone();
+        let late = || Voice { since: Timestamp::from_secs(1), ..bob() };
+        assert_eq!(queue.vote(&id, true, late(), None).unwrap_err().code(), ErrorCode::RefusedByPolicy);
+        assert_eq!(queue.vote(&id, true, owner(), None).unwrap(), Tally::NeedsMore(1));
+        assert!(decision.try_recv().is_err());
+        assert_eq!(queue.vote(&id, false, late(), None).unwrap(), Tally::Settled { approved: false });
     }
 
     #[test]
@@ -282,7 +340,7 @@ mod tests {
         let id = queue.prompts()[0].0.clone();
         assert_eq!(queue.vote(&id, false, bob(), None).unwrap(), Tally::Settled { approved: false });
         match refused.try_recv().unwrap() {
-            Decision::Settled(Settled { approved: false, by, .. }) => assert_eq!(by, [bob()]),
+            Decision::Settled(Settled { approved: false, by, .. }) => assert_eq!(by, [bob().by]),
             other => panic!("{other:?}"),
         }
         drop(gone);

@@ -103,7 +103,7 @@ impl PendingView {
             message: prompt.message.clone(),
             because: prompt.because.clone(),
             persons: prompt.approval.persons(),
-            approved_by: waiting.yes.iter().map(|by| by.name().to_owned()).collect(),
+            approved_by: waiting.yes.iter().map(|voice| voice.by.name().to_owned()).collect(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is public about a threshold key in this vault, and the nonces that it has used up.
 
-use keep_frost::{Endorsement, FrostError, Group, Index};
+use keep_frost::{Endorsement, FrostError, Group, Index, Provenance};
 use keep_policy::CosignerGrant;
 use keep_types::{Collection, KeyId, Name, Record, RecordId, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
@@ -68,6 +68,11 @@ impl GroupRecord {
     /// Where a group's record lies: under its own id.
     pub const fn place(id: KeyId) -> RecordId {
         RecordId::from_bytes(*id.as_bytes())
+    }
+
+    /// Whether an existing key was split into it.
+    pub const fn was_split(&self) -> bool {
+        matches!(self.group.provenance(), Provenance::Split)
     }
 
     /// Whether the share of this member is here.
