@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::ending::Ending;
 use crate::style::Style;
+use crate::terminal::Terminal;
 
 /// Whether output is JSON, for the panic hook, which has no access to anything else.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -103,15 +104,16 @@ impl Output {
         }
     }
 
-    /// Asks the person at the terminal something. Neither `--json` nor `--quiet` means that nobody is to be asked.
+    /// Tells the person at the terminal what is asked, where the answer is typed, wherever stderr leads. Neither `--json` nor
+    /// `--quiet` means that nobody is to be asked.
     pub fn ask(&self, text: &str) {
-        say(text);
-    }
-
-    /// Prints one JSON value beside the result, on a line of its own, whoever reads it.
-    pub fn note(&self, value: &impl Serialize) -> Result<(), Fault> {
-        say(&to_json(value)?);
-        Ok(())
+        if io::IsTerminal::is_terminal(&io::stderr()) {
+            return say(text);
+        }
+        match Terminal::open() {
+            Some(mut terminal) => terminal.show(text),
+            None => say(text),
+        }
     }
 
     /// Says something that must be heard although the command goes on.

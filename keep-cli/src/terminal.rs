@@ -29,6 +29,11 @@ impl Terminal {
         Device::open().map(Self)
     }
 
+    /// Shows lines that belong to a question.
+    pub fn show(&mut self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+
     /// Asks for a text that is not shown while it is typed.
     pub fn ask_hidden(&mut self, question: &str) -> Result<SecretText, Ending> {
         self.ask(question, false)

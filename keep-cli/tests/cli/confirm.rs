@@ -82,11 +82,12 @@ fn what_is_approved_was_shown() {
         let line = if json { vec!["--json", "approve", &asked[..6]] } else { vec!["approve", &asked[..6]] };
         let ran = vault.0.done(&line);
         if json {
-            let shown: Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+            let shown = ran.json();
             assert_eq!(
                 (&shown["request"]["id"], &shown["request"]["content"]),
                 (&asked.into(), &long.clone().into())
             );
+            assert_eq!((shown["approved"].clone(), ran.stderr.as_str()), (true.into(), ""));
         } else {
             assert!(ran.stderr.contains(&asked) && ran.stderr.contains(&long), "{ran:?}");
         }
@@ -109,6 +110,8 @@ fn at_a_terminal_a_yes_is_asked_for_once_the_request_was_shown() {
     };
     let mut approve = decide("");
     approve.sees("a note to read");
+    // Right at the question, once more.
+    approve.sees("sign");
     approve.sees("Approve this? [y/N] ");
     approve.types("\r");
     approve.sees("nothing was decided");
@@ -119,6 +122,25 @@ fn at_a_terminal_a_yes_is_asked_for_once_the_request_was_shown() {
     approve.types("y\r");
     approve.sees("approved");
     approve.ends(0);
+    assert_eq!(finish(signing, "").code, Some(0));
+
+    // Wherever stderr leads, the question is asked with what it is about.
+    let signing = sign(&vault, "a note for whoever answers");
+    let asked = id(&waiting(&vault));
+    let said = vault.0.path().join("stderr");
+    let line = format!("approve --json {asked} 2>{}", said.display());
+    let mut approve = Dialogue::start(&vault.0, &line, |command| {
+        command.env("KEEP_PASSWORD", PASSPHRASE);
+    });
+    approve.sees("a note for whoever answers");
+    approve.sees("Approve this? [y/N] ");
+    approve.types("n\r");
+    approve.ends(1);
+    // What failed is said once, for programs.
+    let said = std::fs::read_to_string(&said).unwrap();
+    let error: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(error["error"]["code"], "refused_by_person");
+    vault.0.done(&["approve", &asked]);
     assert_eq!(finish(signing, "").code, Some(0));
 
     let signing = sign(&vault, "another one");

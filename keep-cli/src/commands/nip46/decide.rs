@@ -86,16 +86,20 @@ pub fn approve(session: &Session, arguments: &Approve) -> Result<(), Ending> {
     match Terminal::open().filter(|_| !arguments.yes) {
         Some(mut terminal) => {
             session.output.ask(&entry(&asked, session.output.talk_style()));
+            // Of a long request only the end is still to be seen: who asks for what is said again.
+            session.output.ask(&asked.headline);
             if !terminal.ask_yes(&question(arguments))? {
                 let hint = format!("it waits on; `keep deny {}` refuses it", asked.id);
                 let fault = Fault::new(ErrorCode::RefusedByPerson, "nothing was decided");
                 return Err(fault.with_hint(hint).into());
             }
         }
-        None if session.output.is_json() => session.output.note(&Asked { request: &asked })?,
+        // With the result.
+        None if session.output.is_json() => {}
         None => session.output.ask(&entry(&asked, session.output.talk_style())),
     }
-    vote(session, &inbox, &asked.id, lasting, (&arguments.decide, true))
+    let vote = vote(&inbox, &asked.id, lasting, (&arguments.decide, true))?;
+    session.output.show(&Approved { vote: Voted(vote), request: asked })
 }
 
 fn question(arguments: &Approve) -> String {
@@ -109,16 +113,24 @@ fn question(arguments: &Approve) -> String {
     }
 }
 
-/// What is said yes to, for programs.
+/// What was said yes to, with what came of it: programs read both.
 #[derive(Serialize)]
-struct Asked<'a> {
-    request: &'a PendingView,
+struct Approved {
+    #[serde(flatten)]
+    vote: Voted,
+    request: PendingView,
+}
+
+impl View for Approved {
+    fn human(&self, style: Style) -> String {
+        self.vote.human(style)
+    }
 }
 
 pub fn deny(session: &Session, arguments: &Decide) -> Result<(), Ending> {
     let lasting = lasting(arguments)?;
     let inbox = session.open()?.inbox();
-    vote(session, &inbox, &arguments.id, lasting, (arguments, false))
+    session.output.show(&Voted(vote(&inbox, &arguments.id, lasting, (arguments, false))?))
 }
 
 /// For how long, and for what else, it is to hold.
@@ -134,15 +146,13 @@ fn lasting(arguments: &Decide) -> Result<Option<Lasting>, Ending> {
 }
 
 fn vote(
-    session: &Session,
     inbox: &Inbox,
     id: &str,
     lasting: Option<Lasting>,
     (arguments, approve): (&Decide, bool),
-) -> Result<(), Ending> {
-    let view = match &arguments.person {
+) -> Result<VoteView, Ending> {
+    Ok(match &arguments.person {
         None => inbox.decide(id, approve, lasting)?,
         Some(person) => inbox.vote(id, approve, person, Source::approval().get()?)?,
-    };
-    session.output.show(&Voted(view))
+    })
 }
