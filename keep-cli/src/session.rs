@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keep_sdk::agent::Start;
-use keep_sdk::daemon::{Connection, Elevate};
+use keep_sdk::daemon::{Connection, Elevate, Opening};
 use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, KeyView, Name, Options, RelayUrl, Rescue, SecretText};
 
 use crate::args::{Global, Kdf};
@@ -192,6 +192,29 @@ impl Session {
 
     /// Opens the vault in this process, which is to be the one that holds it for others.
     pub fn open_here(&self) -> Result<Keep, Ending> {
+        let home = self.not_held()?;
+        let keep = self.unlock(&home)?;
+        self.report_damage(&keep);
+        Ok(keep)
+    }
+
+    /// The same, with the note that it is under way: from when the passphrase was said, so that a `keep lock` said after that
+    /// wins, and one said before does not.
+    pub fn open_to_serve(&self) -> Result<(Keep, Option<Opening>), Ending> {
+        let home = self.not_held()?;
+        let (mut opening, mut failed) = (None, 0);
+        let keep = self.with_password(&mut |password| {
+            opening = Some(Opening::begin(&home)?);
+            let opened = Keep::open(home.clone(), password, &self.options(None).failed_attempts(failed));
+            failed += 1;
+            opened
+        })?;
+        self.report_damage(&keep);
+        Ok((keep, opening))
+    }
+
+    /// The home of a vault that no process holds unlocked.
+    fn not_held(&self) -> Result<Home, Ending> {
         let home = Home::from_environment()?;
         Keep::expect_vault(&home)?;
         if let Some(connection) = self.connect(&home) {
@@ -199,9 +222,7 @@ impl Session {
             let hint = "end that first, with `keep lock`";
             return Err(Fault::new(ErrorCode::StorageBusy, message).with_hint(hint).into());
         }
-        let keep = self.unlock(&home)?;
-        self.report_damage(&keep);
-        Ok(keep)
+        Ok(home)
     }
 
     fn unlock(&self, home: &Home) -> Result<Keep, Ending> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use keep_sdk::daemon::{Daemon, DaemonOptions, Opening};
+use keep_sdk::daemon::{Daemon, DaemonOptions};
 use keep_sdk::{
-    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Home, Keep,
+    ApprovalPage, Approver, Attendance, BunkerOptions, BunkerView, ErrorCode, Fault, Headless, Keep,
     RelayUrl, Serving,
 };
 use serde::Serialize;
@@ -40,9 +40,7 @@ impl View for Address<'_> {
 pub fn run(session: &Session, arguments: &Serve) -> Result<(), Ending> {
     let relays = session.relays(&arguments.relay)?;
     let output = &session.output;
-    let home = Home::from_environment()?;
-    let opening = if Keep::exists(&home) { Some(Opening::begin(&home)?) } else { None };
-    let keep = session.open_here()?;
+    let (keep, opening) = session.open_to_serve()?;
     let keys = if arguments.all_keys { keep.keys().own()? } else { vec![session.key(&keep)?] };
     let runtime = runtime()?;
     let signals = {

@@ -17,6 +17,20 @@ fn serve(holder: &World, net: &Net) -> (Serving, String) {
 }
 
 #[test]
+fn a_key_that_cannot_be_taken_leaves_no_client_behind() {
+    let (holder, net) = (World::with_key(), Net::new());
+    let (mut serving, url) = serve(&holder, &net);
+    // The same key lies here.
+    let world = World::with_key();
+    let ran = world.run_with(&["--json", "import", "--name", "far", "--bunker", "-"], &url, |_| {});
+    assert_eq!(ran.error()["error"]["code"], "already_exists", "{ran:?}");
+    assert!(!ran.error()["error"]["hint"].as_str().unwrap().contains("revoke it there"), "{ran:?}");
+    let apps = holder.done(&["--json", "nip46", "apps"]).json();
+    assert_eq!(apps["apps"].as_array().unwrap().len(), 0, "{apps}");
+    serving.kill();
+}
+
+#[test]
 fn another_bunker_is_asked_for_signatures_and_messages() {
     let (holder, net) = (World::with_key(), Net::new());
     let (mut serving, url) = serve(&holder, &net);

@@ -72,6 +72,38 @@ fn add(host: &Host, uri: &BunkerUri, id: KeyId, client: EndpointId, name: String
         let pool = pool(uri.relays())?;
         RemoteSigner::connect_as(uri, pool, "Keep", Some(&secret)).await
     }))?;
+    match take(host, uri, (id, client, name), &signer) {
+        Ok(view) => {
+            let connections = host.state::<Connections>();
+            connections.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(signer));
+            Ok(view)
+        }
+        Err(fault) => Err(leave(host, &signer, fault)),
+    }
+}
+
+/// Ends at the bunker what came to nothing here.
+fn leave(host: &Host, signer: &RemoteSigner, fault: Fault) -> Fault {
+    let left = host.runtime().and_then(|runtime| runtime.block_on(within(REACHED, signer.log_out())));
+    match left {
+        Ok(()) => fault,
+        Err(_) => {
+            let hint = format!(
+                "{}; the other bunker may still list this vault as a client: revoke it there",
+                fault.hint()
+            );
+            fault.with_hint(hint)
+        }
+    }
+}
+
+/// Writes down the key that this bunker holds.
+fn take(
+    host: &Host,
+    uri: &BunkerUri,
+    (id, client, name): (KeyId, EndpointId, String),
+    signer: &RemoteSigner,
+) -> Result<KeyView, Fault> {
     let public_key = *signer.public_key();
     let public = public_key.to_bytes();
     if host.vault().key_by_public(&public)?.is_some() || all(host)?.iter().any(|key| key.public_key == public)
@@ -97,7 +129,6 @@ fn add(host: &Host, uri: &BunkerUri, id: KeyId, client: EndpointId, name: String
         Ok(())
     });
     written.wait()?;
-    host.state::<Connections>().0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(signer));
     Ok(view)
 }
 

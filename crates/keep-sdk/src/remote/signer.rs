@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::now;
 
+/// How long ending a connection that came to nothing may take.
+const LEAVES: Duration = Duration::from_secs(5);
+
 type Waiting = HashMap<String, oneshot::Sender<Result<Answered, ClientError>>>;
 
 /// A connection to a bunker. Its client key is made anew for each connection.
@@ -59,10 +62,17 @@ impl RemoteSigner {
         let mut signer = Self::start(Client::new(uri, key), *uri.remote(), transport).await?;
         let metadata = ClientMetadata::new(Some(name), None, None);
         signer.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await?;
-        signer.public_key = match signer.ask(Ask::GetPublicKey).await? {
-            Answered::PublicKey(key) => key,
-            _ => return Err(unexpected()),
-        };
+        match signer.ask(Ask::GetPublicKey).await.and_then(|answered| match answered {
+            Answered::PublicKey(key) => Ok(key),
+            _ => Err(unexpected()),
+        }) {
+            Ok(key) => signer.public_key = key,
+            Err(fault) => {
+                // Connected to no purpose: the bunker need not know this client any longer.
+                let _ = tokio::time::timeout(LEAVES, signer.log_out()).await;
+                return Err(fault);
+            }
+        }
         Ok(signer)
     }
 
