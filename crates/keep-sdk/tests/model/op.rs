@@ -57,7 +57,9 @@ pub fn draw(dice: &mut Dice, model: &Model, number: u64) -> Op {
         .then(|| model.keys.keys().nth(some(dice, model.keys.len())).unwrap().clone());
     let stored = (!model.secrets.is_empty())
         .then(|| model.secrets.keys().nth(some(dice, model.secrets.len())).unwrap().clone());
-    let opens: Vec<&String> = model.opens.iter().filter(|open| open.starts_with("pass")).collect();
+    // The first word of a recovery code may be any, also this one.
+    let is_passphrase = |open: &&String| open.starts_with("pass") && open.split(' ').count() < 24;
+    let opens: Vec<&String> = model.opens.iter().filter(is_passphrase).collect();
     let passphrase = (!opens.is_empty()).then(|| opens[some(dice, opens.len())].clone());
     match (dice.below(16), key, stored, passphrase) {
         (0, Some(key), ..) => Op::Delete(key),
