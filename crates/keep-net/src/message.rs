@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use keep_types::{Event, event_json};
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -160,9 +161,9 @@ impl<'de: 'a, 'a> Elements<'de> for FromClient<'a> {
     }
 }
 
-/// `["EVENT",<event>]` (client to relay), from the event's JSON.
-pub(crate) fn publish(json: &str) -> String {
-    format!("[\"EVENT\",{json}]")
+/// `["EVENT",<event>]` (client to relay).
+pub(crate) fn publish(event: &Event) -> String {
+    event_json("[\"EVENT\",", event, "]")
 }
 
 /// `["EVENT",<subscription>,<event>]` (relay to client), from the event's JSON.
@@ -218,14 +219,14 @@ mod tests {
 
     use super::*;
 
-    fn event_json() -> String {
-        EventBuilder::new(Kind::from(1), "x").sign_with_keys(&Keys::generate()).unwrap().as_json()
+    fn event() -> Event {
+        EventBuilder::new(Kind::from(1), "x").sign_with_keys(&Keys::generate()).unwrap()
     }
 
     #[test]
     fn what_one_side_writes_the_other_reads() {
-        let json = event_json();
-        let text = publish(&json);
+        let event = event();
+        let (json, text) = (event.as_json(), publish(&event));
         let FromClient::Event { json: received, .. } = FromClient::parse(&text, 4096).unwrap() else {
             panic!()
         };
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_relays_and_clients_vary_is_accepted() {
-        let json = event_json();
+        let json = event().as_json();
         let spaced = format!("[ \"EVENT\" ,\n {json} , \"extra\", {{\"more\":1}} ]");
         assert!(matches!(FromClient::parse(&spaced, 4096).unwrap(), FromClient::Event { .. }));
         let bare_ok = format!("[\"OK\",\"{}\",true]", "00".repeat(32));

@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use keep_cipher::{CipherError, nip04, nip44};
-use keep_types::{ErrorCode, Event, EventId, Fault, Kind, PublicKey, Scheme, SecretText, Tag, Timestamp};
+use keep_types::{
+    ErrorCode, Event, EventId, Fault, Kind, PublicKey, Scheme, SecretText, Tag, Timestamp, has_own_id,
+};
 use secp256k1::{Message, SECP256K1};
 use sha2::{Digest, Sha256};
 
@@ -127,7 +129,7 @@ impl Opened<'_> {
     /// # Errors
     /// [`EnvelopeError::Signature`].
     pub fn verify(self) -> Result<Received, EnvelopeError> {
-        if !self.event.verify_id() {
+        if !has_own_id(self.event) {
             return Err(EnvelopeError::Signature);
         }
         let digest = Message::from_digest(self.event.id.to_bytes());

@@ -2,16 +2,25 @@
 
 use std::io;
 
-use nostr::{EventId, UnsignedEvent};
+use nostr::{Event, EventId, Kind, PublicKey, Tags, Timestamp, UnsignedEvent};
 use sha2::{Digest, Sha256};
 
 /// The id that NIP-01 gives the fields of `event`; the id that may stand beside them is not looked at.
 pub fn event_id(event: &UnsignedEvent) -> EventId {
-    let mut author = [0; 64];
+    id_of(&event.pubkey, event.created_at, event.kind, &event.tags, &event.content)
+}
+
+/// Whether the id of `event` is the one that NIP-01 gives its fields. The signature is not looked at.
+pub fn has_own_id(event: &Event) -> bool {
+    event.id == id_of(&event.pubkey, event.created_at, event.kind, &event.tags, &event.content)
+}
+
+fn id_of(author: &PublicKey, created_at: Timestamp, kind: Kind, tags: &Tags, content: &str) -> EventId {
+    let mut hex = [0; 64];
     // Twice the length of a public key, as the function wants it.
-    let _ = hex::encode_to_slice(event.pubkey.to_bytes(), &mut author);
-    let author = std::str::from_utf8(&author).unwrap_or_default();
-    let fields = (0_u8, author, event.created_at.as_secs(), event.kind.as_u16(), &event.tags, &event.content);
+    let _ = hex::encode_to_slice(author.as_bytes(), &mut hex);
+    let author = std::str::from_utf8(&hex).unwrap_or_default();
+    let fields = (0_u8, author, created_at.as_secs(), kind.as_u16(), tags, content);
     let mut hash = Hashing(Sha256::new());
     // Neither the hash nor the JSON of strings and numbers can fail; if they did, this is the id of no event.
     match serde_json::to_writer(&mut hash, &fields) {
@@ -36,7 +45,7 @@ impl io::Write for Hashing {
 
 #[cfg(test)]
 mod tests {
-    use nostr::{Kind, PublicKey, Tag, Tags, Timestamp};
+    use nostr::Tag;
     use proptest::prelude::*;
 
     use super::*;

@@ -21,6 +21,7 @@ mod count;
 mod display;
 mod error;
 mod event_id;
+mod event_json;
 mod group;
 mod id;
 mod intent;
@@ -37,7 +38,8 @@ pub use answer::{Answer, SignedPsbt};
 pub use count::{are, counted};
 pub use display::DisplayText;
 pub use error::{Blame, ErrorCode, Fault};
-pub use event_id::event_id;
+pub use event_id::{event_id, has_own_id};
+pub use event_json::event_json;
 pub use group::{
     CeremonyStep, GroupKeyPath, GroupMessage, GroupSign, GroupSpend, GroupTweak, GroupUse, SpendPart,
 };

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use keep_types::Event;
-use nostr::JsonUtil;
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -199,7 +198,7 @@ impl Transport for RelayPool {
         for ticket in tickets.drain(chosen.len()..) {
             ticket.tell(Outcome::NotSent("not one of the relays in use".into()));
         }
-        let message = Utf8Bytes::from(message::publish(&event.as_json()));
+        let message = Utf8Bytes::from(message::publish(event));
         let deadline = Instant::now() + self.inner.options.publish_timeout;
         for (relay, ticket) in chosen.iter().zip(tickets) {
             let job = Job { id: event.id.to_bytes(), message: message.clone(), ticket, deadline };

@@ -1,7 +1,6 @@
 //! An answer.
 
-use keep_types::{ErrorCode, Event, Fault, PublicKey, SecretText};
-use nostr::JsonUtil;
+use keep_types::{ErrorCode, Event, Fault, PublicKey, SecretText, event_json};
 use serde::Deserialize;
 
 use super::loose::{Loose, from_object};
@@ -74,7 +73,7 @@ impl Reply {
 
     /// For `sign_event`: the JSON of the whole event.
     pub fn event(id: CallId, event: &Event) -> Self {
-        Self::plain(id, &event.as_json())
+        Self::success(id, SecretText::new(event_json("", event, "")))
     }
 
     /// For `switch_relays` without a change: the text `null`, because a JSON null would make clients wait forever.

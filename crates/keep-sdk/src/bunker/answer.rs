@@ -5,8 +5,8 @@ use keep_nip46::server::Ticket;
 use keep_signer::{Arrival, Claims, Repeatable, SignerError};
 use keep_types::{
     Answer, Blame, DisplayText, ErrorCode, Fault, Intent, Origin, Request, RequestId, SecretText, Timestamp,
+    event_json,
 };
-use nostr::JsonUtil;
 use sha2::{Digest, Sha256};
 
 use super::activity::Activity;
@@ -176,7 +176,7 @@ fn intent(author: keep_types::PublicKey, method: Method) -> Result<Intent, Fault
 fn text_of(answer: Answer) -> SecretText {
     match answer {
         Answer::PublicKey(key) => SecretText::new(key.to_hex()),
-        Answer::Event(event) => SecretText::new(event.as_json()),
+        Answer::Event(event) => SecretText::new(event_json("", &event, "")),
         Answer::Ciphertext(text) => SecretText::new(text),
         Answer::Plaintext(text) => text,
         // NIP-46 has no method for these, and secrets are denied to every client before this; an empty result becomes an
