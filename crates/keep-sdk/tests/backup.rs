@@ -426,7 +426,7 @@ fn what_somebody_made_up_is_refused() {
     expect("segments that end in the middle of a piece", damaged, &of(|mark| mark.next += 1_000));
     expect("segments that end otherwise", damaged, &of(|mark| mark.hash[0] ^= 1));
     expect("the end of time", damaged, &|parts| parts.change_head(|head| head.max_time = u64::MAX));
-    expect("a later kind", ErrorCode::FormatTooNew, &|parts| parts.insert(17, &[0x80]));
+    expect("a later kind", ErrorCode::FormatTooNew, &|parts| parts.insert(200, &[0x80]));
     expect("a grant that is none", damaged, &|parts| parts.insert(4, &[0x80]));
     // What changes nothing is no obstacle.
     let mut parts = Parts::of(&bytes);

@@ -31,6 +31,7 @@ mod session_case;
 mod session_ruling;
 mod sessions;
 mod signer;
+mod unanswered;
 mod wallets;
 
 pub use admitted::spend_uncounted;

@@ -18,7 +18,7 @@ pub enum RequestState {
     /// It is refused; the answer is the refusal in this row.
     #[n(2)]
     Refused,
-    /// Its answer has left.
+    /// It is over and is not answered again: since a restore, or its answer has left (as vaults of older versions say it).
     #[n(3)]
     Done,
 }
@@ -39,7 +39,8 @@ pub struct RequestRow {
     /// How far it has come.
     #[n(3)]
     pub state: RequestState,
-    /// What was received, decrypted: ephemeral events are stored nowhere else. Emptied when the answer has left.
+    /// What was received, decrypted, while it waits for a person. Once it is decided this lies elsewhere, until its answer
+    /// has left: see [`Unanswered`](keep_vault::Unanswered).
     #[cbor(n(4), with = "minicbor::bytes")]
     pub received: Vec<u8>,
     /// `created_at` of the request event.

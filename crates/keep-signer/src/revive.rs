@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
 use keep_types::{Collection, Origin, Record, RecordId, Timestamp, VaultId};
-use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Vault, VaultError, WalletRow};
+use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Unanswered, Vault, VaultError, WalletRow};
 use zeroize::Zeroizing;
 
 use crate::admitted::{Admitted, spent};
@@ -56,6 +56,8 @@ pub fn revive(
             row.received = Vec::new();
             Ok(Some(row.to_cbor()?))
         }
+        // Nobody waits for these answers any more.
+        Collection::Unanswered => Ok(Some(Unanswered::default().to_cbor()?)),
         Collection::Sessions if !take_over => {
             let mut session = Session::from_cbor(cbor)?;
             session.suspended = true;
@@ -96,7 +98,7 @@ pub fn accept_rollback(
     let suspended = grants.len() + endpoints.len() + sessions.len();
     let (usage, requests) = (vault.all::<Usage>()?, vault.all::<RequestRow>()?);
     let (groups, policies) = (vault.all::<GroupRecord>()?, vault.all::<PolicyRow>()?);
-    let wallets = vault.all::<WalletRow>()?;
+    let (wallets, unanswered) = (vault.all::<WalletRow>()?, vault.all::<Unanswered>()?);
     let admitted = Admitted::of(vault)?;
     vault
         .submit(move |tx| {
@@ -105,6 +107,7 @@ pub fn accept_rollback(
             rewrite(tx, &sessions)?;
             rewrite(tx, &usage)?;
             rewrite(tx, &requests)?;
+            rewrite(tx, &unanswered)?;
             rewrite(tx, &groups)?;
             rewrite(tx, &policies)?;
             rewrite(tx, &wallets)?;

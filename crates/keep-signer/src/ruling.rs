@@ -390,6 +390,7 @@ fn rule_client(
             row.state = RequestState::Granted;
             row.audit_seq = seq;
             row.decided_at = tx.now();
+            keep_until_answered(tx, case.row_at, &mut row);
             tx.put(case.row_at, &row)?;
             Ok(Ruling::Allowed(permit))
         }
@@ -520,8 +521,18 @@ fn refuse_by(
     }
     row.audit_seq = seq;
     row.decided_at = tx.now();
+    keep_until_answered(tx, case.row_at, &mut row);
     tx.put(case.row_at, &row)?;
     Ok(Ruling::Refused(fault))
+}
+
+/// Moves what was received from the row of a request that is decided to where it lies until the answer has left: the row
+/// need not be written again then.
+fn keep_until_answered(tx: &mut Tx<'_, '_>, place: RecordId, row: &mut RequestRow) {
+    let received = std::mem::take(&mut row.received);
+    if !received.is_empty() {
+        tx.receive(place, received);
+    }
 }
 
 pub(crate) fn describe(request: &Request) -> String {

@@ -1,19 +1,21 @@
 //! The pipeline.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Permit, Prompt, Question, Session};
 use keep_store::Scan;
 use keep_types::{
     Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request,
-    RequestId, Timestamp, event_id,
+    RequestId, Revision, Timestamp, event_id,
 };
-use keep_vault::{Pending, Recording, TakeArchive, Tx, Vault, VaultError};
+use keep_vault::{Pending, Recording, TakeArchive, Tx, Unanswered, Vault, VaultError};
 
 use crate::approver::{Approver, Decision, Reply, Settled};
 use crate::ruling::{Coming, Ruling, rule};
+use crate::unanswered::Waiting;
 use crate::{RequestRow, RequestState, SignerError};
 
 /// What makes a client's request repeatable, after a restart or in a new event.
@@ -47,16 +49,19 @@ pub struct Unfinished {
     pub row: RequestRow,
 }
 
-/// An answer that has left, or an allowed request that failed: written with the next commit that happens anyway.
+/// What is written with the next commit that happens anyway.
 #[derive(Debug)]
-struct Ending {
-    id: RequestId,
-    failed: Option<Failure>,
+enum Ending {
+    /// The last answer to the requests of the commit with this revision has left.
+    Answered(Revision),
+    /// An allowed request failed.
+    Failed(Failure),
 }
 
 /// A use that was allowed and cannot succeed, such as decrypting a damaged payload.
 #[derive(Debug)]
 struct Failure {
+    id: RequestId,
     origin: Origin,
     key: KeyId,
     operation: Operation,
@@ -68,6 +73,7 @@ pub struct Signer {
     vault: Arc<Vault>,
     approver: Arc<dyn Approver>,
     endings: Arc<Mutex<Vec<Ending>>>,
+    waiting: Mutex<Waiting>,
 }
 
 impl From<Decision> for Coming {
@@ -101,7 +107,7 @@ const FORGOTTEN_PER_COMMIT: usize = 4096;
 impl Signer {
     /// A signer for the keys of `vault`, which asks `approver` where policy says so.
     pub fn new(vault: Arc<Vault>, approver: Arc<dyn Approver>) -> Self {
-        Self { vault, approver, endings: Arc::default() }
+        Self { vault, approver, endings: Arc::default(), waiting: Mutex::default() }
     }
 
     /// The vault.
@@ -136,16 +142,19 @@ impl Signer {
             Arrival::New => Coming::First,
             Arrival::Resumed => Coming::Again,
         };
+        let id = request.id;
         let (ruling, recording) = self.judge(request, repeat, coming).decided().await?;
         match ruling {
             Ruling::Allowed(permit) => self.sign(permit, recording).await,
             Ruling::Asks(question, repeat) => {
                 recording.committed().await?;
                 let may_ask = before_asking().is_ok();
-                self.ask(question, repeat, may_ask).await
+                // Rare, and large: apart, so that other requests need no room for it.
+                Box::pin(self.ask(question, repeat, may_ask)).await
             }
             Ruling::Refused(fault) => {
-                recording.committed().await?;
+                let record = recording.committed().await?;
+                self.waiting().keep(id, &record);
                 Err(SignerError::Refused(fault))
             }
             Ruling::InProgress => Err(SignerError::InProgress),
@@ -293,11 +302,13 @@ impl Signer {
             drop(reply);
         }
         let coming = decision.await.unwrap_or(Decision::Unavailable).into();
+        let id = question.request.id;
         let (ruling, recording) = self.judge(question.request, repeat, coming).decided().await?;
         match ruling {
             Ruling::Allowed(permit) => self.sign(permit, recording).await,
             Ruling::Refused(fault) => {
-                recording.committed().await?;
+                let record = recording.committed().await?;
+                self.waiting().keep(id, &record);
                 Err(SignerError::Refused(fault))
             }
             Ruling::Asks(..) | Ruling::InProgress => Err(SignerError::InProgress),
@@ -309,10 +320,12 @@ impl Signer {
         let about = About::of(&permit);
         let outcome = if permit.record_first() {
             let record = recording.committed().await?;
+            self.waiting().keep(about.id, &record);
             self.vault.execute_recorded(permit, &record).and_then(|held| held.release(&record))
         } else {
             let held = self.vault.execute(permit);
             let record = recording.committed().await?;
+            self.waiting().keep(about.id, &record);
             held.and_then(|held| held.release(&record))
         };
         outcome.map_err(|error| {
@@ -329,12 +342,20 @@ impl Signer {
             return;
         }
         let About { id, origin, key, operation } = about;
-        self.end(Ending { id, failed: Some(Failure { origin, key, operation, fault }) });
+        self.end(Ending::Failed(Failure { id, origin, key, operation, fault }));
     }
 
-    /// Says that the answer to a request has left. Written with the next commit that happens anyway.
+    /// Says that the answer to a request has left. Written with the next commit that happens anyway, once all answers of
+    /// one commit have left.
     pub fn answered(&self, id: RequestId) {
-        self.end(Ending { id, failed: None });
+        let emptied = self.waiting().end(id);
+        if let Some(revision) = emptied {
+            self.end(Ending::Answered(revision));
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ending: Ending) {
@@ -372,10 +393,16 @@ impl Signer {
 
     /// Forgets some old requests; says whether there may be more.
     async fn forget_some(&self, before: Timestamp) -> Result<bool, VaultError> {
+        let mut unanswered = HashSet::new();
+        self.vault.scan::<Unanswered>(Scan::default(), &mut |_, kept| {
+            unanswered.extend(kept.0.iter().map(|received| received.place));
+            ControlFlow::Continue(())
+        })?;
         let mut old = Vec::new();
         self.vault.scan::<RequestRow>(Scan::default(), &mut |place, row| {
-            if matches!(row.state, RequestState::Done | RequestState::Refused)
+            if row.state != RequestState::Asking
                 && row.asked_at.max(row.decided_at) < before
+                && !unanswered.contains(&place)
             {
                 old.push(place);
             }
@@ -397,19 +424,36 @@ impl Signer {
     /// # Errors
     /// When the store cannot be read.
     pub fn unfinished(&self) -> Result<Vec<Unfinished>, VaultError> {
+        let mut received = HashMap::new();
+        let mut kept = BTreeMap::<Revision, Vec<RequestId>>::new();
+        self.vault.scan::<Unanswered>(Scan::default(), &mut |place, unanswered| {
+            let revision = Unanswered::revision_at(&place);
+            kept.insert(revision, Vec::new());
+            received.extend(unanswered.0.into_iter().map(|one| (one.place, (revision, one.content))));
+            ControlFlow::Continue(())
+        })?;
         let mut found = Vec::new();
-        self.vault.scan::<RequestRow>(Scan::default(), &mut |_, row| {
-            // A refusal whose answer has left has given up what was received.
-            let open = match row.state {
-                RequestState::Asking | RequestState::Granted => true,
-                RequestState::Refused => !row.received.is_empty(),
-                RequestState::Done => false,
-            };
-            if open {
+        self.vault.scan::<RequestRow>(Scan::default(), &mut |place, mut row| {
+            if row.state == RequestState::Done {
+                return ControlFlow::Continue(());
+            }
+            if let Some((revision, content)) = received.remove(&place) {
+                kept.entry(revision).or_default().push(row.id);
+                row.received = content;
+            }
+            // Of an older version, whose rows keep what was received themselves, or one that waits for a person.
+            if !row.received.is_empty() || row.state == RequestState::Asking {
                 found.push(Unfinished { row });
             }
             ControlFlow::Continue(())
         })?;
+        for (revision, ids) in kept {
+            if ids.is_empty() {
+                self.end(Ending::Answered(revision));
+            } else {
+                self.waiting().adopt(revision, &ids);
+            }
+        }
         found.sort_by_key(|unfinished| unfinished.row.asked_at);
         Ok(found)
     }
@@ -432,6 +476,7 @@ impl Signer {
             tx.put(place, &row)
         });
         pending.decided().await?.1.committed().await?;
+        self.answered(id);
         Ok(())
     }
 }
@@ -469,29 +514,30 @@ fn write_endings(tx: &mut Tx<'_, '_>, endings: &Mutex<Vec<Ending>>) -> Result<()
         endings.drain(..count).collect()
     };
     for ending in batch {
-        let place = tx.locate::<RequestRow>(ending.id.as_bytes());
-        // A row that cannot be read is the integrity check's to report, not this request's to fail for.
-        let row = tx.get::<RequestRow>(&place).ok().flatten();
-        match (row, ending.failed) {
-            (Some(row), Some(failure)) if row.state == RequestState::Granted => {
-                fail(tx, place, row, &failure)?
-            }
-            (None, Some(failure)) => {
-                let entry = failed_draft(&failure);
-                let entry = match session_of(tx, &failure.origin) {
-                    Some(session) => entry.session(&session.name),
-                    None => entry,
-                };
-                tx.audit(entry);
-            }
-            (Some(mut row), None) if row.state == RequestState::Granted || !row.received.is_empty() => {
-                if row.state == RequestState::Granted {
-                    row.state = RequestState::Done;
-                }
-                row.received = Vec::new();
-                tx.put(place, &row)?;
-            }
-            (Some(_), _) | (None, None) => {}
+        match ending {
+            // A row that cannot be read is the integrity check's to report, not this request's to fail for.
+            Ending::Answered(revision) => match tx.delete::<Unanswered>(&Unanswered::place(revision)) {
+                Ok(_) | Err(VaultError::Record { .. }) => {}
+                Err(error) => return Err(error),
+            },
+            Ending::Failed(failure) => end_failed(tx, &failure)?,
+        }
+    }
+    Ok(())
+}
+
+fn end_failed(tx: &mut Tx<'_, '_>, failure: &Failure) -> Result<(), VaultError> {
+    let place = tx.locate::<RequestRow>(failure.id.as_bytes());
+    match tx.get::<RequestRow>(&place).ok().flatten() {
+        Some(row) if row.state == RequestState::Granted => fail(tx, place, row, failure)?,
+        Some(_) => {}
+        None => {
+            let entry = failed_draft(failure);
+            let entry = match session_of(tx, &failure.origin) {
+                Some(session) => entry.session(&session.name),
+                None => entry,
+            };
+            tx.audit(entry);
         }
     }
     Ok(())

@@ -39,6 +39,8 @@ pub enum Collection {
     Settings = 15,
     /// Keys that another bunker holds, and how it is reached.
     RemoteKeys = 16,
+    /// What was received of requests that are decided and whose answers have not left.
+    Unanswered = 17,
 }
 
 impl Collection {
@@ -60,6 +62,7 @@ impl Collection {
         Self::Checkpoints,
         Self::Settings,
         Self::RemoteKeys,
+        Self::Unanswered,
     ];
 
     /// The number that stands in the store.
@@ -91,6 +94,7 @@ impl Collection {
             Self::Policies => "policies",
             Self::Settings => "settings",
             Self::RemoteKeys => "remote keys",
+            Self::Unanswered => "unanswered requests",
         }
     }
 }

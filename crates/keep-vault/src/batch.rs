@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::head::{Head, LogMark};
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::subkeys::{Nonces, Subkeys};
+use crate::unanswered::{Received, Unanswered};
 use crate::vault::Identity;
 use crate::{VaultError, cache::Cache};
 
@@ -29,6 +30,8 @@ pub(crate) struct Changes {
     pub records: BTreeMap<(u8, RecordId), Change>,
     pub names: HashMap<(u8, NameIndex), Option<RecordId>>,
     pub drafts: Vec<Draft>,
+    /// What is to be kept of requests until they are answered.
+    pub received: Vec<Received>,
     /// How the log lies in rows once these are written, and its first entry.
     pub log: Option<(u64, LogMark)>,
 }
@@ -43,6 +46,7 @@ impl Changes {
         self.records.extend(job.records);
         self.names.extend(job.names);
         self.drafts.extend(job.drafts);
+        self.received.extend(job.received);
         self.log = job.log.or(self.log);
     }
 }
@@ -77,6 +81,9 @@ impl Batch<'_> {
         }
         if let Some(cached) = self.cache.get(&place) {
             return Ok(Some(cached.clone()));
+        }
+        if let Some(fresh) = self.cache.fresh(&place) {
+            return Ok(Some(fresh.plain.clone()));
         }
         let (keys, identity) = (self.keys, self.identity);
         let Some(row) = self.row_before(place)? else { return Ok(None) };
@@ -153,6 +160,11 @@ impl Batch<'_> {
             let put = Change::Put { plain: entries.to_cbor()?, name: None };
             changes.records.insert((Collection::Audit.number(), AuditBatch::place(first)), put);
         }
+        if !changes.received.is_empty() {
+            let kept = Unanswered(std::mem::take(&mut changes.received));
+            let put = Change::Put { plain: kept.to_cbor()?, name: None };
+            changes.records.insert((Collection::Unanswered.number(), Unanswered::place(revision)), put);
+        }
         let mut nonces = Nonces::new(changes.records.len() + 1)?;
         // First everything that goes or gives its name up, so that names can move between records of one batch.
         for (place, change) in &changes.records {
@@ -175,16 +187,8 @@ impl Batch<'_> {
     /// Takes the old row out of the sums, and out of the store where it goes or its name is not kept.
     fn take_out(&mut self, place: (u8, RecordId), change: &Change) -> Result<(), VaultError> {
         let (collection, id) = place;
-        // Audit rows are new, unless the log is written together or pruned, and then they were read.
-        if collection == Collection::Audit.number() && !self.before.contains_key(&place) {
-            return Ok(());
-        }
         let number = self.head.tally_number(collection, &id);
-        let (keys, identity) = (self.keys, self.identity);
-        let Some(old) = self.row_before(place)? else { return Ok(()) };
-        let aad = row_aad(identity.vault, identity.epoch, old.into());
-        let old_leaf = leaf(keys.leaf(), &aad, &old.sealed);
-        let old_name = old.name;
+        let Some((old_leaf, old_name)) = self.old(place)? else { return Ok(()) };
         let tally = self.head.tally(number);
         tally.sum.subtract(&old_leaf);
         tally.count = tally.count.saturating_sub(1);
@@ -197,6 +201,22 @@ impl Batch<'_> {
             self.cache.forget(&place);
         }
         Ok(())
+    }
+
+    /// What the row that lies there now adds to the sum of its collection, and its name.
+    fn old(&mut self, place: (u8, RecordId)) -> Result<Option<([u8; 32], Option<NameIndex>)>, VaultError> {
+        if let Some(fresh) = self.cache.take_fresh(&place) {
+            return Ok(Some((fresh.leaf, None)));
+        }
+        // Audit rows are new, unless the log is written together or pruned, and then they were read.
+        if place.0 == Collection::Audit.number() && !self.before.contains_key(&place) {
+            return Ok(None);
+        }
+        let (keys, identity) = (self.keys, self.identity);
+        Ok(self.row_before(place)?.map(|old| {
+            let aad = row_aad(identity.vault, identity.epoch, old.into());
+            (leaf(keys.leaf(), &aad, &old.sealed), old.name)
+        }))
     }
 
     fn put_in(
@@ -215,9 +235,11 @@ impl Batch<'_> {
         let sealed = seal(key, nonces.next()?, &aad, &plain);
         let number = self.head.tally_number(collection, &id);
         let tally = self.head.tally(number);
-        tally.sum.add(&leaf(self.keys.leaf(), &aad, &sealed));
+        let leaf = leaf(self.keys.leaf(), &aad, &sealed);
+        tally.sum.add(&leaf);
         tally.count += 1;
         self.raw.put(&Row { collection, id, revision, name, sealed })?;
+        self.cache.remember_fresh(&place, &plain, leaf);
         self.cache.remember(&place, &plain);
         Ok(())
     }

@@ -10,10 +10,21 @@ use zeroize::Zeroizing;
 /// Enough for every client of a busy bunker; beyond it the cache starts over.
 const MAX_RECORDS: usize = 8192;
 
-/// Public key records, grants, counters and endpoints by place. Never secrets or requests.
+/// As many commits as wait for the last of their answers at one time in a busy bunker; beyond it they are read again.
+const MAX_FRESH: usize = 64;
+
+/// Public key records, grants, counters and endpoints by place, and what the latest commits keep of requests. Never secrets.
 #[derive(Default)]
 pub(crate) struct Cache {
     records: HashMap<(u8, RecordId), Known>,
+    fresh: HashMap<RecordId, Fresh>,
+}
+
+/// What a commit keeps of unanswered requests: it is written once, and soon goes.
+pub(crate) struct Fresh {
+    pub plain: Zeroizing<Vec<u8>>,
+    /// What it adds to the sum of its collection.
+    pub leaf: [u8; 32],
 }
 
 /// A record as CBOR, and as the type that it was last read as.
@@ -49,13 +60,38 @@ impl Cache {
         self.records.insert(*place, Known { plain: plain.clone(), decoded: None });
     }
 
+    /// What is kept at this place, if it was written lately.
+    pub fn fresh(&self, place: &(u8, RecordId)) -> Option<&Fresh> {
+        if is_fresh(place.0) { self.fresh.get(&place.1) } else { None }
+    }
+
+    /// Gives up what is known of a place that is about to change.
+    pub fn take_fresh(&mut self, place: &(u8, RecordId)) -> Option<Fresh> {
+        if is_fresh(place.0) { self.fresh.remove(&place.1) } else { None }
+    }
+
+    pub fn remember_fresh(&mut self, place: &(u8, RecordId), plain: &Zeroizing<Vec<u8>>, leaf: [u8; 32]) {
+        if !is_fresh(place.0) {
+            return;
+        }
+        if self.fresh.len() >= MAX_FRESH {
+            self.fresh.clear();
+        }
+        self.fresh.insert(place.1, Fresh { plain: plain.clone(), leaf });
+    }
+
     pub fn forget(&mut self, place: &(u8, RecordId)) {
         self.records.remove(place);
     }
 
     pub fn clear(&mut self) {
         self.records.clear();
+        self.fresh.clear();
     }
+}
+
+const fn is_fresh(collection: u8) -> bool {
+    collection == Collection::Unanswered.number()
 }
 
 fn is_hot(collection: u8) -> bool {
@@ -78,7 +114,8 @@ fn is_hot(collection: u8) -> bool {
             | Collection::Checkpoints
             | Collection::RemoteKeys
             | Collection::Settings
-            | Collection::Burns,
+            | Collection::Burns
+            | Collection::Unanswered,
         )
         | None => false,
     }

@@ -45,6 +45,8 @@ pub struct Committed {
     job: JobId,
     revision: Revision,
     entry: RecordedBy,
+    /// How many jobs of the commit keep what they received, if this one does.
+    kept: usize,
 }
 
 /// Where the audit entry of a job is.
@@ -60,7 +62,18 @@ pub(crate) enum RecordedBy {
 
 impl Committed {
     pub(crate) const fn new(job: JobId, revision: Revision, entry: RecordedBy) -> Self {
-        Self { job, revision, entry }
+        Self { job, revision, entry, kept: 0 }
+    }
+
+    pub(crate) const fn keeping(mut self, kept: usize) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// If the job kept what it received ([`Tx::receive`](crate::Tx::receive)): the revision under which it lies
+    /// ([`Unanswered::place`](crate::Unanswered::place)), and how many jobs keep something there.
+    pub const fn kept(&self) -> Option<(Revision, usize)> {
+        if self.kept == 0 { None } else { Some((self.revision, self.kept)) }
     }
 
     /// The revision of the commit; of the last one before it, if the job wrote nothing.

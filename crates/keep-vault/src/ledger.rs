@@ -28,6 +28,8 @@ pub(crate) struct Job {
 struct Waiting {
     id: JobId,
     entry: RecordedBy,
+    /// Whether something that it received is kept.
+    keeps: bool,
     done: Box<dyn FnOnce(Result<Committed, VaultError>) + Send>,
 }
 
@@ -123,8 +125,9 @@ impl VaultLedger {
                 None if staged.drafts.is_empty() => RecordedBy::Nothing,
                 None => RecordedBy::Own(next_seq),
             };
+            let keeps = !staged.received.is_empty();
             batch.changes.absorb(staged);
-            self.waiting.push(Waiting { id: job.id, entry, done: job.done });
+            self.waiting.push(Waiting { id: job.id, entry, keeps, done: job.done });
         }
         if batch.changes.is_empty() {
             return Ok(());
@@ -178,9 +181,11 @@ impl Ledger for VaultLedger {
                 self.compacted = false;
             }
         }
+        let keeping = self.waiting.iter().filter(|waiting| waiting.keeps).count();
         for waiting in self.waiting.drain(..) {
+            let kept = if waiting.keeps { keeping } else { 0 };
             (waiting.done)(match &outcome {
-                Ok(()) => Ok(Committed::new(waiting.id, self.revision, waiting.entry)),
+                Ok(()) => Ok(Committed::new(waiting.id, self.revision, waiting.entry).keeping(kept)),
                 Err(error) => Err(error.clone().into()),
             });
         }

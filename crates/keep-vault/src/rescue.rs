@@ -170,6 +170,7 @@ impl Read {
                 | Collection::Sessions
                 | Collection::Groups
                 | Collection::Burns
+                | Collection::Unanswered
                 | Collection::Policies
                 | Collection::RemoteKeys
                 | Collection::Settings

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::VaultError;
 use crate::batch::{Batch, Change, Changes};
 use crate::subkeys::Subkeys;
+use crate::unanswered::Received;
 
 /// One job's exclusive view of the vault. What it writes becomes part of the commit if the job returns `Ok`, and leaves
 /// no trace otherwise. Secrets are not reachable from here.
@@ -109,6 +110,12 @@ impl<'t, 'b> Tx<'t, 'b> {
         self.staged.drafts.push(draft);
         let before = self.batch.changes.drafts.len() + self.staged.drafts.len() - 1;
         self.batch.head.audit.next_seq + before as u64
+    }
+
+    /// Keeps what was received of the request whose record is put at `place`, until its answer has left: see
+    /// [`Committed::kept`](crate::Committed::kept).
+    pub fn receive(&mut self, place: RecordId, content: Vec<u8>) {
+        self.staged.received.push(Received { place, content });
     }
 
     /// Names an entry that the log has already, or gets with this commit, as the record of this job: for a repeated
@@ -233,7 +240,8 @@ const fn shares_names(collection: Collection) -> Option<Collection> {
         | Collection::Policies
         | Collection::Checkpoints
         | Collection::Settings
-        | Collection::Burns => None,
+        | Collection::Burns
+        | Collection::Unanswered => None,
     }
 }
 
@@ -260,7 +268,8 @@ fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
         | Collection::Policies
         | Collection::RemoteKeys
         | Collection::Settings
-        | Collection::Burns => Ok(()),
+        | Collection::Burns
+        | Collection::Unanswered => Ok(()),
     }
 }
 
@@ -281,6 +290,7 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Checkpoints
         | Collection::Policies
         | Collection::Settings
-        | Collection::Burns => false,
+        | Collection::Burns
+        | Collection::Unanswered => false,
     }
 }

@@ -323,7 +323,9 @@ impl Service {
     ) {
         match effect {
             Effect::Handle(job) => {
-                let Some((ticket, reply)) = self.decide(*job, served, arrival, place).await else { return };
+                // Apart, so that the task itself stays small: it is made for junk as well.
+                let deciding = Box::pin(self.decide(*job, served, arrival, place));
+                let Some((ticket, reply)) = deciding.await else { return };
                 self.send(ticket, &reply, served);
             }
             Effect::Refuse(ticket, fault) => {
