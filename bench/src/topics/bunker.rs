@@ -14,9 +14,8 @@ use keep_signer::Repeatable;
 use keep_store::MemoryStore;
 use keep_types::{
     Answer, Clock as _, Event, Intent, Origin, PublicKey, Request, RequestId, Scheme, SecretKey32,
-    SecretText, SystemClock,
+    SecretText, SystemClock, event_json,
 };
-use nostr::JsonUtil as _;
 use secp256k1::schnorr::Signature;
 use secp256k1::{Keypair, Message, SECP256K1};
 use tokio::task::JoinSet;
@@ -131,7 +130,7 @@ impl Inside {
             running.spawn(async move {
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 while let Some(request) = next() {
-                    black_box(inside.answer(request).await?);
+                    inside.answer(request).await?;
                 }
                 anyhow::Ok(())
             });
@@ -142,7 +141,7 @@ impl Inside {
         Ok(process_time().saturating_sub(begin) / count)
     }
 
-    async fn answer(&self, event: Event) -> Result<Event> {
+    async fn answer(&self, event: Event) -> Result<()> {
         let (now, endpoint) = (self.world.vault.now(), self.world.endpoint.id);
         let machine = || self.machine.lock().unwrap_or_else(PoisonError::into_inner);
         let admission = machine()
@@ -164,14 +163,14 @@ impl Inside {
         let repeat = Repeatable { received, fingerprint: Some(hex::encode(job.digest)) };
         let answer = self.world.signer.handle(request, Some(repeat)).await.map_err(|e| anyhow!("{e}"))?;
         let Answer::Event(signed) = answer else { return Err(anyhow!("not an event")) };
-        let reply = Reply::success(job.ticket.call_id.clone(), SecretText::new(signed.as_json()));
+        let reply = Reply::success(job.ticket.call_id.clone(), SecretText::new(event_json("", &signed, "")));
         let seal = seal_to(job.ticket.client);
         let sealed = envelope::seal(&self.transport, reply.to_json().expose(), &seal)?;
         let (id, request) = (sealed.id, RequestId::from_bytes(job.ticket.event_id.to_bytes()));
-        black_box(machine().answer(job.ticket, sealed.clone(), now));
+        black_box(machine().answer(job.ticket, sealed, now));
         machine().acknowledged(&id, true);
         self.world.signer.answered(request);
-        Ok(sealed)
+        Ok(())
     }
 }
 
