@@ -86,6 +86,9 @@ impl Record for RequestRow {
     }
 }
 
+/// A copy in a new event is told from a request that waits for as long as that waits.
+const _: () = assert!(RequestRow::REPEAT_SECS <= RequestRow::ASK_SECS);
+
 impl RequestRow {
     /// For how long a repeat of the same request in a new event counts as the same request, in seconds.
     pub const REPEAT_SECS: u64 = 600;

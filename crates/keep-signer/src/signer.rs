@@ -15,7 +15,7 @@ use keep_vault::{Pending, Recording, TakeArchive, Tx, Unanswered, Vault, VaultEr
 
 use crate::approver::{Approver, Decision, Reply, Settled};
 use crate::ruling::{Coming, Ruling, rule};
-use crate::unanswered::Waiting;
+use crate::unanswered::{Answered, Waiting};
 use crate::{RequestRow, RequestState, SignerError};
 
 /// What makes a client's request repeatable, after a restart or in a new event.
@@ -50,16 +50,16 @@ pub struct Unfinished {
 }
 
 /// What is written with the next commit that happens anyway.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Ending {
-    /// The last answer to the requests of the commit with this revision has left.
-    Answered(Revision),
+    /// Answers have left.
+    Answered(Answered),
     /// An allowed request failed.
     Failed(Failure),
 }
 
 /// A use that was allowed and cannot succeed, such as decrypting a damaged payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Failure {
     id: RequestId,
     origin: Origin,
@@ -348,9 +348,9 @@ impl Signer {
     /// Says that the answer to a request has left. Written with the next commit that happens anyway, once all answers of
     /// one commit have left.
     pub fn answered(&self, id: RequestId) {
-        let emptied = self.waiting().end(id);
-        if let Some(revision) = emptied {
-            self.end(Ending::Answered(revision));
+        let answered = self.waiting().end(id);
+        if let Some(answered) = answered {
+            self.end(Ending::Answered(answered));
         }
     }
 
@@ -368,6 +368,8 @@ impl Signer {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn tidy(&self, forget_before: Timestamp) -> Result<(), VaultError> {
+        let parts = self.waiting().part_answered();
+        parts.into_iter().for_each(|part| self.end(Ending::Answered(part)));
         loop {
             let more = {
                 let endings = Arc::clone(&self.endings);
@@ -400,10 +402,14 @@ impl Signer {
         })?;
         let mut old = Vec::new();
         self.vault.scan::<RequestRow>(Scan::default(), &mut |place, row| {
-            if row.state != RequestState::Asking
-                && row.asked_at.max(row.decided_at) < before
-                && !unanswered.contains(&place)
-            {
+            // A row of an older version, whose rows keep what was received themselves, waits for its answer so.
+            let is_open = match row.state {
+                RequestState::Asking => true,
+                RequestState::Granted => !row.received.is_empty(),
+                RequestState::Refused | RequestState::Done => false,
+            };
+            let is_old = row.asked_at.max(row.decided_at) < before;
+            if is_old && !is_open && !unanswered.contains(&place) {
                 old.push(place);
             }
             if old.len() >= FORGOTTEN_PER_COMMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -440,8 +446,10 @@ impl Signer {
             if let Some((revision, content)) = received.remove(&place) {
                 kept.entry(revision).or_default().push(row.id);
                 row.received = content;
+            } else if !row.received.is_empty() && row.state != RequestState::Asking {
+                // Of an older version, whose rows keep what was received themselves.
+                self.waiting().adopt_row(row.id);
             }
-            // Of an older version, whose rows keep what was received themselves, or one that waits for a person.
             if !row.received.is_empty() || row.state == RequestState::Asking {
                 found.push(Unfinished { row });
             }
@@ -449,7 +457,7 @@ impl Signer {
         })?;
         for (revision, ids) in kept {
             if ids.is_empty() {
-                self.end(Ending::Answered(revision));
+                self.end(Ending::Answered(Answered::Together(revision, ids)));
             } else {
                 self.waiting().adopt(revision, &ids);
             }
@@ -507,23 +515,47 @@ fn origin_of(row: &RequestRow) -> Origin {
 }
 
 /// Marks answered requests, and logs those that were allowed and failed.
-fn write_endings(tx: &mut Tx<'_, '_>, endings: &Mutex<Vec<Ending>>) -> Result<(), VaultError> {
+fn write_endings(tx: &mut Tx<'_, '_>, endings: &Arc<Mutex<Vec<Ending>>>) -> Result<(), VaultError> {
     let batch: Vec<Ending> = {
         let mut endings = endings.lock().unwrap_or_else(PoisonError::into_inner);
         let count = endings.len().min(ENDINGS_PER_COMMIT);
         endings.drain(..count).collect()
     };
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let (again, endings) = (batch.clone(), Arc::clone(endings));
+    tx.unless_committed(move || {
+        endings.lock().unwrap_or_else(PoisonError::into_inner).splice(..0, again);
+    });
     for ending in batch {
         match ending {
-            // A row that cannot be read is the integrity check's to report, not this request's to fail for.
-            Ending::Answered(revision) => match tx.delete::<Unanswered>(&Unanswered::place(revision)) {
-                Ok(_) | Err(VaultError::Record { .. }) => {}
-                Err(error) => return Err(error),
-            },
+            Ending::Answered(answered) => end_answered(tx, &answered)?,
             Ending::Failed(failure) => end_failed(tx, &failure)?,
         }
     }
     Ok(())
+}
+
+/// Nothing is kept any more of what is answered, or of what there is no request.
+fn end_answered(tx: &mut Tx<'_, '_>, answered: &Answered) -> Result<(), VaultError> {
+    match answered {
+        Answered::Together(revision, ids) => {
+            let at = Unanswered::place(*revision);
+            // A row that cannot be read is the integrity check's to report, not this request's to fail for.
+            let Some(mut kept) = tx.get::<Unanswered>(&at).ok().flatten() else { return Ok(()) };
+            let gone: HashSet<RecordId> =
+                ids.iter().map(|id| tx.locate::<RequestRow>(id.as_bytes())).collect();
+            kept.0.retain(|one| !gone.contains(&one.place) && !ids.is_empty());
+            if kept.0.is_empty() { tx.delete::<Unanswered>(&at).map(drop) } else { tx.put(at, &kept) }
+        }
+        Answered::InRow(id) => {
+            let place = tx.locate::<RequestRow>(id.as_bytes());
+            let Some(mut row) = tx.get::<RequestRow>(&place).ok().flatten() else { return Ok(()) };
+            row.received = Vec::new();
+            tx.put(place, &row)
+        }
+    }
 }
 
 fn end_failed(tx: &mut Tx<'_, '_>, failure: &Failure) -> Result<(), VaultError> {

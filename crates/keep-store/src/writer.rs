@@ -46,6 +46,9 @@ pub struct Writer<J> {
 /// The most jobs in one transaction: enough to share a sync widely, few enough to keep the lock short.
 const MAX_BATCH: usize = 256;
 
+/// How often the thread steps back for more jobs: where others use the processor, each time may take milliseconds.
+const MAX_STEPS_BACK: usize = 8;
+
 impl<J: Send + 'static> Writer<J> {
     /// Starts the thread.
     ///
@@ -98,14 +101,15 @@ fn run<L: Ledger>(store: &dyn Store, mut ledger: L, jobs: &Receiver<L::Job>) {
 /// share the commit. Where nothing else wants to run, stepping back costs less than a microsecond.
 fn gather<J>(first: J, jobs: &Receiver<J>) -> Vec<J> {
     let mut waiting = vec![first];
-    loop {
+    for _ in 0..MAX_STEPS_BACK {
         let before = waiting.len();
         std::thread::yield_now();
         waiting = with_late(waiting, jobs);
-        if waiting.len() == before || waiting.len() >= MAX_BATCH {
-            return waiting;
+        if waiting.len() == before {
+            break;
         }
     }
+    waiting
 }
 
 /// And those that have come since: also while the thread waited for its turn.

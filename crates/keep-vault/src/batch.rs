@@ -24,6 +24,13 @@ pub(crate) enum Change {
     Delete,
 }
 
+/// A row that a change replaces.
+struct Old {
+    /// What it adds to the sum of its collection.
+    leaf: [u8; 32],
+    name: Option<NameIndex>,
+}
+
 /// Changes by place, and names by who has them.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -188,13 +195,13 @@ impl Batch<'_> {
     fn take_out(&mut self, place: (u8, RecordId), change: &Change) -> Result<(), VaultError> {
         let (collection, id) = place;
         let number = self.head.tally_number(collection, &id);
-        let Some((old_leaf, old_name)) = self.old(place)? else { return Ok(()) };
+        let Some(old) = self.old(place)? else { return Ok(()) };
         let tally = self.head.tally(number);
-        tally.sum.subtract(&old_leaf);
+        tally.sum.subtract(&old.leaf);
         tally.count = tally.count.saturating_sub(1);
         let stays = match change {
             Change::Delete => false,
-            Change::Put { name, .. } => old_name.is_none() || old_name == *name,
+            Change::Put { name, .. } => old.name.is_none() || old.name == *name,
         };
         if !stays {
             self.raw.delete(collection, &id)?;
@@ -204,9 +211,9 @@ impl Batch<'_> {
     }
 
     /// What the row that lies there now adds to the sum of its collection, and its name.
-    fn old(&mut self, place: (u8, RecordId)) -> Result<Option<([u8; 32], Option<NameIndex>)>, VaultError> {
+    fn old(&mut self, place: (u8, RecordId)) -> Result<Option<Old>, VaultError> {
         if let Some(fresh) = self.cache.take_fresh(&place) {
-            return Ok(Some((fresh.leaf, None)));
+            return Ok(Some(Old { leaf: fresh.leaf, name: None }));
         }
         // Audit rows are new, unless the log is written together or pruned, and then they were read.
         if place.0 == Collection::Audit.number() && !self.before.contains_key(&place) {
@@ -215,7 +222,7 @@ impl Batch<'_> {
         let (keys, identity) = (self.keys, self.identity);
         Ok(self.row_before(place)?.map(|old| {
             let aad = row_aad(identity.vault, identity.epoch, old.into());
-            (leaf(keys.leaf(), &aad, &old.sealed), old.name)
+            Old { leaf: leaf(keys.leaf(), &aad, &old.sealed), name: old.name }
         }))
     }
 

@@ -10,8 +10,10 @@ use zeroize::Zeroizing;
 /// Enough for every client of a busy bunker; beyond it the cache starts over.
 const MAX_RECORDS: usize = 8192;
 
-/// As many commits as wait for the last of their answers at one time in a busy bunker; beyond it they are read again.
+/// As many commits as wait for the last of their answers at one time in a busy bunker, and the bytes of one of them; what
+/// is beyond is read again.
 const MAX_FRESH: usize = 64;
+const MAX_FRESH_BYTES: usize = 64 << 10;
 
 /// Public key records, grants, counters and endpoints by place, and what the latest commits keep of requests. Never secrets.
 #[derive(Default)]
@@ -71,7 +73,7 @@ impl Cache {
     }
 
     pub fn remember_fresh(&mut self, place: &(u8, RecordId), plain: &Zeroizing<Vec<u8>>, leaf: [u8; 32]) {
-        if !is_fresh(place.0) {
+        if !is_fresh(place.0) || plain.len() > MAX_FRESH_BYTES {
             return;
         }
         if self.fresh.len() >= MAX_FRESH {

@@ -13,6 +13,7 @@ use crate::head::Head;
 use crate::header::Header;
 use crate::held::RecordedBy;
 use crate::segments::{compact, is_due};
+use crate::tx::Undo;
 use crate::vault::Shared;
 use crate::verify::{Depth, verify_view};
 use crate::{Committed, Tx, VaultError};
@@ -30,6 +31,7 @@ struct Waiting {
     entry: RecordedBy,
     /// Whether something that it received is kept.
     keeps: bool,
+    undo: Vec<Undo>,
     done: Box<dyn FnOnce(Result<Committed, VaultError>) + Send>,
 }
 
@@ -115,8 +117,9 @@ impl VaultLedger {
         for job in jobs {
             let mut view = Tx::new(&mut batch, job.id);
             let keep = (job.run)(&mut view);
-            let (staged, cited) = view.into_changes();
+            let (staged, cited, undo) = view.into_changes();
             if !keep {
+                undo.into_iter().for_each(|undo| undo());
                 continue;
             }
             let next_seq = batch.head.audit.next_seq + batch.changes.drafts.len() as u64;
@@ -127,7 +130,7 @@ impl VaultLedger {
             };
             let keeps = !staged.received.is_empty();
             batch.changes.absorb(staged);
-            self.waiting.push(Waiting { id: job.id, entry, keeps, done: job.done });
+            self.waiting.push(Waiting { id: job.id, entry, keeps, undo, done: job.done });
         }
         if batch.changes.is_empty() {
             return Ok(());
@@ -184,6 +187,9 @@ impl Ledger for VaultLedger {
         let keeping = self.waiting.iter().filter(|waiting| waiting.keeps).count();
         for waiting in self.waiting.drain(..) {
             let kept = if waiting.keeps { keeping } else { 0 };
+            if outcome.is_err() {
+                waiting.undo.into_iter().for_each(|undo| undo());
+            }
             (waiting.done)(match &outcome {
                 Ok(()) => Ok(Committed::new(waiting.id, self.revision, waiting.entry).keeping(kept)),
                 Err(error) => Err(error.clone().into()),

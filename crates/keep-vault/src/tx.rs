@@ -20,16 +20,26 @@ pub struct Tx<'t, 'b> {
     pub(crate) staged: Changes,
     job: JobId,
     cited: Option<u64>,
+    undo: Vec<Undo>,
 }
+
+/// What is done when a job's changes are not committed.
+pub(crate) type Undo = Box<dyn FnOnce() + Send>;
 
 impl<'t, 'b> Tx<'t, 'b> {
     pub(crate) fn new(batch: &'t mut Batch<'b>, job: JobId) -> Self {
-        Self { batch, staged: Changes::default(), job, cited: None }
+        Self { batch, staged: Changes::default(), job, cited: None, undo: Vec::new() }
     }
 
-    /// What the job changed, and the earlier audit entry that it named as its record.
-    pub(crate) fn into_changes(self) -> (Changes, Option<u64>) {
-        (self.staged, self.cited)
+    /// What the job changed, the earlier audit entry that it named as its record, and what is done if that is not committed.
+    pub(crate) fn into_changes(self) -> (Changes, Option<u64>, Vec<Undo>) {
+        (self.staged, self.cited, self.undo)
+    }
+
+    /// What is done if the job's changes are not committed, whatever the reason: for what the job took from elsewhere. It
+    /// runs on the thread that commits, and must be short.
+    pub fn unless_committed(&mut self, undo: impl FnOnce() + Send + 'static) {
+        self.undo.push(Box::new(undo));
     }
 
     /// The vault that is open.

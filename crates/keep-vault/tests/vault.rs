@@ -4,6 +4,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{CHEAP, create, environment, generate, memory_vault, open, passphrase, sqlite};
 use keep_audit::{Action, Draft, Outcome};
@@ -125,6 +126,27 @@ fn a_failing_job_leaves_nothing_and_its_neighbours_stay() {
     assert_eq!(kept, 10);
     assert_eq!(vault.verify_audit().unwrap().entries, before + 10);
     assert!(vault.verify().unwrap().is_intact());
+}
+
+#[test]
+fn what_a_job_took_from_elsewhere_comes_back_unless_it_is_committed() {
+    let (vault, undone) = (memory_vault(), Arc::new(AtomicUsize::new(0)));
+    let ask = |works: bool| {
+        let undone = Arc::clone(&undone);
+        vault.submit(move |tx| {
+            tx.unless_committed(move || {
+                undone.fetch_add(1, Ordering::SeqCst);
+            });
+            tx.audit(Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli));
+            if works { Ok(()) } else { Err(VaultError::NoSuchKey) }
+        })
+    };
+    ask(true).wait().unwrap();
+    assert_eq!(undone.load(Ordering::SeqCst), 0);
+    ask(false).wait().unwrap_err();
+    // Jobs run one after another, so what the failed one left to do is done.
+    ask(true).wait().unwrap();
+    assert_eq!(undone.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use keep_net::{Filter, Received, RelayPolicy, RelayPool, RelayStatus, Relays, Su
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::Reply;
 use keep_nip46::server::{Effect, Job, Limits, Publication, Server, Standing, Ticket};
-use keep_signer::{Arrival, Connections, RequestRow, Signer};
+use keep_signer::{Arrival, Connections, RequestRow, Signer, Unfinished};
 use keep_types::{
     DisplayText, EndpointId, Event, EventId, Fault, KeyId, Kind, PublicKey, RequestId, Scheme, SecretText,
     Timestamp,
@@ -147,6 +147,8 @@ pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
         // Relays that are down are tried again by the transport.
         service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
     }
+    // Before anything comes in: what comes again is told from what is new.
+    let unfinished = service.signer.unfinished()?;
     let tasks = vec![
         tokio::spawn(receive(Arc::clone(&service))),
         tokio::spawn(keep_time(Arc::clone(&service))),
@@ -154,7 +156,7 @@ pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
         tokio::spawn(acks::read(Arc::downgrade(&service), sent)),
     ];
     let serving = Serving { service, tasks, activities: watcher };
-    serving.service.resume()?;
+    serving.service.resume(unfinished);
     Ok(serving)
 }
 
@@ -427,8 +429,7 @@ impl Service {
     }
 
     /// Takes up the requests that an earlier process accepted and did not answer.
-    fn resume(self: &Arc<Self>) -> Result<(), Fault> {
-        let unfinished = self.signer.unfinished()?;
+    fn resume(self: &Arc<Self>, unfinished: Vec<Unfinished>) {
         let mut taken_up = 0;
         for request in unfinished {
             let row = request.row;
@@ -455,7 +456,6 @@ impl Service {
         if taken_up > 0 {
             self.tell(Activity::Resumed { requests: taken_up });
         }
-        Ok(())
     }
 }
 

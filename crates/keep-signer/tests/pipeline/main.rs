@@ -1,6 +1,8 @@
 //! The pipeline through its public API: decisions, records, repeats, restarts, races at a limit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod unanswered;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +21,7 @@ use keep_types::{
     Answer, ErrorCode, Event, EventTemplate, Intent, KeyId, Name, Origin, PublicKey, Request, RequestId,
     Scheme, SecretText, Timestamp,
 };
-use keep_vault::{Environment, KdfCost, Unanswered, Vault};
+use keep_vault::{Environment, KdfCost, Vault};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -386,70 +388,6 @@ async fn open_requests_survive_a_restart() {
     signer.tidy(Timestamp::from_secs(NOW + 1)).await.unwrap();
     let rows = world.vault.all::<RequestRow>().unwrap();
     assert!(rows.is_empty(), "old rows are forgotten");
-    assert!(world.vault.verify().unwrap().is_intact());
-}
-
-/// What is kept of a commit's requests goes with the last of their answers, and the rows of the requests are not touched.
-#[tokio::test]
-async fn what_was_received_is_kept_until_all_are_answered() {
-    let world = World::new(Builtin::Social, Limits::default()).connected().await;
-    let signer = world.signer();
-    // Submitted before the writer runs: one commit, or a few.
-    let ask = |id| signer.handle(world.sign(id, 1), repeatable(["", "one", "two", "three"][usize::from(id)]));
-    let (one, two, three) = tokio::join!(ask(1), ask(2), ask(3));
-    assert!(one.is_ok() && two.is_ok() && three.is_ok());
-    let refused = signer.handle(world.sign(4, 4), repeatable("four")).await;
-    assert_eq!(refusal(refused), ErrorCode::ApprovalUnavailable);
-    let kept = |world: &World| {
-        let rows = world.vault.all::<Unanswered>().unwrap();
-        rows.into_iter().map(|(_, row)| row.0.len()).sum::<usize>()
-    };
-    let rows = world.vault.all::<RequestRow>().unwrap();
-    assert_eq!(rows.len(), 4);
-    assert!(rows.iter().all(|(_, row)| row.received.is_empty()));
-    assert_eq!(kept(&world), 4);
-    for id in [1, 2, 4] {
-        signer.answered(RequestId::from_bytes([id; 32]));
-        signer.answered(RequestId::from_bytes([id; 32]));
-    }
-    signer.tidy(Timestamp::ZERO).await.unwrap();
-    let left = kept(&world);
-    assert!((1..=3).contains(&left), "the third of them has no answer yet, and {left} are kept");
-    // Not even when it is old is such a request forgotten.
-    world.clock.advance(Duration::from_secs(3600));
-    signer.tidy(Timestamp::from_secs(NOW + 1)).await.unwrap();
-    let forgotten_not = world.vault.all::<RequestRow>().unwrap();
-    assert!(forgotten_not.iter().any(|(_, row)| row.id == RequestId::from_bytes([3; 32])));
-    drop(signer);
-
-    let world = world.restart();
-    let signer = world.signer();
-    let unfinished: Vec<_> = signer.unfinished().unwrap().into_iter().map(|one| one.row).collect();
-    assert_eq!(unfinished.len(), left, "all of its commit are answered again");
-    assert!(unfinished.iter().all(|row| row.received == b"{}"));
-    assert!(unfinished.iter().any(|row| row.id == RequestId::from_bytes([3; 32])));
-    for row in unfinished {
-        signer.answered(row.id);
-    }
-    signer.tidy(Timestamp::from_secs(NOW + 1)).await.unwrap();
-    assert_eq!(kept(&world), 0);
-    assert!(world.vault.all::<RequestRow>().unwrap().is_empty());
-    assert!(world.vault.verify().unwrap().is_intact());
-}
-
-/// As a crash between two commits, or a row that was damaged, may leave it.
-#[tokio::test]
-async fn what_is_kept_of_nothing_goes_with_the_next_start() {
-    let world = World::new(Builtin::Social, Limits::default()).connected().await;
-    world.signer().handle(world.sign(1, 1), repeatable("one")).await.unwrap();
-    let (place, _) = world.vault.all::<RequestRow>().unwrap().remove(0);
-    world.vault.submit(move |tx| tx.delete::<RequestRow>(&place)).wait().unwrap();
-    assert_eq!(world.vault.all::<Unanswered>().unwrap().len(), 1);
-    let world = world.restart();
-    let signer = world.signer();
-    assert!(signer.unfinished().unwrap().is_empty());
-    signer.tidy(Timestamp::ZERO).await.unwrap();
-    assert!(world.vault.all::<Unanswered>().unwrap().is_empty());
     assert!(world.vault.verify().unwrap().is_intact());
 }
 
