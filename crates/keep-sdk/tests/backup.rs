@@ -428,9 +428,16 @@ fn what_somebody_made_up_is_refused() {
     expect("the end of time", damaged, &|parts| parts.change_head(|head| head.max_time = u64::MAX));
     expect("a later kind", ErrorCode::FormatTooNew, &|parts| parts.insert(200, &[0x80]));
     expect("a grant that is none", damaged, &|parts| parts.insert(4, &[0x80]));
-    // What changes nothing is no obstacle.
+    let kept = [&[0x81, 0x82, 0x50][..], &[7; 16], &[0x43], b"\0{}"].concat();
+    let later = u64::from(u32::MAX).to_be_bytes();
+    let at = |revision: [u8; 8]| <[u8; 16]>::try_from([[0; 8], revision].concat()).unwrap();
+    expect("what a later commit keeps", damaged, &|parts| parts.insert_at(17, &at(later), &kept));
+    expect("what is kept nowhere", damaged, &|parts| parts.insert_at(17, &[1; 16], &kept));
+    expect("what no commit keeps", damaged, &|parts| parts.insert(17, &[0x82, 0x01]));
+    // What changes nothing is no obstacle, nor is what a commit keeps of requests that were not answered.
     let mut parts = Parts::of(&bytes);
     parts.change_head(|_| ());
+    parts.insert_at(17, &at(1_u64.to_be_bytes()), &kept);
     let file = sealed(parts.text().as_bytes());
     let whole = restore_backup(locked(&file), &key, &target(&around.join("of/new")), &options()).unwrap();
     assert_eq!((whole.from.keys, whole.from.secrets), (2, 1));

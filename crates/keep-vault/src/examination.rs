@@ -24,8 +24,8 @@ use crate::segments::COUNTS;
 use crate::subkeys::Subkeys;
 use crate::tx::index_in;
 use crate::{
-    ArchivedRecord, BurnRecord, Form, Forms, GroupRecord, KeyRecord, MnemonicSecret, SecretItem, VaultError,
-    WalletRow,
+    ArchivedRecord, BurnRecord, Form, Forms, GroupRecord, KeyRecord, MnemonicSecret, SecretItem, Unanswered,
+    VaultError, WalletRow,
 };
 
 /// What was in an archive that is whole.
@@ -182,6 +182,13 @@ impl Examination {
             Collection::Burns => {
                 let burn = BurnRecord::from_cbor(&record.cbor)?;
                 Form::by(&burn, &burn.nonce)
+            }
+            Collection::Unanswered => {
+                let revision = Unanswered::revision_at(&record.id);
+                if revision > self.content.revision {
+                    return Err(damaged("the place of a record"));
+                }
+                Form::at(&Unanswered::from_cbor(&record.cbor)?, Unanswered::place(revision))
             }
             Collection::Wallets => {
                 let row = WalletRow::from_cbor(&record.cbor)?;
