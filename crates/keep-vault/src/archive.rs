@@ -302,7 +302,8 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let vault = Vault::create(store, &passphrase, [1; 32], cost, &environment).unwrap();
         vault.expect_archivable().unwrap();
-        let place = (17, RecordId::from_bytes([3; 16]));
+        // The last number for which there is a key.
+        let place = (19, RecordId::from_bytes([3; 16]));
         let change = |vault: &Vault, delete: bool| {
             let job = move |tx: &mut crate::Tx<'_, '_>| {
                 let plain = Zeroizing::new(vec![0x80]);
