@@ -295,13 +295,9 @@ impl FrostError {
             Self::MustReshare => Some("run `keep frost refresh`, then delete every copy of the old shares"),
             Self::NotHere(_) => Some("see `keep frost show`"),
             Self::Cheaters(_) => Some("sign again without them"),
-            Self::Disagreement { .. } => Some(
+            Self::Disagreement { .. } | Self::Complaint { .. } => Some(
                 "others may have finished: ask them for their messages and run this step again; begin anew only when nobody has \
                  finished, and if it happens again, without one of them at a time",
-            ),
-            Self::Complaint { .. } => Some(
-                "ask both what the others have sent; begin anew in an empty directory, and if it happens again, without one of \
-                 them at a time",
             ),
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
-    Builtin, Bunker, BunkerOptions, BunkerUri, EmbeddedRelay, ErrorCode, EventTemplate, Headless, Home,
-    KdfCost, Keep, Name, Offer, Options, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner,
-    SecretText, Serving, Transport,
+    Builtin, Bunker, BunkerOptions, BunkerUri, EmbeddedRelay, ErrorCode, EventTemplate, GrantTerms, Headless,
+    Home, KdfCost, Keep, Limits, Name, Offer, Options, PoolOptions, RelayOptions, RelayPolicy, RelayPool,
+    RemoteSigner, SecretText, Serving, Transport,
 };
 
 const NOW: u64 = 1_700_000_000;
@@ -123,6 +123,34 @@ async fn the_secret_is_for_one_client() {
     assert_ne!(fresh, uri.to_string());
     assert_eq!(make(Builtin::Social), fresh);
     assert_ne!(make(Builtin::Full), fresh);
+}
+
+/// A client that the bunker knows does not take leave because it is refused for a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_refused_for_a_time_stays_known() {
+    let world = World::new().await;
+    let (uri, _serving) = serve(&world.keep, &world.relay, Builtin::Social).await;
+    let key = RemoteSigner::fresh_key().unwrap();
+    let connect = || RemoteSigner::connect_as(&uri, client_transport(&world.relay), "agent", Some(&key));
+    connect().await.unwrap().sign_event(note("before")).await.unwrap();
+    let suspend = |suspended: bool| {
+        let terms = GrantTerms {
+            client: world.keep.nip46().apps().unwrap().remove(0).npub,
+            key: None,
+            name: None,
+            permitted: None,
+            duration: None,
+            unlimited: false,
+            limits: Limits::default(),
+            suspended: Some(suspended),
+        };
+        world.keep.nip46().grant(terms).unwrap();
+    };
+    suspend(true);
+    let error = connect().await.unwrap_err();
+    assert!(error.message().contains("suspended"), "{error}");
+    suspend(false);
+    connect().await.unwrap().sign_event(note("after")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

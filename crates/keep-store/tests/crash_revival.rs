@@ -232,6 +232,33 @@ fn those_who_read_lose_nothing_by_it() {
 }
 
 /// If cutting fails, the next one who writes does it, however far it had come.
+/// The log at the path of a vault that was moved away while it was in use is another's.
+#[cfg(unix)]
+#[test]
+fn the_log_of_a_vault_that_took_the_place_is_left_alone() {
+    let dir = quick_directory();
+    let (place, away) = (dir.path().join("vault"), dir.path().join("away"));
+    std::fs::create_dir(&place).unwrap();
+    let plain = || SqliteOptions::default().examine_place(false);
+    let first = SqliteStore::create_with(database(&place), plain()).unwrap();
+    add(&first, 1).unwrap();
+    let second = SqliteStore::open_with(database(&place), plain()).unwrap();
+    assert_eq!(numbers(&second), [1]);
+    std::fs::rename(&place, &away).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    let other = SqliteStore::create_with(database(&place), plain()).unwrap();
+    (1..=9).try_for_each(|number| add(&other, number)).unwrap();
+    let length = || std::fs::metadata(place.join(LOG)).unwrap().len();
+    let before = length();
+    let error = add(&second, 2).unwrap_err();
+    assert!(error.to_string().contains("moved away or replaced"), "{error}");
+    assert_eq!(length(), before);
+    drop(other);
+    let other = SqliteStore::open_with(database(&place), plain()).unwrap();
+    assert_eq!(numbers(&other), (1..=9).collect::<Vec<_>>());
+    assert_eq!(numbers(&SqliteStore::open_with(database(&away), plain()).unwrap()), [1]);
+}
+
 #[test]
 fn a_cut_that_fails_is_done_by_the_next() {
     // It fails to cut, and then to sync.

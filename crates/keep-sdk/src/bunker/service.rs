@@ -147,17 +147,15 @@ pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
         // Relays that are down are tried again by the transport.
         service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
     }
-    // Before anything comes in: what comes again is told from what is new.
-    let unfinished = service.signer.unfinished()?;
+    // Before anything comes in, so that what comes again is told from what is new.
+    service.resume(service.signer.unfinished()?);
     let tasks = vec![
         tokio::spawn(receive(Arc::clone(&service))),
         tokio::spawn(keep_time(Arc::clone(&service))),
         tokio::spawn(look(Arc::clone(&service), to_look)),
         tokio::spawn(acks::read(Arc::downgrade(&service), sent)),
     ];
-    let serving = Serving { service, tasks, activities: watcher };
-    serving.service.resume(unfinished);
-    Ok(serving)
+    Ok(Serving { service, tasks, activities: watcher })
 }
 
 fn filter(endpoints: &Endpoints, since: Timestamp) -> Filter {

@@ -70,7 +70,7 @@ fn add(host: &Host, uri: &BunkerUri, id: KeyId, client: EndpointId, name: String
     let secret = host.vault().transport_key(client)?;
     let signer = host.runtime()?.block_on(within(ANSWERED, async {
         let pool = pool(uri.relays())?;
-        RemoteSigner::connect_as(uri, pool, "Keep", Some(&secret)).await
+        RemoteSigner::connect_once(uri, pool, "Keep", &secret).await
     }))?;
     match take(host, uri, (id, client, name), &signer) {
         Ok(view) => {

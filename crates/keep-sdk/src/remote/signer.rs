@@ -58,22 +58,51 @@ impl RemoteSigner {
         name: &str,
         key: Option<&SecretKey32>,
     ) -> Result<Self, Fault> {
-        let key = key.map_or_else(fresh_transport_key, |key| Ok(TransportKey::new(key)?))?;
-        let mut signer = Self::start(Client::new(uri, key), *uri.remote(), transport).await?;
-        let metadata = ClientMetadata::new(Some(name), None, None);
-        signer.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await?;
-        match signer.ask(Ask::GetPublicKey).await.and_then(|answered| match answered {
-            Answered::PublicKey(key) => Ok(key),
-            _ => Err(unexpected()),
-        }) {
+        let Some(key) = key else {
+            return Self::connect_once(uri, transport, name, &Self::fresh_key()?).await;
+        };
+        let mut signer = Self::introduce(uri, transport, name, key).await?;
+        signer.public_key = signer.ask_public_key().await?;
+        Ok(signer)
+    }
+
+    /// As [`connect_as`](Self::connect_as), as a client that the bunker has not met before: where it does not tell its public
+    /// key, it need not know this client any longer. One that it knows may have been refused for a time only, and stays.
+    pub(crate) async fn connect_once(
+        uri: &BunkerUri,
+        transport: Arc<dyn Transport>,
+        name: &str,
+        key: &SecretKey32,
+    ) -> Result<Self, Fault> {
+        let mut signer = Self::introduce(uri, transport, name, key).await?;
+        match signer.ask_public_key().await {
             Ok(key) => signer.public_key = key,
             Err(fault) => {
-                // Connected to no purpose: the bunker need not know this client any longer.
                 let _ = tokio::time::timeout(LEAVES, signer.log_out()).await;
                 return Err(fault);
             }
         }
         Ok(signer)
+    }
+
+    /// Connected; whose key the bunker holds is not asked yet.
+    async fn introduce(
+        uri: &BunkerUri,
+        transport: Arc<dyn Transport>,
+        name: &str,
+        key: &SecretKey32,
+    ) -> Result<Self, Fault> {
+        let signer = Self::start(Client::new(uri, TransportKey::new(key)?), *uri.remote(), transport).await?;
+        let metadata = ClientMetadata::new(Some(name), None, None);
+        signer.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await?;
+        Ok(signer)
+    }
+
+    async fn ask_public_key(&self) -> Result<PublicKey, Fault> {
+        match self.ask(Ask::GetPublicKey).await? {
+            Answered::PublicKey(key) => Ok(key),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Goes on as a client that has connected before: nothing is asked at first.
@@ -306,10 +335,6 @@ async fn listen(shared: Arc<Shared>, subscription: Subscription) {
             }
         }
     }
-}
-
-fn fresh_transport_key() -> Result<TransportKey, Fault> {
-    Ok(TransportKey::new(&RemoteSigner::fresh_key()?)?)
 }
 
 fn fresh_random() -> Result<Random, Fault> {

@@ -149,7 +149,8 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let path = connector.path().to_owned();
         require_log(&conn, &path)?;
-        let writing = Writing::new(conn, Tail::new(&path, &options), knows_end);
+        let tail = Tail::new(&conn, &path, &options);
+        let writing = Writing::new(conn, tail, knows_end);
         let writer = Mutex::new(writing.map_err(|e| translate(&path, &e))?);
         let turnstile = Arc::new(turnstile);
         Ok(Self {

@@ -1,7 +1,6 @@
 //! How a database is opened.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ pub struct SqliteOptions {
     pub(super) checkpoint_frames: u32,
     pub(super) examine_place: bool,
     pub(super) sync: bool,
-    cutter: Option<Cutter>,
+    pub(super) cutter: Option<Cutter>,
 }
 
 /// Cuts a file to a length in bytes, for good.
@@ -70,18 +69,6 @@ impl SqliteOptions {
     pub fn cutter(mut self, cut: impl Fn(&Path, u64) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.cutter = Some(Cutter(Arc::new(cut)));
         self
-    }
-
-    pub(super) fn cutter_or_system(&self) -> Cutter {
-        let sync = self.sync;
-        self.cutter.clone().unwrap_or_else(|| {
-            Cutter(Arc::new(move |path, length| {
-                // SQLite takes its locks on other files, so closing this one gives none of them back.
-                let file = OpenOptions::new().write(true).open(path)?;
-                file.set_len(length)?;
-                if sync { file.sync_all() } else { Ok(()) }
-            }))
-        })
     }
 
     /// The length of the write-ahead log, in pages of 4 KiB, from which on it is copied into the database (2,000).

@@ -10,7 +10,7 @@
 //! end that was in the index when they began, of the same log, which is never nearer to its beginning; and a log begins anew only
 //! when all of the old one is in the database, synced, and nobody reads it.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,16 +34,21 @@ const PAGE_HEADER: u64 = 24;
 pub(super) struct Tail {
     database: PathBuf,
     log: PathBuf,
-    cutter: Cutter,
+    /// The file that SQLite has open: if the vault is moved away while it is in use, another one may lie at its path. (Windows
+    /// does not let it be moved.)
+    file: Option<File>,
+    cutter: Option<Cutter>,
+    sync: bool,
 }
 
 impl Tail {
-    pub(super) fn new(database: &Path, options: &SqliteOptions) -> Self {
-        Self {
-            database: database.to_owned(),
-            log: beside(database, "-wal"),
-            cutter: options.cutter_or_system(),
-        }
+    /// Of the log of `conn`, which has read from the database, and so has its log open.
+    pub(super) fn new(conn: &Connection, database: &Path, options: &SqliteOptions) -> Self {
+        // SQLite follows links, and keeps the log beside what they lead to.
+        let database = conn.path().map_or_else(|| database.to_owned(), PathBuf::from);
+        let log = beside(&database, "-wal");
+        let file = if cfg!(unix) { File::open(&log).ok() } else { None };
+        Self { database, log, file, cutter: options.cutter.clone(), sync: options.sync }
     }
 
     /// Cuts off what lies behind the last commit that counts. `conn` is in no transaction.
@@ -53,6 +58,7 @@ impl Tail {
         readers: &Pool,
         turn: &Turn<'_>,
     ) -> Result<(), StoreError> {
+        self.require_same_file()?;
         let is_done = turn.ending() != Ending::Cutting;
         if self.length()? == 0 && is_done {
             turn.will_end(Ending::Well);
@@ -63,10 +69,35 @@ impl Tail {
         let end = readers.with(|conn| self.end(conn))?;
         if self.length()? > end || !is_done {
             turn.announce(Ending::Cutting)?;
-            self.cutter.cut(&self.log, end).map_err(|e| refused(&self.log, &e))?;
+            self.cut(end).map_err(|e| refused(&self.log, &e))?;
         }
         turn.will_end(Ending::Well);
         Ok(())
+    }
+
+    /// Refuses to go by a path at which something else lies by now.
+    fn require_same_file(&self) -> Result<(), StoreError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let identities =
+            file.metadata().and_then(|own| Ok((identity(&own), identity(&fs::metadata(&self.log)?))));
+        match identities {
+            Ok((own, there)) if own == there => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refused(&self.log, &error)),
+            Ok(_) | Err(_) => Err(StoreError::Io(format!(
+                "{} was moved away or replaced while it was in use: nothing is written",
+                self.database.display()
+            ))),
+        }
+    }
+
+    fn cut(&self, end: u64) -> io::Result<()> {
+        if let Some(cutter) = &self.cutter {
+            return cutter.cut(&self.log, end);
+        }
+        // SQLite takes its locks on other files, so closing this one gives none of them back.
+        let file = OpenOptions::new().write(true).open(&self.log)?;
+        file.set_len(end)?;
+        if self.sync { file.sync_all() } else { Ok(()) }
     }
 
     fn length(&self) -> Result<u64, StoreError> {
@@ -93,4 +124,16 @@ impl Tail {
             _ => Err(StoreError::Io(format!("{}: SQLite does not say where it ends", self.log.display()))),
         }
     }
+}
+
+/// What tells a file from every other one while it is open.
+#[cfg(unix)]
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (file.dev(), file.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> (u64, u64) {
+    (0, 0)
 }
