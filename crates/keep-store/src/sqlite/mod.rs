@@ -37,7 +37,8 @@ pub use self::options::SqliteOptions;
 ///
 /// A commit is durable: the log is synced before [`Store::write`] returns. If the operating system fails to sync,
 /// `write` fails and nobody sees the change, but after a crash it may come to light, as a whole, until the next write
-/// begins, of whichever process. What an opened store shows is durable, and what it does not show never comes back.
+/// begins, of whichever process. What an opened store shows is durable, and what it does not show never comes back once
+/// something was written.
 ///
 /// Beside the database lie `next.lock` and `write.lock`, through which writers take turns and leave word of how they ended, and
 /// while it is in use SQLite's `-wal` and `-shm`. The last process that closes the vault folds the log into the database and removes it,
