@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keep_sdk::{Approvals, Attendance, Prompt, Surface};
+use keep_sdk::{
+    Approvals, Attendance, DisplayText, ErrorCode, Fault, Keep, Prompt, Surface, VoteView, counted,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::output::Output;
 use crate::prompt;
@@ -44,8 +47,15 @@ fn is_answer(since: Option<Instant>, at: Instant) -> bool {
     since.is_some_and(|since| at.saturating_duration_since(since) >= GUARD)
 }
 
+/// A decision on its way: it may wait for the disk, and the bunker does not.
+struct Deciding {
+    id: String,
+    vote: JoinHandle<Result<VoteView, Fault>>,
+}
+
 /// Where questions are shown and answered.
 pub struct Desk {
+    keep: Keep,
     queue: Arc<Approvals>,
     _attendance: Attendance,
     changes: watch::Receiver<u64>,
@@ -58,12 +68,13 @@ pub struct Desk {
     is_cut: bool,
     /// Those that this person approved, and that wait for another one.
     voted: HashSet<String>,
+    deciding: Option<Deciding>,
     keys: Keys,
     style: Style,
 }
 
-/// A desk for the questions of `queue`, if there is a person at a terminal.
-pub fn at_terminal(output: &Output, queue: &Arc<Approvals>) -> Option<Desk> {
+/// A desk for the questions of `queue`, which is that of `keep`, if there is a person at a terminal.
+pub fn at_terminal(output: &Output, keep: &Keep, queue: &Arc<Approvals>) -> Option<Desk> {
     let keys = Terminal::open()?.keys().ok()?;
     let (press, presses) = unbounded_channel();
     keys.spawn(move |key| press.send((key.into(), Instant::now())).is_ok()).ok()?;
@@ -71,12 +82,14 @@ pub fn at_terminal(output: &Output, queue: &Arc<Approvals>) -> Option<Desk> {
     Some(Desk {
         _attendance: queue.attend(),
         changes: queue.changes(),
+        keep: keep.clone(),
         queue: Arc::clone(queue),
         presses,
         shown: None,
         since: None,
         is_cut: false,
         voted: HashSet::new(),
+        deciding: None,
         keys,
         style,
     })
@@ -86,6 +99,7 @@ impl Desk {
     /// Waits for the next thing that happens here, and says whether the person wants to quit.
     pub async fn attend(&mut self, output: &Output) -> bool {
         tokio::select! {
+            (id, voted) = decided(&mut self.deciding) => self.tell(id, voted, output),
             Ok(()) = self.changes.changed() => {}
             Some((pressed, at)) = self.presses.recv() => {
                 if pressed == Pressed::Quit {
@@ -104,13 +118,24 @@ impl Desk {
         false
     }
 
-    /// Whether a question is on the screen.
+    /// Whether a question is on the screen, or its answer on its way.
     pub const fn is_asking(&self) -> bool {
-        self.shown.is_some()
+        self.shown.is_some() || self.deciding.is_some()
+    }
+
+    /// Waits for the answer that is on its way, if one is.
+    pub async fn finish(mut self, output: &Output) {
+        if self.deciding.is_some() {
+            let (id, voted) = decided(&mut self.deciding).await;
+            self.tell(id, voted, output);
+        }
     }
 
     /// Takes away what has been settled elsewhere, and shows the next question.
     pub fn refresh(&mut self, output: &Output) {
+        if self.deciding.is_some() {
+            return;
+        }
         let waiting = self.queue.prompts();
         self.voted.retain(|id| waiting.iter().any(|(other, _)| other == id));
         if let Some(shown) = &self.shown {
@@ -169,17 +194,35 @@ impl Desk {
             Pressed::Quit | Pressed::Nothing => return,
         };
         let Some(id) = self.shown.take() else { return };
-        let said = match self.queue.decide(&id, approve, Surface::Terminal, None) {
-            Ok(true) if approve => "approved",
-            Ok(true) => "rejected",
-            Ok(false) => {
+        let (keep, meant) = (self.keep.clone(), id.clone());
+        // As everywhere else: with each yes that still counts.
+        let vote = spawn_blocking(move || keep.inbox().decide_at(Surface::Terminal, &meant, approve, None));
+        self.deciding = Some(Deciding { id, vote });
+    }
+
+    fn tell(&mut self, id: String, voted: Result<VoteView, Fault>, output: &Output) {
+        let said = match voted {
+            Ok(VoteView { settled: true, approved: true, .. }) => "approved".to_owned(),
+            Ok(VoteView { settled: true, approved: false, .. }) => "rejected".to_owned(),
+            Ok(VoteView { settled: false, needs, .. }) => {
                 self.voted.insert(id);
-                "approved; another person must approve too"
+                format!("approved; {} must approve too", counted(needs, "more person"))
             }
-            Err(_) => "too late: that request is gone",
+            Err(fault) if fault.code() == ErrorCode::NotFound => "too late: that request is gone".to_owned(),
+            // It is asked again.
+            Err(fault) => format!("nothing was decided: {}", DisplayText::new(fault.message())),
         };
         output.ask(&self.style.dim(&format!("  {said}")));
     }
+}
+
+/// Waits for what came of the decision that is on its way; for ever, if none is.
+async fn decided(deciding: &mut Option<Deciding>) -> (String, Result<VoteView, Fault>) {
+    let Some(one) = deciding else { return std::future::pending().await };
+    let voted = (&mut one.vote).await.unwrap_or_else(|_| Err(Fault::new(ErrorCode::Bug, "it was cut short")));
+    let id = std::mem::take(&mut one.id);
+    *deciding = None;
+    (id, voted)
 }
 
 #[cfg(test)]

@@ -89,7 +89,9 @@ impl<'a> Watch<'a> {
             self.release();
         };
         // The terminal is as it was before anything else is said.
-        self.desk = None;
+        if let Some(desk) = self.desk.take() {
+            desk.finish(self.output).await;
+        }
         self.release();
         self.output.talk("Stopping.");
         serving.stop().await?;

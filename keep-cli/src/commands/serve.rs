@@ -195,7 +195,7 @@ pub fn approver(output: &Output, keep: &Keep, headless: bool, line_by_line: bool
         return Ok(Asking { approver: Arc::new(Headless), desk: None, attendance: None });
     }
     let queue = keep.approvals()?;
-    let desk = if line_by_line { at_terminal(output, &queue) } else { None };
+    let desk = if line_by_line { at_terminal(output, keep, &queue) } else { None };
     let attendance = Some(queue.attend());
     Ok(Asking { approver: queue, desk, attendance })
 }

@@ -278,6 +278,71 @@ fn a_person_decides_and_nobody_else_waits() {
     assert!(outcomes.contains(&"approved") && outcomes.contains(&"declined"), "{outcomes:?}");
 }
 
+/// The request of a client whose policy wants two persons, at the terminal: a yes of somebody who was removed since does not
+/// count, and what is asked waits on for another one.
+#[test]
+fn at_a_terminal_the_yes_of_somebody_removed_does_not_count() {
+    if !can() {
+        return;
+    }
+    let (world, net) = (World::with_key(), Net::new());
+    let joint = "name = \"joint\"\n[[rule]]\neffect = \"allow\"\nmethods = [\"get_public_key\"]\n\
+                 [[rule]]\neffect = \"ask\"\nkinds = [1]\napproval = \"two_persons\"\n";
+    std::fs::write(world.path().join("joint.toml"), joint).unwrap();
+    world.done(&["policy", "add", "joint.toml"]);
+    let added = |name: &str| {
+        let added = world.done(&["--json", "policy", "person", "add", name]).json();
+        added["code"].as_str().unwrap().to_owned()
+    };
+    let carol = added("carol");
+    let as_person = |id: &str, name: &str, code: &str| {
+        let ran = world.run_with(&["--json", "approve", id, "--as", name], "", |command| {
+            command.env_remove("KEEP_PASSWORD").env("KEEP_APPROVAL_CODE", code);
+        });
+        ran.json()["settled"].as_bool().unwrap()
+    };
+    for (terminal, surface) in [("dumb", "owner:terminal"), ("xterm", "owner:screen")] {
+        let bob = added("bob");
+        let line = format!("serve --policy joint --relay {}", net.url());
+        let mut serve = Dialogue::start(&world, &line, |command| {
+            command.env("KEEP_PASSWORD", PASSPHRASE).env("TERM", terminal);
+        });
+        serve.sees("bunker://");
+        serve.sees(if terminal == "dumb" { "Q quits." } else { "Nothing" });
+        let screen = serve.screen();
+        let address = screen.split_whitespace().find(|word| word.starts_with("bunker://")).unwrap();
+        let client = net.connect(address).unwrap();
+        let signed = net.runtime.block_on(async {
+            let persons = async {
+                tokio::task::block_in_place(|| {
+                    serve.sees("approve");
+                    let asked = world.done(&["--json", "pending"]).json()["pending"][0].clone();
+                    let id = asked["id"].as_str().unwrap();
+                    assert!(!as_person(id, "bob", &bob));
+                    world.done(&["policy", "person", "remove", "bob"]);
+                    // The screen draws words, and no more of a line than changes.
+                    serve.insists("y", if terminal == "dumb" { "1 more person" } else { "noted;" });
+                    let asked = world.done(&["--json", "pending"]).json()["pending"][0].clone();
+                    assert_eq!(
+                        (&asked["id"], &asked["approved_by"]),
+                        (&id.into(), &serde_json::json!(["owner"]))
+                    );
+                    assert!(as_person(id, "carol", &carol));
+                });
+            };
+            tokio::join!(client.sign_event(template(1, "of both")), persons).0
+        });
+        signed.unwrap().verify().unwrap();
+        serve.types("q");
+        serve.sees("Stopping.");
+        serve.ends(0);
+        let log = world.done(&["--json", "audit", "list"]).json();
+        let entries = log["entries"].as_array().unwrap();
+        let said = entries.iter().rfind(|entry| entry["outcome"] == "approved").unwrap();
+        assert_eq!(said["by"], serde_json::json!([surface, "person:carol"]));
+    }
+}
+
 #[test]
 fn a_screen_shows_what_waits_and_takes_decisions() {
     if !can() {

@@ -126,20 +126,6 @@ impl Approvals {
         waiting.values().find(|one| one.prompt.request == request).map(|one| one.id.clone())
     }
 
-    /// The owner's decision, at `surface`, about the request whose id begins with `id`. Says whether it is settled.
-    ///
-    /// # Errors
-    /// [`ErrorCode::NotFound`] when no request, or more than one, is meant.
-    pub fn decide(
-        &self,
-        id: &str,
-        approve: bool,
-        surface: Surface,
-        remember: Option<Remember>,
-    ) -> Result<bool, Fault> {
-        Ok(matches!(self.vote(id, approve, Voice::owner(surface), remember)?, Tally::Settled { .. }))
-    }
-
     /// Forgets each yes of somebody who is not among those who may approve now, also where another one has the name.
     pub(crate) fn recount(&self, persons: &[Person]) {
         for one in self.lock().values_mut() {
@@ -151,7 +137,7 @@ impl Approvals {
     /// The whole of what is asked by the one request whose id begins with `id`.
     ///
     /// # Errors
-    /// As [`decide`](Self::decide).
+    /// [`ErrorCode::NotFound`] when no request, or more than one, is meant.
     pub(crate) fn one<T>(&self, id: &str, view: impl FnOnce(&Waiting) -> T) -> Result<T, Fault> {
         let mut waiting = self.lock();
         waiting.retain(|_, one| !one.is_moot());
