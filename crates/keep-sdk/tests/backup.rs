@@ -13,8 +13,9 @@ use keep_sdk::frost::Suite;
 use keep_sdk::{
     BackupKey, BackupLock, BackupNeeds, ErrorCode, EventTemplate, GrantTerms, Headless, Home, Keep, KeyPath,
     Limits, LockedBackup, Name, Options, Permissions, Permitted, RelayUrl, RestoreTarget, SecretText,
-    SpendLimits, new_backup_passphrase, restore_backup, verify_backup,
+    SpendLimits, Timestamp, new_backup_passphrase, restore_backup, verify_backup,
 };
+use keep_testing::clock::FakeClock;
 use serde_json::Value;
 
 const CHEAP: keep_sdk::KdfCost = keep_sdk::KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
@@ -531,11 +532,170 @@ fn what_would_be_missed_or_fail_later_is_refused_at_once() {
     expect("a longer log than can be made", &|parts| {
         parts.change_head(|head| (head.audit.first_seq, head.audit.next_seq) = (u64::MAX, u64::MAX));
     });
-    // The new vault is a second later, and a second later than this nothing can be written down.
-    let last = 253_402_300_799;
+    // The new vault is a second later.
+    let last = 1 << 53;
     expect("the last second", &|parts| parts.change_head(|head| head.max_time = last));
     assert!(verified(&|parts| parts.change_head(|head| head.max_time = last - 1)).is_ok());
     restore_backup(locked(&bytes), &key, &target(&place), &options()).unwrap();
+}
+
+/// A clock that was wrong once leaves a vault with that time, which goes on and has backups like any other; only beyond where
+/// counting comes near its end none is made, and whoever asks for one is told why.
+#[test]
+fn a_vault_whose_time_was_beyond_9999_has_backups() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, end) = (identity(), 1 << 53);
+    for (at, is_restorable) in [(400_000_000_000, true), (end - 3_600, true), (end, false), (u64::MAX, false)]
+    {
+        let options = || options().clock(FakeClock::at(Timestamp::from_secs(at)));
+        let place = dir.path().join(format!("at {at}"));
+        let home = Home::new(&place).unwrap();
+        let old = Keep::create(home, &text("old passphrase"), &options()).unwrap();
+        old.keys().generate(name("main")).unwrap();
+        let to = || BackupLock::Recipients(vec![RECIPIENT.to_owned()]);
+        if !is_restorable {
+            let mut disk = Disk { room: 1 << 20, holds: Vec::new() };
+            let fault = old.backups().write(to(), &mut disk).unwrap_err();
+            assert_eq!(fault.code(), ErrorCode::Integrity, "{fault}");
+            assert!(fault.message().contains("its time is beyond") && !fault.hint().is_empty(), "{fault}");
+            assert!(disk.holds.is_empty());
+            continue;
+        }
+        let file = made(&old);
+        verify_backup(locked(&file), &key).unwrap();
+        let new = dir.path().join(format!("of {at}"));
+        // Wherever it is restored, by whatever clock.
+        restore_backup(locked(&file), &key, &target(&new), &self::options()).unwrap();
+        let keep = Keep::open(Home::new(&new).unwrap(), &text("new passphrase"), &self::options()).unwrap();
+        assert!(keep.integrity().is_intact());
+        assert_eq!(keep.keys().list().unwrap().len(), 1);
+        let again = made(&keep);
+        verify_backup(locked(&again), &key).unwrap();
+    }
+}
+
+/// A secret, as `docs/formats/vault.md` describes it.
+#[derive(minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+struct Secret {
+    #[n(0)]
+    kind: u8,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    secret: Vec<u8>,
+    #[n(2)]
+    public: Option<String>,
+}
+
+impl Parts {
+    /// Changes the secrets of this kind, as `change` does that gets the number of each.
+    fn change_secrets(&mut self, kind: u8, change: impl Fn(usize, &mut Secret)) {
+        let mut number = 0;
+        for at in self.of_kind("secrets") {
+            let cbor = &mut self.records[at]["cbor"];
+            let bytes = STANDARD.decode(cbor.as_str().unwrap()).unwrap();
+            let mut secret: Secret = minicbor::decode(&bytes).unwrap();
+            if secret.kind == kind {
+                change(number, &mut secret);
+                *cbor = STANDARD.encode(minicbor::to_vec(&secret).unwrap()).into();
+                number += 1;
+            }
+        }
+        assert!(number > 0, "there is no secret of kind {kind}");
+    }
+
+    fn secrets(&mut self, kind: u8) -> Vec<Vec<u8>> {
+        let found = std::cell::RefCell::new(Vec::new());
+        self.change_secrets(kind, |_, secret| found.borrow_mut().push(secret.secret.clone()));
+        found.into_inner()
+    }
+}
+
+/// The key with which a bunker's address answers, and shares of threshold keys: what does not decode, or belongs to another, would
+/// be missed when it is needed.
+#[test]
+fn transport_keys_and_shares_are_examined() {
+    const TRANSPORT: u8 = 1;
+    const SHARE: u8 = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let keep = full_vault(&dir.path().join("old"));
+    keep.frost().generate(Some(name("theirs")), Suite::Secp256k1Tr, 2, 3).unwrap();
+    let bytes = made(&keep);
+    let (key, place) = (identity(), dir.path().join("new"));
+    let expect = |what: &str, change: &dyn Fn(&mut Parts)| {
+        let mut parts = Parts::of(&bytes);
+        change(&mut parts);
+        let file = sealed(parts.text().as_bytes());
+        let Err(fault) = verify_backup(locked(&file), &key) else { panic!("{what} was not missed") };
+        assert_eq!(fault.code(), ErrorCode::Integrity, "verify: {what}: {fault}");
+        let fault = restore_backup(locked(&file), &key, &target(&place), &options()).unwrap_err();
+        assert_eq!(fault.code(), ErrorCode::Integrity, "restore: {what}: {fault}");
+        assert!(!place.exists(), "{what}");
+    };
+    let all = |kind: u8, change: fn(&mut Vec<u8>)| {
+        move |parts: &mut Parts| parts.change_secrets(kind, |_, secret| change(&mut secret.secret))
+    };
+    expect("a transport key that is cut", &all(TRANSPORT, |secret| secret.truncate(31)));
+    expect("a transport key that is none", &all(TRANSPORT, |secret| secret.fill(0)));
+    expect("the transport key of another address", &all(TRANSPORT, |secret| secret[31] ^= 1));
+    expect("a transport key of another kind", &|parts| {
+        parts.change_secrets(TRANSPORT, |_, secret| secret.kind = SHARE);
+    });
+    let shares = Parts::of(&bytes).secrets(SHARE).len();
+    assert_eq!(shares, 5);
+    for one in 0..shares {
+        let of_one = |change: fn(&mut Vec<u8>)| {
+            move |parts: &mut Parts| {
+                parts.change_secrets(SHARE, |number, secret| {
+                    if number == one {
+                        change(&mut secret.secret);
+                    }
+                });
+            }
+        };
+        expect(&format!("share {one}, cut"), &of_one(|secret| secret.truncate(40)));
+        expect(&format!("share {one}, none"), &of_one(|secret| *secret = vec![0x80]));
+        // Somewhere in its 32 secret bytes, which stand before the device key or its absence.
+        expect(
+            &format!("share {one}, changed"),
+            &of_one(|secret| {
+                let at = share_end(secret) - 5;
+                secret[at] ^= 1;
+            }),
+        );
+        expect(&format!("share {one}, another kind"), &|parts| {
+            parts.change_secrets(SHARE, |number, secret| {
+                if number == one {
+                    secret.kind = TRANSPORT;
+                }
+            });
+        });
+    }
+    let secrets = Parts::of(&bytes).secrets(SHARE);
+    expect("shares in each other's places", &|parts| {
+        parts.change_secrets(SHARE, |number, secret| {
+            secret.secret.clone_from(&secrets[(number + 1) % shares])
+        });
+    });
+    // What is not there is no reason to lose the rest.
+    for kind in [TRANSPORT, SHARE] {
+        let mut parts = Parts::of(&bytes);
+        for at in parts.of_kind("secrets").into_iter().rev() {
+            let bytes = STANDARD.decode(parts.records[at]["cbor"].as_str().unwrap()).unwrap();
+            if minicbor::decode::<Secret>(&bytes).unwrap().kind == kind {
+                parts.records.remove(at);
+            }
+        }
+        verify_backup(locked(&sealed(parts.text().as_bytes())), &key).unwrap();
+    }
+    restore_backup(locked(&bytes), &key, &target(&place), &options()).unwrap();
+}
+
+/// Where the bytes of a share end in what is held of a member: an array of them and the device key.
+fn share_end(holding: &[u8]) -> usize {
+    let mut decoder = minicbor::Decoder::new(holding);
+    decoder.array().unwrap();
+    decoder.bytes().unwrap();
+    decoder.position()
 }
 
 #[test]

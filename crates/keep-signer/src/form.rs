@@ -25,7 +25,8 @@ pub fn form(collection: Collection, cbor: &[u8]) -> Result<Option<Form>, VaultEr
         }
         Collection::Endpoints => {
             let endpoint = Endpoint::from_cbor(cbor)?;
-            Form::at(&endpoint, Endpoint::place(endpoint.id))
+            let form = Form::at(&endpoint, Endpoint::place(endpoint.id));
+            form.with_transport(endpoint.id, Some(endpoint.transport))
         }
         Collection::Policies => {
             let row = PolicyRow::from_cbor(cbor)?;

@@ -16,6 +16,7 @@ use crate::items::item_place;
 use crate::keyring::public_key;
 use crate::mnemonic::natural_key;
 use crate::records::{SecretKind, SecretRecord, key_place};
+use crate::restore::beyond;
 use crate::seal::open_row;
 use crate::subkeys::Subkeys;
 use crate::vault::Identity;
@@ -102,15 +103,15 @@ impl TakeArchive for Option<Archive> {
 
 impl Vault {
     /// Whether a vault can be made again out of everything in this one: of what a later version keeps, this one does not know what
-    /// must not work any more in another vault.
+    /// must not work any more in another vault, and no vault goes on from beyond where restoring ends.
     ///
     /// # Errors
-    /// [`ErrorCode::FormatTooNew`]; when the vault cannot be read.
+    /// [`ErrorCode::FormatTooNew`]; [`ErrorCode::Integrity`]; when the vault cannot be read.
     pub fn expect_archivable(&self) -> Result<(), VaultError> {
         let seen = self.shared.seen();
         let mut outcome = Err(VaultError::Closed);
         self.read(&mut |tx| {
-            outcome = self.head_in(tx, seen).and_then(|head| expect_known(&head));
+            outcome = self.head_in(tx, seen).and_then(|head| expect_restorable(&head));
             Ok(())
         })?;
         outcome
@@ -159,7 +160,7 @@ impl Vault {
             return Err(VaultError::Tampered(report.problems.join("; ")));
         }
         let head = self.head_in(tx, seen)?;
-        expect_known(&head)?;
+        expect_restorable(&head)?;
         let identity = self.shared.identity;
         let mut archive = Archive::bare(keys, identity, head)?;
         for collection in [Collection::Keys, Collection::Secrets, Collection::Items] {
@@ -175,7 +176,14 @@ impl Vault {
     }
 }
 
-fn expect_known(head: &Head) -> Result<(), VaultError> {
+fn expect_restorable(head: &Head) -> Result<(), VaultError> {
+    if let Some(what) = beyond(head) {
+        let message = format!("no vault could be made of a backup of this one: {what} is beyond 2^53");
+        let fault = Fault::new(ErrorCode::Integrity, message);
+        return Err(fault
+            .with_hint("bring what is in it to a new vault: `keep export`, `keep import`")
+            .into());
+    }
     let is_known = |number| number == SEGMENTS || Collection::from_number(number).is_some();
     if head.tallies.iter().all(|tally| tally.count == 0 || is_known(tally.collection)) {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Whether an archive is whole, seen while it passes by.
 //!
-//! Nothing of the log is kept, and of every other record no more than what later ones are compared with. No secret is.
+//! Nothing of the log is kept, and of every other record no more than what later ones are compared with. No secret is, but shares
+//! of threshold keys, which are compared with their groups and wiped.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,7 +12,8 @@ use keep_types::{
 };
 
 use crate::archive::{damaged, missing};
-use crate::form::Spot;
+use crate::form::{Spot, Transport};
+use crate::groups::HeldSecret;
 use crate::head::LogMark;
 use crate::items::item_place;
 use crate::keyring::public_key;
@@ -43,8 +45,8 @@ pub struct ArchiveContent {
     pub records: BTreeMap<u8, u64>,
 }
 
-/// What is known of an archive up to here.
-pub(crate) struct Examination {
+/// Looks an archive through, record by record: what is known of it up to here.
+pub struct Examination {
     content: ArchiveContent,
     /// Only the name key is used, which is among the carried ones.
     keys: Subkeys,
@@ -75,7 +77,10 @@ enum Secret {
     Audit([u8; 32]),
     Mnemonic,
     Stored,
-    Other,
+    /// The public key that belongs to it.
+    Transport([u8; 32]),
+    /// A share, a device key, or the state of a ceremony: its place says which.
+    Held(HeldSecret),
     Unreadable(VaultError),
 }
 
@@ -96,7 +101,8 @@ impl Secret {
                     MnemonicSecret::from_secret(&record.secret).map(|_| Self::Mnemonic)?
                 }
                 SecretKind::Stored => Self::Stored,
-                SecretKind::Transport | SecretKind::Share => Self::Other,
+                SecretKind::Transport => Self::Transport(public_key(&record.key32()?)?.to_bytes()),
+                SecretKind::Share => Self::Held(HeldSecret::of(record.secret.expose())),
             })
         };
         read().unwrap_or_else(Self::Unreadable)
@@ -111,7 +117,17 @@ fn unknown() -> VaultError {
     ))
 }
 
+impl std::fmt::Debug for Examination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Examination").field("content", &self.content).finish_non_exhaustive()
+    }
+}
+
 impl Examination {
+    /// Begins one of an archive that says this of itself.
+    ///
+    /// # Errors
+    /// When that is damaged, or beyond what a new vault can go on from.
     pub fn new(origin: &ArchiveOrigin) -> Result<Self, VaultError> {
         let head = origin.decode_head()?;
         let carried = head.carried.clone().ok_or_else(|| damaged("its head has no name key"))?;
@@ -139,7 +155,10 @@ impl Examination {
         })
     }
 
-    /// Looks at the next record. `forms` knows those that the vault does not read.
+    /// Looks at the next record, in the order of collections and ids. `forms` knows those that the vault does not read.
+    ///
+    /// # Errors
+    /// When it is damaged, lies elsewhere than it belongs, or is of a kind that is not known.
     pub fn look(&mut self, record: &ArchivedRecord, forms: Forms<'_>) -> Result<(), VaultError> {
         let place = (record.collection, record.id);
         // So no place comes twice.
@@ -177,6 +196,7 @@ impl Examination {
             Collection::Checkpoints => return self.stands_for_log(record),
             Collection::Groups => {
                 let group = GroupRecord::from_cbor(&record.cbor)?;
+                self.holds(&group)?;
                 Form::at(&group, GroupRecord::place(group.id))
             }
             Collection::Burns => {
@@ -196,7 +216,35 @@ impl Examination {
             }
             _ => forms(collection, &record.cbor)?.ok_or_else(unknown)?,
         };
+        if let Some(transport) = form.transport {
+            self.speaks_of(transport)?;
+        }
         self.belongs(record, collection, &form)
+    }
+
+    /// Whether what is there of a group's shares and device keys decodes, and is the group's. What is missing shows in the group,
+    /// and is no reason to lose the rest: accepting damage leaves such a group.
+    fn holds(&self, group: &GroupRecord) -> Result<(), VaultError> {
+        for place in group.secret_places() {
+            match self.secrets.get(&place.at) {
+                None => {}
+                Some(Secret::Held(held)) => held.check(group, &place)?,
+                Some(Secret::Unreadable(error)) => return Err(error.clone()),
+                Some(_) => return Err(damaged("the place of a share")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a transport key, if it is there, is one, and the one that is spoken of.
+    fn speaks_of(&self, transport: Transport) -> Result<(), VaultError> {
+        match (self.secrets.get(&transport.place), transport.public) {
+            (None, _) | (Some(Secret::Transport(_)), None) => Ok(()),
+            (Some(Secret::Transport(own)), Some(public)) if *own == public => Ok(()),
+            (Some(Secret::Transport(_)), Some(_)) => Err(VaultError::SecretMismatch),
+            (Some(Secret::Unreadable(error)), _) => Err(error.clone()),
+            (Some(_), _) => Err(damaged("the place of a transport key")),
+        }
     }
 
     /// Whether a record lies where it is looked for, and is found by the name that it has.
@@ -266,6 +314,9 @@ impl Examination {
     }
 
     /// There are no more records: whether all belongs together.
+    ///
+    /// # Errors
+    /// When something is missing, or does not belong to the rest.
     pub fn end(mut self) -> Result<ArchiveContent, VaultError> {
         self.pass_mark()?;
         if !self.is_past_mark {

@@ -1,6 +1,6 @@
 //! Where records lie, by what they say themselves.
 
-use keep_types::{Collection, Record, RecordId};
+use keep_types::{Collection, EndpointId, Record, RecordId};
 
 use crate::VaultError;
 
@@ -9,6 +9,15 @@ use crate::VaultError;
 pub struct Form {
     pub(crate) spot: Spot,
     pub(crate) name: Option<String>,
+    pub(crate) transport: Option<Transport>,
+}
+
+/// The transport key that a record speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Transport {
+    pub place: RecordId,
+    /// Its public key, where the record says it (32 bytes).
+    pub public: Option<[u8; 32]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +50,13 @@ impl Form {
     }
 
     fn of<R: Record>(record: &R, spot: Spot) -> Self {
-        Self { spot, name: record.unique_name().map(str::to_owned) }
+        Self { spot, name: record.unique_name().map(str::to_owned), transport: None }
+    }
+
+    /// The record speaks of the transport key of `endpoint`, and of its public key where it says that (32 bytes).
+    #[must_use]
+    pub fn with_transport(self, endpoint: EndpointId, public: Option<[u8; 32]>) -> Self {
+        let place = RecordId::from_bytes(*endpoint.as_bytes());
+        Self { transport: Some(Transport { place, public }), ..self }
     }
 }

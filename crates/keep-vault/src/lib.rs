@@ -77,7 +77,7 @@ pub use accept_toll::KindDamage;
 pub use addition::{Addition, Additions};
 pub use archive::{Archive, ArchivedKey, ArchivedRecord, TakeArchive};
 pub use error::VaultError;
-pub use examination::ArchiveContent;
+pub use examination::{ArchiveContent, Examination};
 pub use form::{Form, Forms};
 pub use groups::{
     Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof,

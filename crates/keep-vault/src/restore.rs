@@ -54,11 +54,19 @@ impl std::fmt::Debug for ArchiveOrigin {
     }
 }
 
-/// The end of the year 9999: the last time that can be written down. A vault whose time is later can grant nothing.
-const LATEST: Timestamp = Timestamp::from_secs(253_402_300_799);
-
-/// How many commits, and how many entries of its log, a vault may have had: more than can be made, and far from where counting ends.
+/// How many commits, and how many entries of its log, a vault may have had, and how many seconds its time may be after the epoch:
+/// more than can come, and far from where counting ends.
 pub(crate) const MOST: u64 = 1 << 53;
+
+/// What of a head is beyond what a new vault can go on from.
+pub(crate) fn beyond(head: &Head) -> Option<&'static str> {
+    // The new vault is later than the old one.
+    if head.max_time.as_secs() >= MOST {
+        return Some("its time");
+    }
+    let is_beyond = head.revision.get() > MOST || head.audit.next_seq > MOST;
+    is_beyond.then_some("how often it was written")
+}
 
 impl ArchiveOrigin {
     pub(crate) fn decode_head(&self) -> Result<Head, VaultError> {
@@ -66,14 +74,7 @@ impl ArchiveOrigin {
         if head.revision != self.revision {
             return Err(damaged("its revision"));
         }
-        // The new vault is later than the old one.
-        if head.max_time >= LATEST {
-            return Err(damaged("its time"));
-        }
-        if head.revision.get() > MOST || head.audit.next_seq > MOST {
-            return Err(damaged("how often it was written"));
-        }
-        Ok(head)
+        beyond(&head).map_or(Ok(head), |what| Err(damaged(what)))
     }
 }
 

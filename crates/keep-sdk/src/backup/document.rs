@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keep_types::{Collection, ErrorCode, Fault, RecordId, SecretText, VaultId};
-use keep_vault::{Archive, ArchivedKey, ArchivedRecord, TakeArchive};
+use keep_vault::{Archive, ArchiveOrigin, ArchivedKey, ArchivedRecord, Examination, TakeArchive, VaultError};
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::calls::BackupSummary;
+use super::form::form;
 use super::pieces::{LONGEST, too_long};
 use crate::KeyView;
 use crate::call::{Wiped, to_wiped_json};
@@ -86,17 +87,23 @@ fn clear<S: Serializer>(secret: &SecretText, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(secret.expose())
 }
 
-/// Writes the document of an archive while the archive comes.
+/// Writes the document of an archive while the archive comes, and examines it as whoever restores it will.
 pub struct Document<W: Write> {
     to: W,
     written: usize,
     created_at: String,
-    summary: Option<BackupSummary>,
+    come: Option<Come>,
+}
+
+/// What came of an archive up to here.
+struct Come {
+    summary: BackupSummary,
+    examination: Examination,
 }
 
 impl<W: Write> Document<W> {
     pub const fn new(to: W, created_at: String) -> Self {
-        Self { to, written: 0, created_at, summary: None }
+        Self { to, written: 0, created_at, come: None }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -109,14 +116,15 @@ impl<W: Write> Document<W> {
     /// collects a piece is given back as it was filled last. They also hide the length of the document.
     ///
     /// # Errors
-    /// When it cannot be written, or no archive came.
+    /// When it cannot be written, no archive came, or no vault can be made of what came.
     pub fn end(mut self) -> Result<(W, BackupSummary), Fault> {
+        let come = self.come.take().ok_or_else(|| bug("an archive without a beginning"))?;
+        come.examination.end().map_err(not_restorable)?;
         self.write(b"]}")?;
         let length = (self.written.div_ceil(PIECE) + 1) * PIECE;
         let spaces = vec![b' '; length - self.written];
         self.write(&spaces)?;
-        let summary = self.summary.ok_or_else(|| bug("an archive without a beginning"))?;
-        Ok((self.to, summary))
+        Ok((self.to, come.summary))
     }
 }
 
@@ -126,12 +134,18 @@ impl<W: Write> TakeArchive for Document<W> {
         let open = before.strip_suffix(b"}").unwrap_or(&before);
         self.write(open)?;
         self.write(b",\"records\":[")?;
-        self.summary = Some(BackupSummary::new(&archive, self.created_at.clone()));
+        let summary = BackupSummary::new(&archive, self.created_at.clone());
+        let Archive { vault, epoch, revision, head, .. } = archive;
+        let origin = ArchiveOrigin { vault, epoch, revision, head };
+        let examination = Examination::new(&origin).map_err(not_restorable)?;
+        self.come = Some(Come { summary, examination });
         Ok(())
     }
 
     fn record(&mut self, record: ArchivedRecord) -> Result<(), Fault> {
-        let summary = self.summary.as_mut().ok_or_else(|| bug("a record before the archive"))?;
+        let Come { summary, examination } =
+            self.come.as_mut().ok_or_else(|| bug("a record before the archive"))?;
+        examination.look(&record, &form).map_err(not_restorable)?;
         let is_first = summary.records == 0;
         summary.count(&record);
         if !is_first {
@@ -147,6 +161,15 @@ impl<W: Write> TakeArchive for Document<W> {
         // What could not be read again is no backup.
         if json.len() > LONGEST { Err(too_long()) } else { self.write(&json) }
     }
+}
+
+/// Why no backup is made that could not be restored.
+fn not_restorable(error: VaultError) -> Fault {
+    let fault = Fault::from(error);
+    let message = format!("a backup of this vault could not be restored: {}", fault.message());
+    Fault::new(fault.code(), message).with_hint(
+        "`keep doctor` examines the vault; delete what is named there or here, or export it, and make the backup again",
+    )
 }
 
 /// Why a backup could not be written.

@@ -12,7 +12,7 @@ pub fn form(collection: Collection, cbor: &[u8]) -> Result<Option<Form>, VaultEr
         Collection::Settings => Some(Form::at(&Choice::from_cbor(cbor)?, Choice::PLACE)),
         Collection::RemoteKeys => {
             let key = RemoteKey::from_cbor(cbor)?;
-            Some(Form::at(&key, RemoteKey::place(key.id)))
+            Some(Form::at(&key, RemoteKey::place(key.id)).with_transport(key.client, None))
         }
         _ => keep_signer::form(collection, cbor)?,
     })

@@ -7,6 +7,7 @@
 mod ceremony;
 mod change;
 mod cosigners;
+mod held_secret;
 mod holding;
 mod incoming;
 mod keyring;
@@ -16,6 +17,7 @@ mod repair;
 mod sessions;
 mod spend;
 
+pub(crate) use held_secret::HeldSecret;
 pub use holding::Holding;
 pub use incoming::{Accept, IncomingShares, Proof};
 pub use keyring::GroupSession;
