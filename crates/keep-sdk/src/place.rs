@@ -143,6 +143,7 @@ pub(crate) fn holds_vault(home: &Home) -> Result<bool, Fault> {
             Ok(())
         })?,
         Err(StoreError::Missing(_)) => {}
+        Err(link @ StoreError::Linked(_)) => return Err(link.into()),
         Err(_) => vault = is_not_empty(&home.database()) && !SqliteStore::is_unfinished(home.database()),
     }
     Ok(vault)

@@ -28,6 +28,11 @@ pub enum StoreError {
     /// The file system lacks what a safe store needs.
     #[error("the vault cannot live here: {0}")]
     Unsupported(String),
+    /// A symbolic link lies where the store should.
+    #[error(
+        "{0} is a symbolic link: writers take turns beside it, and others beside the file that it leads to"
+    )]
+    Linked(PathBuf),
     /// No space left.
     #[error("the disk is full")]
     Full,
@@ -59,6 +64,11 @@ impl From<StoreError> for Fault {
             StoreError::Damaged(_) => ErrorCode::Integrity,
             StoreError::TooNew { .. } => ErrorCode::FormatTooNew,
             StoreError::Unsupported(_) => ErrorCode::StorageUnsupported,
+            StoreError::Linked(_) => {
+                return Self::new(ErrorCode::StorageUnsupported, error.to_string()).with_hint(
+                    "point KEEP_HOME to the directory of the file itself; that directory may be a link as a whole",
+                );
+            }
             StoreError::Full => ErrorCode::StorageFull,
             StoreError::NoRoom(_) => {
                 return Self::new(ErrorCode::StorageFull, error.to_string())

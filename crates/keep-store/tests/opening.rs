@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use keep_store::conformance::{id, row};
 use keep_store::{Scan, SqliteOptions, SqliteStore, Store, StoreError};
@@ -237,4 +240,116 @@ fn what_an_interrupted_creation_left_is_told_from_a_store() {
     assert!(!SqliteStore::is_unfinished(&path));
     std::fs::write(&path, "something else").unwrap();
     assert!(!SqliteStore::is_unfinished(&path));
+}
+
+/// Writers take turns beside the link, and others beside the file itself: neither is opened, and nothing is changed.
+#[cfg(unix)]
+#[test]
+fn a_database_that_is_a_link_is_refused_and_a_linked_directory_is_not() {
+    use std::os::unix::fs::symlink;
+    let (dir, path) = store_at_rest();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("keep.db");
+    symlink(&path, &link).unwrap();
+    let before = fs::read(&path).unwrap();
+    assert_eq!(open_quickly(&link).unwrap_err(), StoreError::Linked(link.clone()));
+    assert_eq!(SqliteStore::create(&link).unwrap_err(), StoreError::Linked(link.clone()));
+    assert!(!SqliteStore::is_unfinished(&link));
+    // One that leads nowhere is no place to begin at, either.
+    let nowhere = elsewhere.path().join("nowhere.db");
+    symlink(elsewhere.path().join("gone/keep.db"), &nowhere).unwrap();
+    assert_eq!(open_quickly(&nowhere).unwrap_err(), StoreError::Linked(nowhere.clone()));
+    assert_eq!(SqliteStore::create(&nowhere).unwrap_err(), StoreError::Linked(nowhere));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let names = |dir: &Path| fs::read_dir(dir).unwrap().count();
+    assert_eq!(
+        (names(elsewhere.path()), names(dir.path())),
+        (2, 3),
+        "only the links, and the store with its locks"
+    );
+
+    let linked = elsewhere.path().join("linked");
+    symlink(dir.path(), &linked).unwrap();
+    let store = SqliteStore::open(linked.join("keep.db")).unwrap();
+    store.write(&mut |tx| tx.put(&row(1, 41, b"new"))).unwrap();
+    drop(store);
+    assert_eq!(read_all(&SqliteStore::open(&path).unwrap()), Ok(41));
+}
+
+/// What something else holds for a moment is cut a moment later; what it keeps holding is an error, and then cut before the next
+/// commit.
+#[test]
+fn a_log_that_somebody_holds_is_cut_when_it_is_let_go() {
+    const JUNK: [u8; 5_000] = [0x6a; 5_000];
+    let (_dir, path) = store_at_rest();
+    let log = path.with_file_name("keep.db-wal");
+    let store = SqliteStore::open(&path).unwrap();
+    store.write(&mut |tx| tx.put(&row(1, 41, b"first"))).unwrap();
+    let has_junk = || fs::read(&log).unwrap().windows(JUNK.len()).any(|bytes| bytes == JUNK);
+    for held in [0, 3, u32::MAX] {
+        fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(&JUNK).unwrap();
+        let (held, tried) = (Arc::new(AtomicU32::new(held)), Arc::new(AtomicU32::new(0)));
+        let (left, count) = (Arc::clone(&held), Arc::clone(&tried));
+        let cut = move |path: &Path, length: u64| {
+            count.fetch_add(1, Ordering::Relaxed);
+            if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+                return Err(io::ErrorKind::ResourceBusy.into());
+            }
+            fs::OpenOptions::new().write(true).open(path)?.set_len(length)
+        };
+        let other = SqliteStore::open_with(&path, SqliteOptions::default().cutter(cut)).unwrap();
+        let write = || other.write(&mut |tx| tx.put(&row(1, 42, b"second")));
+        let before = held.load(Ordering::Relaxed);
+        if before == u32::MAX {
+            let error = write().unwrap_err();
+            assert!(matches!(&error, StoreError::Busy(why) if why.contains("keep.db-wal")), "{error:?}");
+            assert!(has_junk(), "nothing was written in its place");
+            assert!((2..100).contains(&tried.load(Ordering::Relaxed)), "{tried:?}");
+            held.store(0, Ordering::Relaxed);
+        }
+        write().unwrap();
+        if before != u32::MAX {
+            assert_eq!(tried.load(Ordering::Relaxed), before + 1);
+        }
+        assert!(!has_junk());
+        assert_eq!(read_all(&other), Ok(42));
+    }
+}
+
+/// Pages of a log that the system still has in memory are read anew by whoever opens a vault: the device may not have them.
+/// `fincore` (util-linux) tells how many there are.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_opened_store_reads_its_log_from_the_device() {
+    use rustix::fs::statfs;
+    const TMPFS: u64 = 0x0102_1994;
+    let (_dir, path) = store_at_rest();
+    let log = path.with_file_name("keep.db-wal");
+    let in_memory = || {
+        let line = ["--raw", "--noheadings", "--output", "PAGES"];
+        let told = std::process::Command::new("fincore").args(line).arg(&log).output().ok()?;
+        String::from_utf8(told.stdout).ok()?.trim().parse::<u64>().ok()
+    };
+    // A handle that stays, so that the log does.
+    let store = SqliteStore::open_with(&path, SqliteOptions::default().checkpoint_frames(100_000)).unwrap();
+    for n in 0..200 {
+        store.write(&mut |tx| tx.put(&row(2, n, &vec![n; 20_000]))).unwrap();
+    }
+    let pages = fs::metadata(&log).unwrap().len() / 4_096;
+    assert!(pages > 900, "{pages}");
+    let known = in_memory();
+    if known.is_none() || statfs(&path).is_ok_and(|found| found.f_type as u64 == TMPFS) {
+        eprintln!(
+            "skipped an_opened_store_reads_its_log_from_the_device: no fincore, or no device under the directory"
+        );
+        return;
+    }
+    // The system may take pages away by itself, but does not bring them back.
+    assert!(known > Some(pages / 2), "{known:?} of {pages}");
+    // Pages that are just on their way between lists of the system are left out; it is no more than a few, for a moment.
+    let is_gone = (0..50).any(|_| {
+        drop(open_quickly(&path).unwrap());
+        in_memory() < Some(pages / 4)
+    });
+    assert!(is_gone, "{:?} of {pages} pages are still in memory", in_memory());
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::ffi;
 
+use super::again::is_held;
 use crate::StoreError;
 
 /// What an error of SQLite means for the store at `path`.
@@ -53,6 +54,7 @@ pub(super) fn is_name_conflict(error: &rusqlite::Error) -> bool {
 pub(super) fn refused(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        _ if is_held(error) => StoreError::Busy(format!("another program has {}: {error}", path.display())),
         _ => StoreError::Io(format!("{}: {error}", path.display())),
     }
 }

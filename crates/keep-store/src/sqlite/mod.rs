@@ -1,5 +1,6 @@
 //! The store of the embedded vault: an SQLite database in write-ahead mode.
 
+mod again;
 mod checkpoint;
 mod connect;
 mod fault;
@@ -58,8 +59,8 @@ impl SqliteStore {
     /// Makes a store at `path`, and the directory if need be. What an interrupted `create` left behind is taken over.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if there is a store with a header or rows, or any other file;
-    /// [`StoreError::Unsupported`] if the file system cannot keep it safely; otherwise when it cannot be written.
+    /// [`StoreError::Exists`] if there is a store with a header or rows, or any other file; [`StoreError::Linked`] if there is a
+    /// symbolic link; [`StoreError::Unsupported`] if the file system cannot keep it safely; otherwise when it cannot be written.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::create_with(path, SqliteOptions::default())
     }
@@ -76,6 +77,7 @@ impl SqliteStore {
             place::examine(dir)?;
             place::probe(dir)?;
         }
+        place::refuse_link(path)?;
         place::make_file(path)?;
         place::refuse_orphaned_log(path)?;
         let turnstile = Turnstile::open(dir)?;
@@ -91,8 +93,8 @@ impl SqliteStore {
     /// memory, the first access to the database shows it.
     ///
     /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::TooNew`] or [`StoreError::Unsupported`], as the
-    /// names say; otherwise when it cannot be read.
+    /// [`StoreError::Missing`], [`StoreError::Linked`], [`StoreError::Damaged`], [`StoreError::TooNew`] or
+    /// [`StoreError::Unsupported`], as the names say; otherwise when it cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, SqliteOptions::default())
     }
@@ -103,6 +105,7 @@ impl SqliteStore {
     /// As [`SqliteStore::open`].
     pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
+        place::refuse_link(path)?;
         if !path.try_exists().map_err(|e| fault::refused(path, &e))? {
             return Err(StoreError::Missing(path.to_owned()));
         }
@@ -135,6 +138,7 @@ impl SqliteStore {
     pub fn is_unfinished(path: impl AsRef<Path>) -> bool {
         let path = path.as_ref();
         let kind = || {
+            place::refuse_link(path)?;
             place::refuse_orphaned_log(path)?;
             schema::examine(&Connector::new(path, &SqliteOptions::default()).connect()?, path)
         };

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::again::again;
 use super::fault::refused;
 use crate::StoreError;
 
@@ -38,6 +39,17 @@ pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(|e| refused(dir, &e))?;
     missing.into_iter().try_for_each(|made| sync_directory(directory(made)))
+}
+
+/// Refuses a database that is a symbolic link. SQLite would follow it and keep the log where it leads, while the locks of those who
+/// write, with their word of how the last one ended, lie beside the link: two links to one database would have two of each.
+/// Directories may be links: everything in them is in one place.
+pub(super) fn refuse_link(path: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(StoreError::Linked(path.to_owned())),
+        // What cannot be looked at is found out by whoever opens it.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Makes the database file, empty and for its owner only, if it is not there. Only here is it touched without SQLite,
@@ -119,8 +131,8 @@ const fn forget_pages(_file: &fs::File) {}
 /// Syncs the log, if there is one. SQLite takes its locks on other files, so closing this one gives none of them back.
 fn sync_log(path: &Path) -> Result<Option<fs::File>, StoreError> {
     let log = beside(path, "-wal");
-    let synced = OpenOptions::new().read(true).write(true).open(&log);
-    match synced.and_then(|file| file.sync_data().map(|()| file)) {
+    let open = || OpenOptions::new().read(true).write(true).open(&log);
+    match again(open).and_then(|file| file.sync_data().map(|()| file)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(refused(&log, &error)),

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::again::again;
 use super::connect::Transaction;
 use super::fault::{refused, translate};
 use super::mark::Ending;
@@ -44,7 +45,7 @@ pub(super) struct Tail {
 impl Tail {
     /// Of the log of `conn`, which has read from the database, and so has its log open.
     pub(super) fn new(conn: &Connection, database: &Path, options: &SqliteOptions) -> Self {
-        // SQLite follows links, and keeps the log beside what they lead to.
+        // SQLite follows the links of directories; its own path holds wherever the process goes.
         let database = conn.path().map_or_else(|| database.to_owned(), PathBuf::from);
         let log = beside(&database, "-wal");
         let file = if cfg!(unix) { File::open(&log).ok() } else { None };
@@ -69,7 +70,7 @@ impl Tail {
         let end = readers.with(|conn| self.end(conn))?;
         if self.length()? > end || !is_done {
             turn.announce(Ending::Cutting)?;
-            self.cut(end).map_err(|e| refused(&self.log, &e))?;
+            again(|| self.cut(end)).map_err(|e| refused(&self.log, &e))?;
         }
         turn.will_end(Ending::Well);
         Ok(())
