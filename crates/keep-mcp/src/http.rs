@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connections::{Connections, Known};
+use crate::sessions::Sessions;
 use crate::{Access, Server, fault};
 
 /// Where and for whom it listens.
@@ -42,6 +43,12 @@ impl HttpOptions {
 }
 
 type Service = StreamableHttpService<Server, LocalSessionManager>;
+/// What answers clients.
+struct Served {
+    service: Service,
+    sessions: Sessions,
+}
+
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// The longest body of a request, in bytes: an event with a content of 1 MB fits, however it is escaped.
@@ -52,7 +59,7 @@ const PATH: &str = "/mcp";
 /// A server that listens.
 pub struct HttpServer {
     listener: TcpListener,
-    service: Arc<Service>,
+    service: Arc<Served>,
     bearer: Arc<SecretText>,
     address: SocketAddr,
     patience: Duration,
@@ -86,7 +93,9 @@ pub async fn serve_http(
     config.allowed_origins = options.origins;
     config.max_request_body_bytes = MAX_BODY;
     let make = move || Ok(Server::new(Arc::clone(&access), Arc::clone(&relays)));
-    let service = Arc::new(Service::new(make, Arc::default(), config));
+    let sessions = Sessions::default();
+    let service = Service::new(make, sessions.manager(), config);
+    let service = Arc::new(Served { service, sessions });
     let (bearer, patience) = (Arc::new(options.bearer), options.patience);
     Ok(HttpServer { listener, service, bearer, address, patience })
 }
@@ -101,6 +110,7 @@ impl HttpServer {
     pub async fn run(self) {
         let connections = Arc::new(Connections::default());
         loop {
+            connections.room().await;
             let Ok((stream, _)) = self.listener.accept().await else {
                 // There is no file descriptor left, say: trying again at once would only burn the processor.
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -115,7 +125,7 @@ impl HttpServer {
 
 async fn attend(
     stream: TcpStream,
-    service: Arc<Service>,
+    service: Arc<Served>,
     bearer: Arc<SecretText>,
     patience: Duration,
     known: Known,
@@ -134,7 +144,7 @@ async fn attend(
 }
 
 async fn answer(
-    service: &Service,
+    served: &Served,
     bearer: &SecretText,
     patience: Duration,
     known: &Known,
@@ -151,7 +161,12 @@ async fn answer(
     }
     let (head, body) = request.into_parts();
     match tokio::time::timeout(patience, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => service.handle(Request::from_parts(head, Full::new(body.to_bytes()))).await,
+        Ok(Ok(body)) => {
+            served.sessions.asked(&head.headers);
+            let answer = served.service.handle(Request::from_parts(head, Full::new(body.to_bytes()))).await;
+            served.sessions.answered(answer.headers()).await;
+            answer
+        }
         Ok(Err(_)) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long, or was cut off"),
         Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"),
     }

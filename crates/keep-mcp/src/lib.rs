@@ -16,6 +16,7 @@ mod http;
 mod question;
 mod resources;
 mod server;
+mod sessions;
 mod stdio;
 mod tools;
 

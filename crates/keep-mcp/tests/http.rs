@@ -146,10 +146,69 @@ fn strangers_cannot_keep_clients_out() {
         let _ = stranger.write_all(b"POST /mcp HTTP/1.1\r\n");
     }
     assert_eq!(greets(address), Some(200));
-    assert!(is_closed(&mut strangers[0]), "the oldest makes room");
+    assert!(is_closed(&mut strangers[0]), "the oldest, which had its time, makes room");
     // Whoever showed the token is not one of them.
     client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(!is_closed(&mut client), "a client was closed for strangers");
+}
+
+/// A client whose words are slow to come has its time, however many strangers come meanwhile.
+#[test]
+fn a_client_that_takes_a_moment_is_not_put_out_for_strangers() {
+    let (_runtime, address) = listening(FOREVER);
+    let mut client = connect(address);
+    let strangers: Vec<TcpStream> = (0..200).map(|_| connect(address)).collect();
+    // The last of them was let in, so all before it were.
+    let mut last = connect(address);
+    last.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+    assert_eq!(status(&mut last), Some(404));
+    client.write_all(format!("{}{HELLO}", head(BEARER, HELLO.len())).as_bytes()).unwrap();
+    assert_eq!(status(&mut client), Some(200));
+    drop(strangers);
+}
+
+/// What a session is told, and the status of the answer.
+fn tells(address: SocketAddr, session: &str, text: &str) -> Option<u16> {
+    let mut stream = connect(address);
+    let head = head(BEARER, text.len()).replace(
+        "\r\n\r\n",
+        &format!(
+            "\r\nMcp-Session-Id: {session}\r\nMcp-Protocol-Version: 2025-06-18\r\nConnection: close\r\n\r\n"
+        ),
+    );
+    stream.write_all(format!("{head}{text}").as_bytes()).ok()?;
+    status(&mut stream)
+}
+
+/// A new session.
+fn begins(address: SocketAddr) -> String {
+    let mut stream = connect(address);
+    stream.write_all(format!("{}{HELLO}", head(BEARER, HELLO.len())).as_bytes()).unwrap();
+    assert_eq!(status(&mut stream), Some(200));
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1);
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    head.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).unwrap().to_owned()
+}
+
+#[test]
+fn whoever_begins_sessions_and_ends_none_has_a_bounded_number() {
+    const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let (_runtime, address) = listening(FOREVER);
+    let (used, idle) = (begins(address), begins(address));
+    let others: Vec<String> = (0..140)
+        .map(|_| {
+            assert_eq!(tells(address, &used, READY), Some(202));
+            begins(address)
+        })
+        .collect();
+    assert_eq!(tells(address, &used, READY), Some(202), "one that is used stays");
+    assert_eq!(tells(address, &idle, READY), Some(404), "the one that was not used for longest ended");
+    assert_eq!(tells(address, &others[139], READY), Some(202));
 }
 
 #[test]
