@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod config;
 mod ending;
+mod interruptible;
 mod key_view;
 mod lifetime;
 mod logging;

@@ -75,7 +75,7 @@ pub async fn read(
     context: &RequestContext<RoleServer>,
 ) -> Result<ReadResourceResult, ErrorData> {
     let internal = |fault: Fault| ErrorData::internal_error(fault::text(&fault), None);
-    let agent = server.session(&context.peer).await.map_err(internal)?;
+    let agent = server.session(context).await.map_err(internal)?;
     let wanted = uri.to_owned();
     let read = tokio::task::spawn_blocking(move || match wanted.as_str() {
         POLICY => agent.info().map(|info| json(&PolicyView::from(info))).map(Some),

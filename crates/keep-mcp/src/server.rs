@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use keep_sdk::agent::RelayOffer;
+use keep_sdk::agent::{Interrupt, RelayOffer};
 use keep_sdk::{Agent, Fault};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
     ServerCapabilities, ServerConfig, Tool,
 };
-use rmcp::service::{Peer, RequestContext};
+use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use tokio::sync::OnceCell;
 
@@ -41,15 +41,25 @@ impl Server {
         &self.relays
     }
 
-    /// The client's session; made when it is first needed, because only then is it known who can be asked.
-    pub(crate) async fn session(&self, peer: &Peer<RoleServer>) -> Result<Agent, Fault> {
-        let person = elicit::is_possible(peer);
+    /// The client's session; made when it is first needed, because only then is it known who can be asked. A request that is
+    /// cancelled meanwhile does not wait for it.
+    pub(crate) async fn session(&self, context: &RequestContext<RoleServer>) -> Result<Agent, Fault> {
+        let person = elicit::is_possible(&context.peer);
         let access = Arc::clone(&self.access);
+        let interrupt = Interrupt::default();
+        let during = interrupt.clone();
         let open = || async move {
-            let opened = tokio::task::spawn_blocking(move || access.open(person)).await;
-            opened.map_err(|_| fault::bug("making a session failed"))?
+            let opening = tokio::task::spawn_blocking(move || during.during(|| access.open(person)));
+            opening.await.map_err(|_| fault::bug("making a session failed"))?
         };
-        self.opened.get_or_try_init(open).await.cloned()
+        tokio::select! {
+            biased;
+            () = context.ct.cancelled() => {
+                interrupt.give_up();
+                Err(fault::cancelled())
+            }
+            opened = self.opened.get_or_try_init(open) => opened.cloned(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::args::Import;
 use crate::commands::generate::path;
 use crate::commands::nip46::address;
 use crate::ending::Ending;
+use crate::interruptible::interruptible;
 use crate::key_view::OneKey;
 use crate::secrets::{Source, read_key};
 use crate::session::{Session, name};
@@ -20,7 +21,9 @@ pub fn run(session: &Session, arguments: &Import) -> Result<(), Ending> {
         let uri = address(uri)?;
         // What is wrong with it is said before the vault is opened.
         BunkerUri::parse(&uri).map_err(Fault::from)?;
-        let key = session.open()?.remote_keys().add(name, &uri)?;
+        let keep = session.open()?;
+        let told = ("no key was taken", "`keep list` shows whether the key was taken before");
+        let key = interruptible(&session.output, told, || keep.remote_keys().add(name, &uri))?;
         return session.output.show(&OneKey(&key));
     }
     let text = read_key(&session.output)?;

@@ -28,7 +28,7 @@ impl Using<'_> {
         self,
         call: impl FnOnce(&Agent) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let agent = self.server.session(&self.context.peer).await?;
+        let agent = self.server.session(self.context).await?;
         self.check_wanted()?;
         let interrupt = Interrupt::default();
         let during = interrupt.clone();

@@ -6,7 +6,7 @@
 
 mod bitcoin;
 mod failure;
-mod interrupt;
+pub(crate) mod interrupt;
 mod link;
 mod owner;
 mod relays;

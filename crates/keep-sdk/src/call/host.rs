@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use keep_vault::{Addition, DamageAccepted, Environment, IntegrityReport, KeyReco
 use tokio::runtime::Runtime;
 
 use super::Call;
-use crate::agent::ApprovalView;
+use crate::agent::{ApprovalView, interrupt};
 use crate::approvals::Approvals;
 use crate::high_water::HighWater;
 use crate::views::npub;
@@ -412,18 +413,41 @@ impl Host {
         decided.filter(|_| !self.has_hung_up()).unwrap_or(Decision::Unavailable)
     }
 
-    fn has_hung_up(&self) -> bool {
-        self.hung_up.as_ref().is_some_and(|hung_up| hung_up())
+    /// Whether nobody waits for the answer any more: at the other end of a connection, or in this process.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.hung_up.as_ref().is_some_and(|hung_up| hung_up()) || interrupt::is_given_up()
     }
 
-    /// Returns when nobody waits for the answer any more.
-    async fn left_alone(&self) {
-        if self.hung_up.is_none() {
-            std::future::pending::<()>().await;
+    /// Returns when nobody waits for the answer any more. It is the thread that runs the call which must ask for this.
+    pub(crate) fn left_alone(&self) -> impl Future<Output = ()> + Send {
+        let (given_up, hung_up) = (interrupt::given_up(), self.hung_up.clone());
+        let gone = async move {
+            let Some(hung_up) = hung_up else { return std::future::pending().await };
+            while !hung_up() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        async move {
+            tokio::select! {
+                () = given_up => {}
+                () = gone => {}
+            }
         }
-        while !self.has_hung_up() {
-            tokio::time::sleep(LOOK).await;
-        }
+    }
+
+    /// Waits for what another one answers, as long as somebody waits for that here.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RefusedByPerson`] when nobody does any more; what `work` says; when the system gives no threads.
+    pub(crate) fn wait_remotely<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let left_alone = self.left_alone();
+        self.runtime()?.block_on(async {
+            tokio::select! {
+                biased;
+                () = left_alone => Err(interrupt::unwanted()),
+                outcome = work => outcome,
+            }
+        })
     }
 
     /// The same, in a process that `keep approve` reaches, as long as the asker has not hung up.

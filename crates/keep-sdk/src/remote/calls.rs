@@ -19,6 +19,7 @@ use super::RemoteSigner;
 use super::ask::{ask, intent};
 use super::record::RemoteKey;
 use crate::KeyView;
+use crate::agent::interrupt;
 use crate::call::{Call, Class, Host};
 
 /// How long a bunker may take to be reached.
@@ -68,32 +69,30 @@ impl Call for AddRemote {
 
 fn add(host: &Host, uri: &BunkerUri, id: KeyId, client: EndpointId, name: String) -> Result<KeyView, Fault> {
     let secret = host.vault().transport_key(client)?;
-    let signer = host.runtime()?.block_on(within(ANSWERED, async {
+    let left_alone = host.left_alone();
+    let ends = async {
+        // Whoever ends it, the bunker is told.
+        tokio::select! {
+            () = tokio::time::sleep(ANSWERED) => silent(),
+            () = left_alone => interrupt::unwanted(),
+        }
+    };
+    let signer = host.runtime()?.block_on(async {
         let pool = pool(uri.relays())?;
-        RemoteSigner::connect_once(uri, pool, "Keep", &secret).await
-    }))?;
-    match take(host, uri, (id, client, name), &signer) {
+        RemoteSigner::connect_once(uri, pool, "Keep", &secret, ends).await
+    })?;
+    let taken = match host.has_hung_up() {
+        // Nobody would know of it.
+        true => Err(interrupt::unwanted()),
+        false => take(host, uri, (id, client, name), &signer),
+    };
+    match taken {
         Ok(view) => {
             let connections = host.state::<Connections>();
             connections.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(signer));
             Ok(view)
         }
-        Err(fault) => Err(leave(host, &signer, fault)),
-    }
-}
-
-/// Ends at the bunker what came to nothing here.
-fn leave(host: &Host, signer: &RemoteSigner, fault: Fault) -> Fault {
-    let left = host.runtime().and_then(|runtime| runtime.block_on(within(REACHED, signer.log_out())));
-    match left {
-        Ok(()) => fault,
-        Err(_) => {
-            let hint = format!(
-                "{}; the other bunker may still list this vault as a client: revoke it there",
-                fault.hint()
-            );
-            fault.with_hint(hint)
-        }
+        Err(fault) => Err(host.runtime()?.block_on(signer.leave(fault))),
     }
 }
 
@@ -243,7 +242,6 @@ where
             PlaintextClasses::ALL
         }
     };
-    let runtime = host.runtime()?;
     let connections = host.state::<Connections>();
     let open = || connections.0.lock().unwrap_or_else(PoisonError::into_inner);
     let known = open().get(&key.id).cloned();
@@ -251,12 +249,12 @@ where
         Some(signer) => signer,
         None => {
             let secret = host.vault().transport_key(key.client)?;
-            let signer = Arc::new(runtime.block_on(within(REACHED, resume(key, &secret)))?);
+            let signer = Arc::new(host.wait_remotely(within(REACHED, resume(key, &secret)))?);
             open().insert(key.id, Arc::clone(&signer));
             signer
         }
     };
-    let outcome = runtime.block_on(within(ANSWERED, work(signer)));
+    let outcome = host.wait_remotely(within(ANSWERED, work(signer)));
     if outcome.as_ref().is_err_and(|fault| fault.code() == ErrorCode::TimedOut) {
         // The next use begins with a new connection.
         open().remove(&key.id);
@@ -280,10 +278,12 @@ fn pool(relays: &[RelayUrl]) -> Result<Arc<RelayPool>, Fault> {
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(Fault::new(ErrorCode::TimedOut, "the bunker of this key does not answer")
-            .with_hint("is it running, and on the same relays? It may also wait for its owner"))
-    })
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> Fault {
+    Fault::new(ErrorCode::TimedOut, "the bunker of this key does not answer")
+        .with_hint("is it running, and on the same relays? It may also wait for its owner")
 }
 
 fn all(host: &Host) -> Result<Vec<RemoteKey>, Fault> {

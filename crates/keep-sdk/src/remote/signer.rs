@@ -1,6 +1,7 @@
 //! A key that another bunker holds, as a NIP-46 client sees it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::now;
 
 /// How long ending a connection that came to nothing may take.
-const LEAVES: Duration = Duration::from_secs(5);
+const LEAVES: Duration = Duration::from_secs(3);
 
 type Waiting = HashMap<String, oneshot::Sender<Result<Answered, ClientError>>>;
 
@@ -59,43 +60,67 @@ impl RemoteSigner {
         key: Option<&SecretKey32>,
     ) -> Result<Self, Fault> {
         let Some(key) = key else {
-            return Self::connect_once(uri, transport, name, &Self::fresh_key()?).await;
+            let key = Self::fresh_key()?;
+            return Self::connect_once(uri, transport, name, &key, std::future::pending()).await;
         };
-        let mut signer = Self::introduce(uri, transport, name, key).await?;
+        let mut signer = Self::listening(uri, transport, key).await?;
+        signer.introduce(name).await?;
         signer.public_key = signer.ask_public_key().await?;
         Ok(signer)
     }
 
     /// As [`connect_as`](Self::connect_as), as a client that the bunker has not met before: where it does not tell its public
-    /// key, it need not know this client any longer. One that it knows may have been refused for a time only, and stays.
+    /// key, or `ends` comes first, it need not know this client any longer. One that it knows may have been refused for a time only,
+    /// and stays.
     pub(crate) async fn connect_once(
         uri: &BunkerUri,
         transport: Arc<dyn Transport>,
         name: &str,
         key: &SecretKey32,
+        ends: impl Future<Output = Fault>,
     ) -> Result<Self, Fault> {
-        let mut signer = Self::introduce(uri, transport, name, key).await?;
-        match signer.ask_public_key().await {
+        let mut ends = std::pin::pin!(ends);
+        let mut signer = tokio::select! {
+            // Nothing has been asked yet.
+            fault = &mut ends => return Err(fault),
+            signer = Self::listening(uri, transport, key) => signer?,
+        };
+        tokio::select! {
+            fault = &mut ends => return Err(signer.leave(fault).await),
+            met = signer.introduce(name) => met?,
+        }
+        let asked = tokio::select! {
+            fault = &mut ends => Err(fault),
+            asked = signer.ask_public_key() => asked,
+        };
+        match asked {
             Ok(key) => signer.public_key = key,
-            Err(fault) => {
-                let _ = tokio::time::timeout(LEAVES, signer.log_out()).await;
-                return Err(fault);
-            }
+            Err(fault) => return Err(signer.leave(fault).await),
         }
         Ok(signer)
     }
 
-    /// Connected; whose key the bunker holds is not asked yet.
-    async fn introduce(
+    /// Ends at the bunker what came to nothing here; where the bunker does not say so in time, the failure does.
+    pub(super) async fn leave(&self, fault: Fault) -> Fault {
+        match tokio::time::timeout(LEAVES, self.log_out()).await {
+            Ok(Ok(())) => fault,
+            Ok(Err(_)) | Err(_) => still_listed(fault),
+        }
+    }
+
+    /// Ready to ask.
+    async fn listening(
         uri: &BunkerUri,
         transport: Arc<dyn Transport>,
-        name: &str,
         key: &SecretKey32,
     ) -> Result<Self, Fault> {
-        let signer = Self::start(Client::new(uri, TransportKey::new(key)?), *uri.remote(), transport).await?;
+        Self::start(Client::new(uri, TransportKey::new(key)?), *uri.remote(), transport).await
+    }
+
+    /// Connects; whose key the bunker holds is not asked yet.
+    async fn introduce(&self, name: &str) -> Result<(), Fault> {
         let metadata = ClientMetadata::new(Some(name), None, None);
-        signer.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await?;
-        Ok(signer)
+        self.ask(Ask::Connect { permissions: Permissions::default(), metadata }).await.map(drop)
     }
 
     async fn ask_public_key(&self) -> Result<PublicKey, Fault> {
@@ -335,6 +360,13 @@ async fn listen(shared: Arc<Shared>, subscription: Subscription) {
             }
         }
     }
+}
+
+/// Says of a failure that the bunker may not have heard of it.
+fn still_listed(fault: Fault) -> Fault {
+    let hint =
+        format!("{}; the other bunker may still list this vault as a client: revoke it there", fault.hint());
+    fault.with_hint(hint)
 }
 
 fn fresh_random() -> Result<Random, Fault> {

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::client_key::client_key;
 use crate::RemoteSigner;
 use crate::agent::uses::{Decrypt, Encrypt, public_key};
-use crate::agent::{ChooseRelays, Encrypted, Identity, SignedView, Text};
+use crate::agent::{ChooseRelays, Encrypted, Identity, SignedView, Text, interrupt};
 use crate::call::{Wiped, to_wiped_json};
 use crate::views::{SignedEvent, npub};
 
@@ -46,13 +46,22 @@ impl BunkerLink {
         let runtime = runtime.map_err(|error| {
             Fault::new(ErrorCode::Bug, format!("the system gives no thread for the connection: {error}"))
         })?;
-        let signer = runtime.block_on(within(CONNECT, async {
+        let connecting = async {
             let pool = RelayPool::new(PoolOptions::default())?;
             for relay in uri.relays() {
                 pool.add(relay.clone(), RelayPolicy { allow_private: true });
             }
             RemoteSigner::connect_as(&uri, Arc::new(pool), "keep agent", Some(&key)).await
-        }))?;
+        };
+        let signer = runtime.block_on(interrupt::wanted(within(CONNECT, connecting)));
+        let signer = match signer {
+            Ok(signer) => signer,
+            Err(fault) => {
+                // Its threads may be in the middle of looking up a relay.
+                runtime.shutdown_background();
+                return Err(fault);
+            }
+        };
         Ok(Self { signer: Some(signer), runtime: Some(runtime) })
     }
 
@@ -61,7 +70,7 @@ impl BunkerLink {
         let (Some(signer), Some(runtime)) = (&self.signer, &self.runtime) else {
             return Err(Fault::new(ErrorCode::NotConnected, "the connection to the bunker is closed"));
         };
-        runtime.block_on(within(TIMEOUT, answer(signer, name, parameters)))
+        runtime.block_on(interrupt::wanted(within(TIMEOUT, answer(signer, name, parameters))))
     }
 }
 
