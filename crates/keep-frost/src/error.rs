@@ -82,6 +82,9 @@ pub enum FrostError {
         /// What came.
         found: &'static str,
     },
+    /// A message of a member that has no part in the ceremony.
+    #[error("member {0} takes no part in this")]
+    NotInvolved(Index),
     /// A message meant for another member.
     #[error("this message is for another member")]
     NotForMe,
@@ -299,6 +302,9 @@ impl FrostError {
                 "others may have finished: ask them for their messages and run this step again; begin anew only when nobody has \
                  finished, and if it happens again, without one of them at a time",
             ),
+            Self::BadContribution(_) => {
+                Some("ask them for the right message and run this step again; nothing was changed here")
+            }
             Self::UnknownNonce | Self::ExpiredNonce => Some("start a new signing session"),
             Self::WrongEpoch { .. } => Some("use the shares of the group's present epoch"),
             Self::NoDeviceKey(_) => Some("refresh the group, or import shares that carry a roster"),

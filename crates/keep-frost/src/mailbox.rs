@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use crate::complaint;
 use crate::wire::{Envelope, Kind};
 use crate::{DevicePublic, FrostError, Index, SessionId};
 
@@ -83,6 +84,9 @@ impl Mailbox {
         if envelope.to() != expected {
             return Err(FrostError::NotForMe);
         }
+        if envelope.kind() == Kind::Complaint {
+            complaint::check(envelope)?;
+        }
         let known = self.inbox.entry(key).or_default();
         if known.contains(envelope) {
             return Ok(());
@@ -137,8 +141,10 @@ impl Mailbox {
         minicbor::decode(envelope.body()).map_err(|_| FrostError::BadContribution(vec![envelope.from()]))
     }
 
-    /// What is written down. Of many that one member sent, a few: what fits comes again.
+    /// What is written down. Of many that one member sent, a few: what fits comes again. No complaints: they are about how
+    /// things stand, and come again as long as they do.
     pub(crate) fn envelopes(&self) -> Vec<&Envelope> {
-        self.inbox.values().flat_map(|versions| versions.iter().take(WRITTEN)).collect()
+        let lasting = self.inbox.iter().filter(|((kind, _), _)| *kind != Kind::Complaint);
+        lasting.flat_map(|(_, versions)| versions.iter().take(WRITTEN)).collect()
     }
 }

@@ -176,7 +176,7 @@ fn whoever_stops_says_why_and_the_others_know() {
         |e: &Envelope| e.kind() == Kind::Subshare && e.from() == cheat && e.to() == Some(index(1));
     let wrong = said.into_iter().find(is_to_one).unwrap();
     let mut members = world.members();
-    let mut stopped = None;
+    let (mut stopped, mut complaints) = (None, Vec::new());
     for _ in 0..3 {
         let mut new = Vec::new();
         for (index, member) in &mut members {
@@ -185,6 +185,7 @@ fn whoever_stops_says_why_and_the_others_know() {
                 Err(error) => {
                     let complaint = member.complaint(&error).unwrap().unwrap();
                     stopped = Some((*index, error));
+                    complaints.push(complaint.clone());
                     new.push(complaint);
                 }
             }
@@ -199,8 +200,12 @@ fn whoever_stops_says_why_and_the_others_know() {
         }
     }
     assert_eq!(stopped, Some((index(1), FrostError::BadContribution(vec![cheat]))));
-    let two = world.again(&members[&index(2)], index(2));
+    assert!(members[&index(2)].trouble().is_some());
+    let mut two = world.again(&members[&index(2)], index(2));
     assert_eq!(two.waiting_for(), [index(1)]);
+    // It counts for as long as it is there.
+    assert_eq!(two.trouble(), None);
+    two.receive(&complaints[0]).unwrap();
     let error = two.trouble().unwrap();
     assert_eq!(error, FrostError::Complaint { by: vec![index(1)], about: vec![cheat] });
     assert!(error.to_string().starts_with("member 1 stopped because of what came from member 3"), "{error}");

@@ -157,7 +157,7 @@ fn a_finished_renewal_is_no_answer_to_another_one() {
     let both = [texts(&other.messages), vec![plan.clone()]].concat();
     let several = one.refresh_step(this, true, vec![3], both.clone()).unwrap_err();
     assert!(several.message().contains("there are several"), "{several}");
-    assert!(one.inspect_plan(this, both).is_err());
+    assert!(one.inspect_plan(this, None, both).is_err());
     assert_eq!(one.find(this).unwrap().epoch, 1);
     // Those who were dropped are dropped.
     let mut board = Board::default();
@@ -176,7 +176,7 @@ fn a_lost_share_is_made_again_with_the_help_of_others() {
     assert!(held.message().contains("it needs no repair"), "{held}");
     let mut board = Board::default();
     board.leave(&vaults[2].frost().repair_own(this, 3, vec![1, 2], vec![]).unwrap());
-    let plan = vaults[0].frost().inspect_plan(this, board.all()).unwrap();
+    let plan = vaults[0].frost().inspect_plan(this, Some(3), board.all()).unwrap();
     assert_eq!(
         (plan.kind.as_deref(), plan.lost, plan.members.clone()),
         (Some("repair"), Some(3), vec![1, 2])

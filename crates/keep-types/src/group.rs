@@ -213,4 +213,15 @@ pub struct CeremonyStep {
     pub stopped: Option<Fault>,
     /// Members that have said different things in one step, where that stops nothing.
     pub two_faced: Vec<u16>,
+    /// What was left out of the messages that came, because it is no part of this.
+    pub skipped: Vec<SkippedMessage>,
+}
+
+/// A message that a step of a ceremony has left out. Nothing was made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedMessage {
+    /// Its place among the messages that came, from 0.
+    pub at: usize,
+    /// Why.
+    pub fault: Fault,
 }

@@ -41,7 +41,8 @@ pub use error::{Blame, ErrorCode, Fault};
 pub use event_id::{event_id, has_own_id};
 pub use event_json::event_json;
 pub use group::{
-    CeremonyStep, GroupKeyPath, GroupMessage, GroupSign, GroupSpend, GroupTweak, GroupUse, SpendPart,
+    CeremonyStep, GroupKeyPath, GroupMessage, GroupSign, GroupSpend, GroupTweak, GroupUse, SkippedMessage,
+    SpendPart,
 };
 pub use id::{EndpointId, IdError, JobId, KeyId, RecordId, RequestId, Revision, SessionId, VaultId};
 pub use intent::{EventTemplate, Intent, IntentError, Operation, Scheme, V3Use};

@@ -80,7 +80,7 @@ pub use error::VaultError;
 pub use examination::{ArchiveContent, Examination};
 pub use form::{Form, Forms};
 pub use groups::{
-    Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof,
+    Accept, BurnRecord, GroupRecord, GroupSession, Holding, IncomingShares, MAX_SESSIONS, Proof, Sorted,
     attach_group_signatures, burn, group_account, group_key_path, group_message, group_spend_jobs,
 };
 pub use header::FORMAT;

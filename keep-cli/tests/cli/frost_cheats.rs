@@ -9,7 +9,7 @@ use crate::frost::{EXPORT_COST, Talking, command, copy, done, run};
 use crate::world::{PASSPHRASE, Ran, World};
 
 /// Vaults with one share each, named by the numbers of their members; `t` of `n` sign.
-fn scattered(world: &World, t: &str, n: usize) -> Vec<PathBuf> {
+pub fn scattered(world: &World, t: &str, n: usize) -> Vec<PathBuf> {
     let dealer = world.path().join("dealer");
     done(world, &dealer, &["init"]);
     done(world, &dealer, &["frost", "generate", "-t", t, "-s", &n.to_string(), "--name", "g"]);
@@ -28,7 +28,7 @@ fn scattered(world: &World, t: &str, n: usize) -> Vec<PathBuf> {
 }
 
 /// The same vault once more, as it is now: what it says from here on in the same session is something else.
-fn twin(vault: &Path) -> PathBuf {
+pub fn twin(vault: &Path) -> PathBuf {
     let name = format!("{}-twin", vault.file_name().unwrap().to_str().unwrap());
     let twin = vault.with_file_name(name);
     copy(vault, &twin);
@@ -36,7 +36,7 @@ fn twin(vault: &Path) -> PathBuf {
 }
 
 /// The message of this kind and these members in a directory.
-fn file(directory: &Path, middle: &str) -> PathBuf {
+pub fn file(directory: &Path, middle: &str) -> PathBuf {
     let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let found: Vec<PathBuf> = names
         .filter(|path| {
@@ -49,28 +49,28 @@ fn file(directory: &Path, middle: &str) -> PathBuf {
 }
 
 /// The epoch and the shares of a vault's group.
-fn state(world: &World, vault: &Path) -> (u64, usize) {
+pub fn state(world: &World, vault: &Path) -> (u64, usize) {
     let group = done(world, vault, &["--json", "frost", "show"]).json();
     (group["epoch"].as_u64().unwrap(), group["shares"].as_array().unwrap().len())
 }
 
-fn refused(ran: &Ran, words: &str) {
+pub fn refused(ran: &Ran, words: &str) {
     assert!(ran.code.is_some_and(|code| code != 0 && code != 70), "{ran:?}");
     assert!(ran.stderr.contains(words), "{words}: {ran:?}");
     assert_eq!(ran.stdout, "", "{ran:?}");
 }
 
-struct Refresh<'w> {
-    world: &'w World,
+pub struct Refresh<'w> {
+    pub world: &'w World,
 }
 
 impl Refresh<'_> {
-    fn step(&self, vault: &Path, directory: &Path) -> Ran {
+    pub fn step(&self, vault: &Path, directory: &Path) -> Ran {
         let words = ["frost", "refresh", "--exchange", directory.to_str().unwrap(), "--yes"];
         run(self.world, vault, &words, "")
     }
 
-    fn steps(&self, vaults: &[&PathBuf], directory: &Path) {
+    pub fn steps(&self, vaults: &[&PathBuf], directory: &Path) {
         for vault in vaults {
             let ran = self.step(vault, directory);
             assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -193,22 +193,36 @@ fn wrong_contributions_to_a_repair_are_named() {
     assert_eq!(state(&world, lost), (0, 1));
 }
 
-/// Edited and cut off, a message is refused in every round; as it was, it is taken.
-fn bend(path: &Path, member: &str, take: &dyn Fn() -> Ran) {
+/// Edited and cut off, a message is refused in every round, by a vault that has not had it before.
+fn bend(path: &Path, member: &str, vault: &Path, take: &dyn Fn(&Path, &Path) -> Ran) {
     let whole = std::fs::read_to_string(path).unwrap();
     let text = whole.trim();
     let mut edited = text.as_bytes().to_vec();
     let at = edited.len() - 20;
     edited[at] = if edited[at] == b'A' { b'B' } else { b'A' };
-    std::fs::write(path, &edited).unwrap();
-    refused(&take(), &format!("the message is not authentic: it was not signed by member {member}"));
     // Cut where base64 is whole.
     let cut = text.len() - 24 - (text.len() - "keepfrost1:".len()) % 4;
-    std::fs::write(path, &text[..cut]).unwrap();
-    refused(&take(), "it is damaged or cut off");
-    std::fs::write(path, "keepfrost1:!").unwrap();
-    refused(&take(), "it is not base64url");
-    std::fs::write(path, whole).unwrap();
+    let forged = format!("the message is not authentic: it was not signed by member {member}");
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let bent = [
+        (edited.as_slice(), forged.as_str()),
+        (&text.as_bytes()[..cut], "it is damaged or cut off"),
+        (b"keepfrost1:!", "it is not base64url"),
+    ];
+    for (number, (bytes, words)) in bent.into_iter().enumerate() {
+        let beside = |path: &Path| {
+            let base = path.file_name().unwrap().to_str().unwrap();
+            path.with_file_name(format!("{base}-{}-{number}", name.trim_end_matches(".keepfrost")))
+        };
+        let (directory, vault) = (path.parent().unwrap(), vault.to_owned());
+        let (scratch, twin) = (beside(directory), beside(&vault));
+        copy(directory, &scratch);
+        copy(&vault, &twin);
+        std::fs::write(scratch.join(name), bytes).unwrap();
+        let ran = take(&twin, &scratch);
+        refused(&ran, words);
+        assert!(ran.stderr.contains(&format!("left out {name}")), "{ran:?}");
+    }
 }
 
 #[test]
@@ -217,21 +231,22 @@ fn edited_and_truncated_files_are_refused_in_every_round() {
     let vaults = scattered(&world, "2", 2);
     let [one, two] = vaults.as_slice() else { panic!("two vaults") };
     let refresh = Refresh { world: &world };
+    let step = |vault: &Path, directory: &Path| refresh.step(vault, directory);
     let stick = world.path().join("stick");
     refresh.steps(&[one], &stick);
     for kind in ["plan-1", "contribution-1"] {
-        bend(&file(&stick, kind), "1", &|| refresh.step(two, &stick));
+        bend(&file(&stick, kind), "1", two, &step);
     }
     refresh.steps(&[two], &stick);
     for kind in ["contribution-2", "subshare-2-1"] {
-        bend(&file(&stick, kind), "2", &|| refresh.step(one, &stick));
+        bend(&file(&stick, kind), "2", one, &step);
     }
     refresh.steps(&[one], &stick);
     for kind in ["subshare-1-2", "certificate-1"] {
-        bend(&file(&stick, kind), "1", &|| refresh.step(two, &stick));
+        bend(&file(&stick, kind), "1", two, &step);
     }
     refresh.steps(&[two], &stick);
-    bend(&file(&stick, "certificate-2"), "2", &|| refresh.step(one, &stick));
+    bend(&file(&stick, "certificate-2"), "2", one, &step);
     assert_eq!((state(&world, one), state(&world, two)), ((0, 1), (1, 1)));
     refresh.steps(&[one], &stick);
     assert_eq!(state(&world, one), (1, 1));
@@ -244,26 +259,28 @@ fn edited_and_truncated_files_of_a_repair_are_refused() {
     let [one, two, lost] = vaults.as_slice() else { panic!("three vaults") };
     done(&world, lost, &["frost", "delete-share", "--share", "3", "--yes"]);
     let stick = world.path().join("stick");
-    let words = ["frost", "repair", "--share", "3", "--exchange", stick.to_str().unwrap(), "--yes"];
-    let help = |vault: &Path| run(&world, vault, &words, "");
-    let mine = || {
-        let words = [words.as_slice(), &["--mine", "--helpers", "1,2"]].concat();
-        run(&world, lost, &words, "")
+    let say = |vault: &Path, directory: &Path, more: &[&str]| {
+        let words = ["frost", "repair", "--share", "3", "--exchange", directory.to_str().unwrap(), "--yes"];
+        run(&world, vault, &[words.as_slice(), more].concat(), "")
     };
+    let helped = |vault: &Path, directory: &Path| say(vault, directory, &[]);
+    let repaired = |vault: &Path, directory: &Path| say(vault, directory, &["--mine", "--helpers", "1,2"]);
+    let help = |vault: &Path| helped(vault, &stick);
+    let mine = || repaired(lost, &stick);
     let fine = |ran: Ran| assert_eq!(ran.code, Some(0), "{ran:?}");
     fine(mine());
-    bend(&file(&stick, "repair_plan-3"), "3", &|| help(one));
+    bend(&file(&stick, "repair_plan-3"), "3", one, &helped);
     fine(help(one));
     for kind in ["repair_commit-1", "delta-1-2"] {
-        bend(&file(&stick, kind), "1", &|| help(two));
+        bend(&file(&stick, kind), "1", two, &helped);
     }
     fine(help(two));
     for kind in ["repair_commit-2", "delta-2-1"] {
-        bend(&file(&stick, kind), "2", &|| help(one));
+        bend(&file(&stick, kind), "2", one, &helped);
     }
     fine(help(one));
     for (kind, member) in [("repair_commit-1", "1"), ("sigma-1-3", "1"), ("sigma-2-3", "2")] {
-        bend(&file(&stick, kind), member, &mine);
+        bend(&file(&stick, kind), member, lost, &repaired);
     }
     fine(mine());
     assert_eq!(state(&world, lost), (0, 1));

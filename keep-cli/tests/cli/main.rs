@@ -22,6 +22,7 @@ mod fixtures;
 mod frost;
 mod frost_cheats;
 mod frost_crash;
+mod frost_foreign;
 mod frost_grants;
 mod frost_import;
 mod frost_together;

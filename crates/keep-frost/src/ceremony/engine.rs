@@ -17,7 +17,6 @@ use crate::endorsement::vouch;
 use crate::group::Provenance;
 use crate::mailbox::Mailbox;
 use crate::seed::{SeedRng, seed};
-use crate::share::check_binding;
 use crate::suite::{Curve, with_curve};
 use crate::wire::{Envelope, Kind};
 use crate::{DeviceKey, FrostError, Group, Index, SecretShare, SessionId, Signature, Suite};
@@ -477,7 +476,8 @@ impl Ceremony {
         }
     }
 
-    /// Everything needed to go on in another process, but for device key and old share. Secret.
+    /// Everything needed to go on in another process, but for device key and old share, and for complaints: these count for as
+    /// long as they are there. Secret.
     ///
     /// # Errors
     /// [`FrostError::Internal`] if encoding fails.
@@ -511,7 +511,8 @@ impl Ceremony {
             _ => return Err(FrostError::malformed("ceremony snapshot", "it belongs to another share")),
         }
         let mut ceremony = Self::new(plan, me, device, seed, old)?;
-        for envelope in &envelopes {
+        // Complaints come again as long as they stand.
+        for envelope in envelopes.iter().filter(|envelope| envelope.kind() != Kind::Complaint) {
             ceremony.receive(envelope)?;
         }
         Ok(ceremony)
@@ -541,8 +542,7 @@ fn read_snapshot(d: &mut Decoder<'_>) -> Result<Snapshot, minicbor::decode::Erro
 
 /// The plan renews this very sharing, with the devices of its roster.
 fn check_refresh(plan: &Plan, group: &Group, share: &SecretShare) -> Result<(), FrostError> {
-    let renewed = plan.renewed().ok_or(FrostError::OutOfOrder("this plan makes a new key"))?;
-    check_binding(group, plan.suite(), renewed.group, renewed.epoch, renewed.sharing)?;
+    plan.fits(group)?;
     share.check(group)?;
     if plan.threshold() != group.threshold() {
         let members = plan.members().len();

@@ -7,6 +7,9 @@ use rand_core::{CryptoRng, RngCore};
 
 use crate::bytes::Transcript;
 use crate::endorsement::vouches;
+use crate::place::{Ceremonial, Place};
+use crate::share::check_binding;
+use crate::wire::{Envelope, Kind};
 use crate::{
     DeviceKey, DevicePublic, FrostError, Group, GroupId, Index, SessionId, SharingId, Signature, Suite,
 };
@@ -111,6 +114,53 @@ impl Plan {
         SessionId::from_bytes(hash.finish())
     }
 
+    /// Reads the plan of a renewal of `group`, which one of its members has signed. Whether it is about the present sharing is
+    /// for [`Plan::fits`] to say.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongKind`], [`FrostError::Malformed`]; [`FrostError::WrongGroup`]; [`FrostError::UnknownMember`],
+    /// [`FrostError::NoDeviceKey`], [`FrostError::NotAuthentic`]; [`FrostError::WrongSession`].
+    pub fn read(envelope: &Envelope, group: &Group) -> Result<Self, FrostError> {
+        envelope.expect(Kind::Plan, envelope.session())?;
+        let plan: Self = minicbor::decode(envelope.body())
+            .map_err(|_| FrostError::malformed("refresh plan", "its content has another form"))?;
+        match &plan.renews {
+            Some(renewed) if renewed.group == group.id() => {}
+            Some(_) => return Err(FrostError::WrongGroup),
+            None => return Err(FrostError::malformed("refresh plan", "it makes a new key")),
+        }
+        envelope.authenticate(&group.device(envelope.from())?)?;
+        if plan.session() == envelope.session() { Ok(plan) } else { Err(FrostError::WrongSession) }
+    }
+
+    /// Whether it renews the group as it is now.
+    ///
+    /// # Errors
+    /// [`FrostError::WrongGroup`], [`FrostError::WrongEpoch`], [`FrostError::WrongSharing`], [`FrostError::WrongSuite`];
+    /// [`FrostError::OutOfOrder`] for a plan that makes a new key.
+    pub fn fits(&self, group: &Group) -> Result<(), FrostError> {
+        let renewed = self.renews.as_ref().ok_or(FrostError::OutOfOrder("this plan makes a new key"))?;
+        check_binding(group, self.suite, renewed.group, renewed.epoch, renewed.sharing)
+    }
+
+    /// What a message is to the members that are `here`, in the ceremony by this plan. Plans are not asked about.
+    ///
+    /// # Errors
+    /// Why it is no part of the ceremony: [`FrostError::WrongSession`], [`FrostError::WrongKind`],
+    /// [`FrostError::NotInvolved`], [`FrostError::NotAuthentic`]; [`FrostError::Malformed`] for a wrong receiver and a
+    /// complaint without form.
+    pub fn place(&self, here: &BTreeSet<Index>, envelope: &Envelope) -> Result<Place, FrostError> {
+        let renewal = [Kind::Contribution, Kind::Certificate, Kind::Complaint].as_slice();
+        let generation = [Kind::DkgCommit, Kind::Contribution, Kind::Certificate, Kind::Complaint].as_slice();
+        let (what, open) = match &self.renews {
+            Some(_) => ("message of a renewal", renewal),
+            None => ("message of a key generation", generation),
+        };
+        let sealed = [(Kind::Subshare, self.members.keys().copied().collect())];
+        Ceremonial { what, session: self.session(), senders: &self.members, open, sealed: &sealed }
+            .place(here, envelope)
+    }
+
     /// The ciphersuite.
     pub const fn suite(&self) -> Suite {
         self.suite
@@ -129,10 +179,6 @@ impl Plan {
     /// Whether it renews an existing group.
     pub const fn is_refresh(&self) -> bool {
         self.renews.is_some()
-    }
-
-    pub(super) const fn renewed(&self) -> Option<&Renewed> {
-        self.renews.as_ref()
     }
 }
 

@@ -24,6 +24,7 @@ use crate::bytes::Transcript;
 use crate::complaint::{complain, complaints};
 use crate::dealer::check_shares;
 use crate::mailbox::Mailbox;
+use crate::place::{Ceremonial, Place};
 use crate::seed::{SeedRng, seed};
 use crate::share::check_binding;
 use crate::suite::{Curve, identifier, with_curve};
@@ -128,6 +129,33 @@ impl RepairPlan {
         Ok(plan)
     }
 
+    /// What a message is to the members that are `here`: helpers, or the one that lost its share. A helper's sum is for all:
+    /// whoever gives one has not stopped. Plans are not asked about.
+    ///
+    /// # Errors
+    /// Why it is no part of this repair: [`FrostError::WrongSession`], [`FrostError::WrongKind`],
+    /// [`FrostError::NotInvolved`], [`FrostError::NotAuthentic`]; [`FrostError::Malformed`] for a wrong receiver and a
+    /// complaint without form.
+    pub fn place(&self, here: &BTreeSet<Index>, envelope: &Envelope) -> Result<Place, FrostError> {
+        let sealed = [
+            (Kind::Delta, self.helpers.keys().copied().collect()),
+            (Kind::Sigma, BTreeSet::from([self.lost])),
+        ];
+        let ceremonial = Ceremonial {
+            what: "message of a repair",
+            session: self.session(),
+            senders: &self.helpers,
+            open: &[Kind::RepairCommit, Kind::Complaint],
+            sealed: &sealed,
+        };
+        match ceremonial.place(here, envelope)? {
+            Place::Elsewhere if envelope.kind() == Kind::Sigma && !here.contains(&envelope.from()) => {
+                Ok(Place::Here)
+            }
+            place => Ok(place),
+        }
+    }
+
     /// The device key of the member that lost its share.
     pub const fn device(&self) -> DevicePublic {
         self.device
@@ -157,6 +185,8 @@ pub struct Helper {
     device: DeviceKey,
     seed: SecretKey32,
     mailbox: Mailbox,
+    /// Who has given its sum: all that it needed was right in the end.
+    through: BTreeSet<Index>,
 }
 
 impl fmt::Debug for Helper {
@@ -197,7 +227,7 @@ impl Helper {
         let session = plan.session();
         let kinds = &[Kind::RepairCommit, Kind::Delta, Kind::Complaint];
         let mailbox = Mailbox::new(session, me, kinds, &plan.helpers);
-        Ok(Self { plan, session, group, share, device, seed, mailbox })
+        Ok(Self { plan, session, group, share, device, seed, mailbox, through: BTreeSet::new() })
     }
 
     /// The session.
@@ -238,13 +268,24 @@ impl Helper {
         Envelope::seal(kind, self.session, self.share.index(), &self.device, to, secret, rng)
     }
 
-    /// Takes another helper's piece, or what it shows of its pieces.
+    /// Takes another helper's piece, or what it shows of its pieces; and its sum, which only the member that lost its share can
+    /// read: whoever gives one has not stopped, whatever it complained of before.
     ///
     /// # Errors
     /// [`FrostError::WrongSession`], [`FrostError::UnknownMember`], [`FrostError::NotAuthentic`],
     /// [`FrostError::NotForMe`], [`FrostError::Equivocation`].
     pub fn receive(&mut self, envelope: &Envelope) -> Result<(), FrostError> {
-        self.mailbox.receive(envelope)
+        if envelope.kind() != Kind::Sigma {
+            return self.mailbox.receive(envelope);
+        }
+        let from = envelope.from();
+        envelope.expect(Kind::Sigma, self.session)?;
+        envelope.authenticate(self.plan.helpers.get(&from).ok_or(FrostError::UnknownMember(from))?)?;
+        if envelope.to() != Some(self.plan.lost) {
+            return Err(FrostError::NotForMe);
+        }
+        self.through.insert(from);
+        Ok(())
     }
 
     /// The other helpers whose messages are missing.
@@ -259,10 +300,11 @@ impl Helper {
         self.mailbox.all(Kind::RepairCommit)
     }
 
-    /// What other helpers have stopped for, while this one waits for messages.
+    /// What other helpers have stopped for, while this one waits for messages. Those that have gone on since do not count.
     pub fn trouble(&self) -> Option<FrostError> {
         let waits = self.waiting_for();
-        if waits.is_empty() { None } else { complaints(&self.mailbox, |_| true) }
+        let stands = |from: Index| !self.through.contains(&from);
+        if waits.is_empty() { None } else { complaints(&self.mailbox, stands) }
     }
 
     /// What tells the others that this helper stops, because of what `error` says of them. None if it says nothing of them.
@@ -301,7 +343,8 @@ impl Helper {
         self.seal(Kind::Sigma, (self.plan.lost, self.plan.device), &said).map(Some)
     }
 
-    /// Everything needed to go on in another process, but for share and device key. Secret.
+    /// Everything needed to go on in another process, but for share and device key, and for complaints: these count for as long
+    /// as they are there. Secret.
     ///
     /// # Errors
     /// [`FrostError::Internal`].
@@ -330,7 +373,8 @@ impl Helper {
         let bad = |_| FrostError::malformed("repair snapshot", "not of the documented form");
         let (plan, seed, envelopes) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
         let mut helper = Self::with_seed(plan, group, share, device, seed)?;
-        for envelope in &envelopes {
+        // Complaints come again as long as they stand.
+        for envelope in envelopes.iter().filter(|envelope| envelope.kind() != Kind::Complaint) {
             helper.receive(envelope)?;
         }
         Ok(helper)

@@ -10,6 +10,7 @@ mod renew;
 mod session;
 mod shares;
 mod sign;
+mod texts;
 mod verify;
 mod views;
 
@@ -49,7 +50,7 @@ pub use verify::{
 };
 pub use views::{
     DeviceView, GroupView, ImportView, MemberView, ProposalView, RecoveredKey, ReleaseView, RoundView,
-    ShareView, SignatureView, SplitView, StepMessage, StepView, StopView,
+    ShareView, SignatureView, SkippedView, SplitView, StepMessage, StepView, StopView,
 };
 
 /// Threshold keys of a vault. A group is meant by its name, its npub or its public key in hexadecimal; without one, it is
@@ -486,10 +487,11 @@ impl Frost {
         self.keep.call(Refresh { group: owned(group), drop })
     }
 
-    /// A step of a renewal among vaults: takes what has come, gives what is to be sent. With `begin` it may start one.
+    /// A step of a renewal among vaults: takes what has come, gives what is to be sent. With `begin` it may start one. What is no
+    /// part of it is left out, and said to be.
     ///
     /// # Errors
-    /// When a message is wrong; whoever sent it is named.
+    /// When there is no plan, and none may be made; when it does not fit. What stops it otherwise is said in the view.
     pub fn refresh_step(
         &self,
         group: Option<&str>,
@@ -500,12 +502,17 @@ impl Frost {
         self.keep.call(RefreshStep { group: owned(group), begin, drop, messages })
     }
 
-    /// What a plan among the messages of a renewal or repair asks for.
+    /// What the plan among the messages asks for: that of a renewal, or with `lost` that of the repair of this member's share.
     ///
     /// # Errors
-    /// When it is damaged or not of a member.
-    pub fn inspect_plan(&self, group: Option<&str>, messages: Vec<String>) -> Result<PlanView, Fault> {
-        self.keep.call(InspectPlan { group: owned(group), messages })
+    /// When there are several.
+    pub fn inspect_plan(
+        &self,
+        group: Option<&str>,
+        lost: Option<u16>,
+        messages: Vec<String>,
+    ) -> Result<PlanView, Fault> {
+        self.keep.call(InspectPlan { group: owned(group), lost, messages })
     }
 
     /// Makes a lost share again from those that are here.

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keep_frost::repair::RepairPlan;
-use keep_frost::wire::{Envelope, Kind};
-use keep_frost::{DevicePublic, FrostError, Index};
+use keep_frost::wire::Envelope;
+use keep_frost::{DevicePublic, Index};
 use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, GroupUse, Intent};
-use keep_vault::GroupRecord;
+use keep_vault::{GroupRecord, Sorted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lookup::{group, index};
-use super::views::{DeviceView, GroupView, StepView, StopView};
+use super::texts::Texts;
+use super::views::{DeviceView, GroupView, SkippedView, StepView, StopView};
 use crate::call::{Call, Class, Host};
 use crate::keys::bug;
 
@@ -73,16 +73,15 @@ impl Call for RefreshStep {
     fn run(self, host: &Host) -> Result<StepView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        let messages = bytes(&self.messages)?;
-        let envelopes: Vec<Envelope> =
-            self.messages.iter().map(|text| Envelope::parse(text)).collect::<Result<_, _>>()?;
-        let is_over = record.has_finished(&envelopes)?;
+        let texts = Texts::read(&self.messages);
+        let sorted = record.sort_renewal(&texts.bytes)?;
+        let is_over = sorted.plan().is_some_and(|(plan, _)| record.is_finished(plan));
         if is_over {
             check_dropped(&record, &self.drop)?;
         }
         let keep = if self.begin && !is_over { Some(kept(&record, &self.drop)?) } else { None };
-        let step = GroupUse::RefreshStep { keep, messages };
-        ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?)
+        let step = GroupUse::RefreshStep { keep, messages: texts.bytes.clone() };
+        ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?, &texts)
     }
 }
 
@@ -99,10 +98,13 @@ fn check_dropped(record: &GroupRecord, dropped: &[u16]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What a plan among the messages asks for, before anybody takes part in it.
+/// What the plan among the messages asks for, before anybody takes part in it: that of a renewal, or of the repair of the share
+/// of member `lost`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct InspectPlan {
     pub group: Option<String>,
+    #[serde(default)]
+    pub lost: Option<u16>,
     pub messages: Vec<String>,
 }
 
@@ -123,6 +125,12 @@ pub struct PlanView {
     pub device: Option<String>,
     /// Whether the group's roster has this device for that member.
     pub device_known: bool,
+    /// What is left out of the messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedView>,
+    /// Why the plans that are there are of no use, if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<StopView>,
 }
 
 impl Call for InspectPlan {
@@ -140,20 +148,24 @@ impl Call for InspectPlan {
             lost: None,
             device: None,
             device_known: false,
+            skipped: Vec::new(),
+            wrong: None,
         };
-        let envelopes: Vec<Envelope> =
-            self.messages.iter().map(|text| Envelope::parse(text)).collect::<Result<_, _>>()?;
-        for envelope in &envelopes {
-            match envelope.kind() {
-                Kind::Plan => {
-                    let Some((plan, envelope)) = record.refresh_plan(&envelopes)? else { continue };
+        let texts = Texts::read(&self.messages);
+        match self.lost {
+            None => {
+                let sorted = record.sort_renewal(&texts.bytes)?;
+                view.left_out(&texts, &sorted);
+                if let Some((plan, envelope)) = sorted.plan() {
                     view.kind = Some("refresh".to_owned());
                     view.from = Some(envelope.from().get());
                     view.members = plan.members().keys().map(|index| index.get()).collect();
                 }
-                Kind::RepairPlan => {
-                    let plan = RepairPlan::read(envelope)?;
-                    plan.check(&record.group)?;
+            }
+            Some(lost) => {
+                let sorted = record.sort_repair(index(lost)?, None, &texts.bytes)?;
+                view.left_out(&texts, &sorted);
+                if let Some((plan, envelope)) = sorted.plan() {
                     view.kind = Some("repair".to_owned());
                     view.from = Some(envelope.from().get());
                     view.members = plan.helpers().keys().map(|index| index.get()).collect();
@@ -161,10 +173,16 @@ impl Call for InspectPlan {
                     view.device = Some(plan.device().to_string());
                     view.device_known = record.group.device(plan.lost()) == Ok(plan.device());
                 }
-                _ => {}
             }
         }
         Ok(view)
+    }
+}
+
+impl PlanView {
+    fn left_out<P>(&mut self, texts: &Texts, sorted: &Sorted<P>) {
+        self.skipped = texts.skipped(&sorted.skipped());
+        self.wrong = sorted.wrong().map(|wrong| StopView::from(&Fault::from(wrong.clone())));
     }
 }
 
@@ -205,8 +223,9 @@ impl Call for RepairStep {
     fn run(self, host: &Host) -> Result<StepView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        let step = GroupUse::RepairStep { index: self.index, messages: bytes(&self.messages)? };
-        ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?)
+        let texts = Texts::read(&self.messages);
+        let step = GroupUse::RepairStep { index: self.index, messages: texts.bytes.clone() };
+        ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?, &texts)
     }
 }
 
@@ -235,8 +254,9 @@ impl Call for RepairOwn {
         } else {
             self.helpers.iter().map(|number| index(*number)).collect::<Result<_, _>>()?
         };
-        let step = host.vault().repair_own(record.id, lost, &helpers, &bytes(&self.messages)?)?;
-        view(step)
+        let texts = Texts::read(&self.messages);
+        let step = host.vault().repair_own(record.id, lost, &helpers, &texts.bytes)?;
+        view(step, &texts)
     }
 }
 
@@ -298,18 +318,14 @@ impl Call for TakeDevices {
     }
 }
 
-fn bytes(texts: &[String]) -> Result<Vec<Vec<u8>>, FrostError> {
-    texts.iter().map(|text| Envelope::parse(text)?.to_bytes()).collect()
-}
-
-fn ceremony(answer: Answer) -> Result<StepView, Fault> {
+fn ceremony(answer: Answer, texts: &Texts) -> Result<StepView, Fault> {
     match answer {
-        Answer::Ceremony(step) => view(step),
+        Answer::Ceremony(step) => view(step, texts),
         _ => Err(bug("a step gave something else than messages")),
     }
 }
 
-fn view(step: CeremonyStep) -> Result<StepView, Fault> {
+fn view(step: CeremonyStep, texts: &Texts) -> Result<StepView, Fault> {
     let mut messages = Vec::with_capacity(step.messages.len());
     let mut session = None;
     for bytes in &step.messages {
@@ -318,6 +334,7 @@ fn view(step: CeremonyStep) -> Result<StepView, Fault> {
         messages.push(super::session::named(&envelope)?);
     }
     let stopped = step.stopped.as_ref().map(StopView::from);
+    let skipped = texts.skipped(&step.skipped);
     let CeremonyStep { waiting_for, done, two_faced, .. } = step;
-    Ok(StepView { session, messages, waiting_for, done, stopped, two_faced })
+    Ok(StepView { session, messages, waiting_for, done, stopped, two_faced, skipped })
 }

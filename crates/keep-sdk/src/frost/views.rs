@@ -193,6 +193,29 @@ pub struct StepView {
     /// Members that have said different things in one step, where that stops nothing: nobody else can have signed them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub two_faced: Vec<u16>,
+    /// What was left out of the messages that came: it is no part of this, and nothing was made of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedView>,
+}
+
+/// A message that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkippedView {
+    /// Its place among the messages that were given, from 0.
+    pub at: usize,
+    /// The stable code of the reason.
+    pub code: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it cannot be read at all, so that nobody knows what it is.
+    pub unreadable: bool,
+}
+
+impl SkippedView {
+    pub(super) fn new(at: usize, fault: &Fault, unreadable: bool) -> Self {
+        let code = fault.code().as_str().to_owned();
+        Self { at, code, reason: fault.message().to_owned(), unreadable }
+    }
 }
 
 /// Why a ceremony among vaults cannot go on as it stands.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use keep_frost::ceremony::{Ceremony, Plan};
 use keep_frost::wire::{Envelope, Kind};
 use keep_frost::{FrostError, Index};
-use keep_types::{CeremonyStep, KeyId, SecretBytes};
+use keep_types::{CeremonyStep, Fault, KeyId, SecretBytes};
 use rand_core::OsRng;
 
 use super::change::list;
 use super::keyring::{REFRESH, secret_place};
 use super::perform::NextSharing;
 use super::record::{Message, Messages};
+use super::sorting::Sorted;
 use super::{GroupRecord, Holding};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
@@ -26,21 +27,36 @@ impl Vault {
         messages: &[Vec<u8>],
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.signing_group(id)?;
-        let envelopes = read(messages)?;
-        if let Some(step) = already_done(&record, &envelopes)? {
-            return Ok(step);
+        let sorted = record.sort_renewal(messages)?;
+        let mut step = match already_done(&record, &sorted) {
+            Some(step) => step,
+            None => self.renew(&record, keep, &sorted)?,
+        };
+        step.skipped = sorted.skipped();
+        if !step.done {
+            step.stopped = step.stopped.or_else(|| sorted.forged(&step.waiting_for));
         }
-        let (plan, announcement) = self.plan(&record, keep, &envelopes)?;
+        Ok(step)
+    }
+
+    fn renew(
+        &self,
+        record: &GroupRecord,
+        keep: Option<&BTreeSet<Index>>,
+        sorted: &Sorted<Plan>,
+    ) -> Result<CeremonyStep, VaultError> {
+        let id = record.id;
+        let (plan, announcement) = self.plan(record, keep, sorted)?;
         let ours: Vec<Index> =
             record.shares.iter().filter(|index| plan.members().contains_key(index)).copied().collect();
         if ours.is_empty() {
-            return self.dropped(&record, &plan);
+            return self.dropped(record, &plan);
         }
         let mut run = Run { ceremonies: BTreeMap::new(), sent: announcement.into_iter().collect() };
         for index in &ours {
-            run.ceremonies.insert(*index, self.take_part(&record, &plan, *index)?);
+            run.ceremonies.insert(*index, self.take_part(record, &plan, *index)?);
         }
-        match run.advance(plan.session(), envelopes) {
+        match run.advance(sorted.came()) {
             Ok(()) => {}
             Err((index, error)) => return run.stop(index, error),
         }
@@ -59,12 +75,13 @@ impl Vault {
             messages: sent.iter().map(|message| message.0.clone()).collect(),
             waiting_for: waiting.iter().map(|index| index.get()).collect(),
             done: false,
-            stopped: run.trouble().filter(|_| !waiting.is_empty()).map(Into::into),
+            stopped: run.trouble().filter(|_| !waiting.is_empty()).map(told),
             two_faced: run.two_faced(),
+            skipped: Vec::new(),
         };
         if waiting.is_empty() {
             let last = Messages { session: *plan.session().as_bytes(), sent };
-            self.finish_refresh(&record, run, last)?;
+            self.finish_refresh(record, run, last)?;
             step.done = true;
         }
         Ok(step)
@@ -75,9 +92,9 @@ impl Vault {
         &self,
         record: &GroupRecord,
         keep: Option<&BTreeSet<Index>>,
-        envelopes: &[Envelope],
+        sorted: &Sorted<Plan>,
     ) -> Result<(Plan, Option<Envelope>), VaultError> {
-        match (record.refresh_plan(envelopes)?, keep) {
+        match (sorted.plan(), keep) {
             (Some((plan, envelope)), _) => {
                 let same = keep.is_none_or(|keep| plan.members().keys().eq(keep.iter()));
                 if !same {
@@ -88,8 +105,13 @@ impl Vault {
                 }
                 // What was said once is said again.
                 let ours = record.shares.contains(&envelope.from());
-                Ok((plan, ours.then(|| envelope.clone())))
+                Ok((plan.clone(), ours.then(|| envelope.clone())))
             }
+            // One that is damaged is not replaced by another: two of them stop everybody.
+            (None, _) if sorted.wrong().is_some() => Err(sorted
+                .wrong()
+                .cloned()
+                .map_or(FrostError::Internal("refresh").into(), |e| told(e).into())),
             (None, Some(keep)) => {
                 let plan = Plan::refresh(&record.group, keep, &mut OsRng)?;
                 let from = *record.shares.iter().find(|index| keep.contains(index)).ok_or(
@@ -161,72 +183,42 @@ impl Vault {
     }
 }
 
-impl GroupRecord {
-    /// The plan of a renewal among the messages, as a member of the roster has signed it.
-    ///
-    /// # Errors
-    /// [`FrostError::Malformed`] when there are several; [`FrostError::WrongSession`] and [`FrostError::NotAuthentic`] when it
-    /// is not what the member signed; those of [`keep_frost::Group::device`].
-    pub fn refresh_plan<'e>(
-        &self,
-        envelopes: &'e [Envelope],
-    ) -> Result<Option<(Plan, &'e Envelope)>, FrostError> {
-        let mut found: Option<(Plan, &Envelope)> = None;
-        let mut wrong = None;
-        for envelope in envelopes.iter().filter(|envelope| envelope.kind() == Kind::Plan) {
-            match (self.signed_plan(envelope), &found) {
-                (Ok(plan), None) => found = Some((plan, envelope)),
-                (Ok(_), Some((_, first))) if first.session() == envelope.session() => {}
-                (Ok(_), Some(_)) => {
-                    let reason = "there are several; take another directory for each renewal".to_owned();
-                    return Err(FrostError::Malformed { what: "refresh plan", reason });
-                }
-                // What no member signed stops nobody, as long as there is one that a member did sign.
-                (Err(error), _) => wrong = Some(error),
-            }
-        }
-        match (found, wrong) {
-            (None, Some(error)) => Err(error),
-            (found, _) => Ok(found),
-        }
-    }
-
-    fn signed_plan(&self, envelope: &Envelope) -> Result<Plan, FrostError> {
-        let device = self.group.device(envelope.from())?;
-        let plan: Plan = envelope.read(Kind::Plan, envelope.session(), &device)?;
-        if plan.session() == envelope.session() { Ok(plan) } else { Err(FrostError::WrongSession) }
-    }
-
-    /// Whether the renewal that the messages are about has come to its end here.
-    ///
-    /// # Errors
-    /// Those of [`GroupRecord::refresh_plan`].
-    pub fn has_finished(&self, envelopes: &[Envelope]) -> Result<bool, FrostError> {
-        let plan = self.refresh_plan(envelopes)?;
-        let last = self.last_refresh.as_ref().map(|last| &last.session);
-        Ok(plan.is_some_and(|(plan, _)| Some(plan.session().as_bytes()) == last))
-    }
-}
-
 /// The messages of a ceremony that is over here, for those who have not seen its end.
-fn already_done(record: &GroupRecord, envelopes: &[Envelope]) -> Result<Option<CeremonyStep>, FrostError> {
-    let Some(last) = record.last_refresh.as_ref().filter(|_| !envelopes.is_empty()) else { return Ok(None) };
-    Ok(record.has_finished(envelopes)?.then(|| CeremonyStep {
+fn already_done(record: &GroupRecord, sorted: &Sorted<Plan>) -> Option<CeremonyStep> {
+    let last = record.last_refresh.as_ref()?;
+    let (plan, _) = sorted.plan()?;
+    record.is_finished(plan).then(|| CeremonyStep {
         messages: last.sent.iter().map(|message| message.0.clone()).collect(),
         done: true,
         ..CeremonyStep::default()
-    }))
+    })
 }
 
-pub(super) fn read(messages: &[Vec<u8>]) -> Result<Vec<Envelope>, VaultError> {
-    Ok(messages.iter().map(|bytes| Envelope::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?)
+/// An error of a renewal, with what its owner is to do: what came may be wrong for this vault only, and right for the others.
+fn told(error: FrostError) -> Fault {
+    let hint = match &error {
+        FrostError::BadContribution(_) | FrostError::Equivocation(_) | FrostError::Unreadable(_) => {
+            "nothing was changed here, but others may be through: ask them for the epoch that their `keep frost show` shows. If \
+             one is, get its messages and run this step again; if none is, ask for the right message, or begin anew in an empty \
+             directory without the members named here (--drop)"
+        }
+        FrostError::WrongEpoch { .. } | FrostError::WrongSharing => {
+            "this plan is of another renewal: take an empty directory for each renewal"
+        }
+        _ => return error.into(),
+    };
+    Fault::from(error).with_hint(hint)
 }
 
 /// A step that says nothing but why it is the last one, if that is to be said.
-pub(super) fn complained(complaint: Option<Envelope>, error: FrostError) -> Result<CeremonyStep, VaultError> {
+pub(super) fn complained(
+    complaint: Option<Envelope>,
+    error: impl Into<Fault>,
+) -> Result<CeremonyStep, VaultError> {
+    let error = error.into();
     let Some(complaint) = complaint else { return Err(error.into()) };
     let messages = vec![complaint.to_bytes()?];
-    Ok(CeremonyStep { messages, stopped: Some(error.into()), ..CeremonyStep::default() })
+    Ok(CeremonyStep { messages, stopped: Some(error), ..CeremonyStep::default() })
 }
 
 /// Our members' sides of one ceremony, and what they have to send.
@@ -237,15 +229,8 @@ struct Run {
 
 impl Run {
     /// Hands messages around until nothing new comes. An error is of one of our members.
-    fn advance(
-        &mut self,
-        session: keep_frost::SessionId,
-        came: Vec<Envelope>,
-    ) -> Result<(), (Index, FrostError)> {
-        let mut inbox: Vec<Envelope> = came
-            .into_iter()
-            .filter(|envelope| envelope.session() == session && envelope.kind() != Kind::Plan)
-            .collect();
+    fn advance(&mut self, came: &[Envelope]) -> Result<(), (Index, FrostError)> {
+        let mut inbox = came.to_vec();
         loop {
             for (index, ceremony) in &mut self.ceremonies {
                 for envelope in &inbox {
@@ -277,7 +262,7 @@ impl Run {
             Some(ceremony) => ceremony.complaint(&error)?,
             None => None,
         };
-        complained(complaint, error)
+        complained(complaint, told(error))
     }
 
     fn trouble(&self) -> Option<FrostError> {

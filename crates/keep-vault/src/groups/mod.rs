@@ -15,6 +15,7 @@ mod perform;
 mod record;
 mod repair;
 mod sessions;
+mod sorting;
 mod spend;
 
 pub(crate) use held_secret::HeldSecret;
@@ -25,6 +26,7 @@ pub use perform::{group_key_path, group_message};
 pub use record::{BurnRecord, GroupRecord};
 pub use sessions::MAX_SESSIONS;
 pub(crate) use sessions::Sessions;
+pub use sorting::Sorted;
 pub use spend::{attach_group_signatures, group_account, group_spend_jobs};
 
 use keep_frost::FrostError;

@@ -9,9 +9,10 @@ use keep_frost::{DeviceKey, DevicePublic, FrostError, Index};
 use keep_types::{Answer, CeremonyStep, ErrorCode, Fault, KeyId, Origin, SecretBytes};
 use rand_core::OsRng;
 
-use super::ceremony::{complained, read};
+use super::ceremony::complained;
 use super::change::{forget_member, put_holding};
 use super::keyring::{DEVICE, REPAIR, secret_place};
+use super::sorting::Sorted;
 use super::{GroupRecord, Holding};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
@@ -35,9 +36,25 @@ impl Vault {
         messages: &[Vec<u8>],
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.signing_group(id)?;
-        let envelopes = read(messages)?;
-        let plan = repair_plan(&envelopes, lost)?;
-        plan.check(&record.group)?;
+        let sorted = record.sort_repair(lost, None, messages)?;
+        let mut step = self.help_with(&record, &sorted)?;
+        step.skipped = sorted.skipped();
+        step.stopped = step.stopped.or_else(|| sorted.forged(&step.waiting_for));
+        Ok(step)
+    }
+
+    fn help_with(
+        &self,
+        record: &GroupRecord,
+        sorted: &Sorted<RepairPlan>,
+    ) -> Result<CeremonyStep, VaultError> {
+        let (plan, _) = sorted.plan().ok_or_else(|| match sorted.wrong() {
+            Some(wrong) => VaultError::from(wrong.clone()),
+            None => Fault::new(ErrorCode::NotFound, "nobody has asked for help with this repair")
+                .with_hint("the member that lost its share makes the plan, and is the first to run this")
+                .into(),
+        })?;
+        let (id, lost) = (record.id, plan.lost());
         let ours: Vec<Index> =
             record.shares.iter().filter(|index| plan.helpers().contains_key(index)).copied().collect();
         if ours.is_empty() {
@@ -48,14 +65,13 @@ impl Vault {
         }
         let mut helpers = BTreeMap::new();
         for index in &ours {
-            helpers.insert(*index, self.help(&record, &plan, *index)?);
+            helpers.insert(*index, self.help(record, plan, *index)?);
         }
         let mut sent = Vec::new();
         for helper in helpers.values() {
             sent.extend(helper.start()?);
         }
-        let came = envelopes.iter().filter(|envelope| envelope.session() == plan.session());
-        let inbox: Vec<Envelope> = came.chain(&sent).cloned().collect();
+        let inbox: Vec<Envelope> = sorted.came().iter().chain(&sent).cloned().collect();
         let mut missing = BTreeSet::new();
         let mut sums = Vec::new();
         for (index, helper) in &mut helpers {
@@ -135,19 +151,15 @@ impl Vault {
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.group(id)?;
         refuse_held(&record, lost)?;
-        let envelopes = read(messages)?;
-        let known = envelopes.iter().any(|envelope| envelope.kind() == Kind::RepairPlan);
         let device = self.own_device(id, lost)?;
-        let plan = if known {
-            repair_plan(&envelopes, lost)?
-        } else {
-            RepairPlan::new(&record.group, lost, device.public(), helpers, &mut OsRng)?
+        let sorted = record.sort_repair(lost, Some(device.public()), messages)?;
+        let plan = match sorted.plan() {
+            Some((plan, _)) => plan.clone(),
+            None => RepairPlan::new(&record.group, lost, device.public(), helpers, &mut OsRng)?,
         };
         let announcement = Envelope::sign(Kind::RepairPlan, plan.session(), lost, &device, &plan)?;
-        let session = plan.session();
         let mut repair = Repair::new(plan, record.group.clone(), device)?;
-        let rounds = [Kind::RepairCommit, Kind::Sigma, Kind::Complaint];
-        for envelope in envelopes.iter().filter(|e| e.session() == session && rounds.contains(&e.kind())) {
+        for envelope in sorted.came() {
             repair.receive(envelope)?;
         }
         let waiting = repair.waiting_for();
@@ -157,7 +169,8 @@ impl Vault {
             self.add_repaired(&record, Holding { share, device: Some(device) })?;
         }
         let mut step = step(&[announcement], &waiting)?;
-        step.stopped = repair.trouble().map(Into::into);
+        step.skipped = sorted.skipped();
+        step.stopped = repair.trouble().map(Into::into).or_else(|| sorted.forged(&step.waiting_for));
         Ok(step)
     }
 
@@ -216,24 +229,12 @@ fn refuse_held(record: &GroupRecord, lost: Index) -> Result<(), VaultError> {
     Ok(())
 }
 
-/// The plan, signed with the device key that it names for the member that lost its share. Whether that device is the
-/// member's is for the owner to say before helping.
-pub(super) fn repair_plan(envelopes: &[Envelope], lost: Index) -> Result<RepairPlan, VaultError> {
-    let envelope = envelopes.iter().find(|envelope| envelope.kind() == Kind::RepairPlan).ok_or(
-        FrostError::OutOfOrder("there is no repair plan yet: the member that lost its share makes it"),
-    )?;
-    let plan = RepairPlan::read(envelope)?;
-    if plan.lost() != lost || envelope.from() != lost {
-        return Err(FrostError::NotASigner(lost).into());
-    }
-    Ok(plan)
-}
-
 /// Gives a helper what has come for it, and its sum if that was all.
 fn summed(helper: &mut Helper, index: Index, inbox: &[Envelope]) -> Result<Option<Envelope>, FrostError> {
-    let rounds = [Kind::RepairCommit, Kind::Delta, Kind::Complaint];
-    for envelope in inbox.iter().filter(|envelope| rounds.contains(&envelope.kind())) {
-        if envelope.from() != index && envelope.to().is_none_or(|to| to == index) {
+    for envelope in inbox.iter().filter(|envelope| envelope.from() != index) {
+        // What others sum up shows that they have not stopped.
+        let shows = envelope.kind() == Kind::Sigma;
+        if shows || envelope.to().is_none_or(|to| to == index) {
             helper.receive(envelope)?;
         }
     }

@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(150);
 /// The longest message, in bytes.
 const MAX: usize = 8 << 20;
 /// How names of message files end.
-const SUFFIX: &str = ".keepfrost";
+pub const SUFFIX: &str = ".keepfrost";
 
 /// Where messages come from and go to.
 pub struct Exchange<'s> {
@@ -144,8 +144,11 @@ impl<'s> Exchange<'s> {
     }
 }
 
-/// The message files in a directory: name without its end, and text.
-pub fn messages(directory: &Path) -> Result<Vec<(String, String)>, Fault> {
+/// A file in a directory: its name without the end, and its text, or why it has none.
+pub type Entry = (String, Result<String, Fault>);
+
+/// The message files in a directory.
+pub fn files(directory: &Path) -> Result<Vec<Entry>, Fault> {
     let failed = |error: std::io::Error| {
         Fault::new(ErrorCode::Storage, format!("cannot read {}: {error}", directory.display()))
     };
@@ -155,14 +158,20 @@ pub fn messages(directory: &Path) -> Result<Vec<(String, String)>, Fault> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let Some(name) = name.strip_suffix(SUFFIX).filter(|name| !name.starts_with('.')) else { continue };
         match read_text(&path) {
-            Ok(text) => found.push((name.to_owned(), text.trim().to_owned())),
+            Ok(text) => found.push((name.to_owned(), Ok(text.trim().to_owned()))),
             // Its session is over, and somebody has cleaned up meanwhile.
             Err(fault) if fault.code() == ErrorCode::NotFound => {}
-            Err(fault) => return Err(fault),
+            Err(fault) => found.push((name.to_owned(), Err(fault))),
         }
     }
-    found.sort();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
+}
+
+/// Those of them that are text.
+fn messages(directory: &Path) -> Result<Vec<(String, String)>, Fault> {
+    let files = files(directory)?.into_iter();
+    Ok(files.filter_map(|(name, text)| Some((name, text.ok()?))).collect())
 }
 
 /// Writes messages of a ceremony into the directory. Those that are there already stay as they are: another message under the

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod files;
+mod folder;
 mod groups;
 mod message;
 mod psbt;

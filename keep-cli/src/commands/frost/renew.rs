@@ -1,14 +1,14 @@
 //! `keep frost refresh`, `repair` and `device`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use keep_sdk::frost::{Frost, GroupView, StepView};
+use keep_sdk::frost::{Frost, GroupView, PlanView, StepView};
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
 
-use super::exchange::{leave, messages};
+use super::exchange::leave;
 use super::files::{agree, read_text};
+use super::folder::Folder;
 use super::view::OneGroup;
 use crate::args::frost as args;
 use crate::ending::Ending;
@@ -59,10 +59,9 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
         warn_of_old(session, &group);
         return Ok(());
     };
-    prepare(directory)?;
-    let came = come(directory)?;
+    let folder = Folder::open(directory)?;
     let this = Some(group.pubkey.as_str());
-    let plan = frost.inspect_plan(this, came.clone())?;
+    let plan = inspect(session, &frost, this, None, &folder)?;
     let members: Vec<String> = plan.members.iter().map(ToString::to_string).collect();
     let question = match plan.from {
         Some(from) => format!(
@@ -74,8 +73,9 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
     };
     agree(arguments.exchange.yes, &question, "nothing was renewed")?;
     let begin = plan.from.is_none();
-    let step = frost.refresh_step(this, begin || !arguments.drop.is_empty(), arguments.drop.clone(), came)?;
-    finish(session, &frost, &group, directory, &step, "the refresh")?;
+    let begin = begin || !arguments.drop.is_empty();
+    let step = frost.refresh_step(this, begin, arguments.drop.clone(), folder.texts())?;
+    finish(session, &frost, &group, &folder, &step, "the refresh")?;
     if step.done {
         warn_of_old(session, &frost.find(this)?);
     }
@@ -99,13 +99,17 @@ pub fn repair(session: &Session, arguments: &args::Repair) -> Result<(), Ending>
         agree(arguments.exchange.yes, &question, "nothing was repaired")?;
         return session.output.show(&OneGroup(&frost.repair(this, arguments.share)?));
     };
-    prepare(directory)?;
-    let came = come(directory)?;
+    let folder = Folder::open(directory)?;
     if arguments.mine {
-        let step = frost.repair_own(this, arguments.share, arguments.helpers.clone(), came)?;
-        return finish(session, &frost, &group, directory, &step, "the repair");
+        let step = frost.repair_own(this, arguments.share, arguments.helpers.clone(), folder.texts())?;
+        let is_plan = |name: &str| name.contains("-repair_plan-");
+        if step.messages.iter().any(|message| is_plan(&message.name) && !folder.has(&message.name)) {
+            folder.warn(session, &step.skipped);
+            folder.expect_no_plan("repair_plan", &step.skipped)?;
+        }
+        return finish(session, &frost, &group, &folder, &step, "the repair");
     }
-    let plan = frost.inspect_plan(this, came.clone())?;
+    let plan = inspect(session, &frost, this, Some(arguments.share), &folder)?;
     let Some(device) = &plan.device else {
         return Err(Fault::new(ErrorCode::NotFound, "nobody has asked for help with a repair here")
             .with_hint("the member that lost its share runs this with --mine first")
@@ -122,29 +126,39 @@ pub fn repair(session: &Session, arguments: &args::Repair) -> Result<(), Ending>
         arguments.share, group.name
     );
     agree(arguments.exchange.yes, &question, "nothing was repaired")?;
-    let step = frost.repair_step(this, arguments.share, came)?;
-    finish(session, &frost, &group, directory, &step, "the repair")
+    let step = frost.repair_step(this, arguments.share, folder.texts())?;
+    finish(session, &frost, &group, &folder, &step, "the repair")
 }
 
-fn prepare(directory: &Path) -> Result<(), Fault> {
-    std::fs::create_dir_all(directory).map_err(|error| {
-        Fault::new(ErrorCode::Storage, format!("cannot use {}: {error}", directory.display()))
-    })
-}
-
-fn come(directory: &Path) -> Result<Vec<String>, Fault> {
-    Ok(messages(directory)?.into_iter().map(|(_, text)| text).collect())
+/// Reads the plan, and says what lies beside it that is no part of it.
+fn inspect(
+    session: &Session,
+    frost: &Frost,
+    group: Option<&str>,
+    lost: Option<u16>,
+    folder: &Folder,
+) -> Result<PlanView, Fault> {
+    let plan = frost.inspect_plan(group, lost, folder.texts())?;
+    folder.warn(session, &plan.skipped);
+    if let Some(wrong) = plan.wrong {
+        return Err(Fault::from(wrong));
+    }
+    if plan.from.is_none() {
+        folder.expect_no_plan(if lost.is_some() { "repair_plan" } else { "plan" }, &plan.skipped)?;
+    }
+    Ok(plan)
 }
 
 fn finish(
     session: &Session,
     frost: &Frost,
     group: &GroupView,
-    directory: &Path,
+    folder: &Folder,
     step: &StepView,
     what: &'static str,
 ) -> Result<(), Ending> {
-    leave(directory, &step.messages)?;
+    folder.warn(session, &step.skipped);
+    leave(folder.path(), &step.messages)?;
     if !step.two_faced.is_empty() {
         let members: Vec<String> = step.two_faced.iter().map(ToString::to_string).collect();
         session.output.warn(
@@ -159,6 +173,10 @@ fn finish(
     }
     if let Some(stopped) = &step.stopped {
         return Err(Fault::from(stopped.clone()).into());
+    }
+    folder.withdraw(step, &group.shares);
+    if !step.done {
+        folder.expect_readable(step)?;
     }
     let group = frost.find(Some(&group.pubkey))?;
     let (waiting_for, two_faced) = (step.waiting_for.as_slice(), step.two_faced.as_slice());

@@ -1,0 +1,181 @@
+//! Directories in which other things lie beside the messages of a ceremony: they are named, and stop nobody.
+
+use std::path::{Path, PathBuf};
+
+use crate::frost::{copy, done, run, two_vaults};
+use crate::frost_cheats::{Refresh, file, refused, scattered, state, twin};
+use crate::world::{Ran, World};
+
+/// Files of all sorts that are no messages of this, and what is said of each.
+fn litter(world: &World, directory: &Path) -> Vec<(String, &'static str)> {
+    std::fs::create_dir_all(directory.join("folder.keepfrost")).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.join(name), bytes).unwrap();
+    write("junk.keepfrost", b"a shopping list");
+    write("noise.keepfrost", &[0xff, 0xfe, 0]);
+    write("cut.keepfrost", b"keepfrost1:AAAA");
+    write("readme.txt", b"this is looked at by nobody");
+    let session = "7".repeat(64);
+    let newer = serde_json::json!({
+        "keepfrost": 9, "kind": "contribution", "session": session, "from": 2, "to": null, "body": "", "signature": "",
+    });
+    write("newer.keepfrost", newer.to_string().as_bytes());
+    // What another group does at the same time.
+    let (theirs, _, _) = two_vaults(world, &[]);
+    let other = world.path().join("theirs");
+    done(world, &theirs, &["frost", "refresh", "--exchange", other.to_str().unwrap(), "--yes"]);
+    let mut all = vec![
+        ("folder.keepfrost".to_owned(), "cannot read"),
+        ("junk.keepfrost".to_owned(), "expected keepfrost1:… or JSON"),
+        ("noise.keepfrost".to_owned(), "is not UTF-8 text"),
+        ("cut.keepfrost".to_owned(), "it is damaged or cut off"),
+        ("newer.keepfrost".to_owned(), "of version 9 needs a newer program"),
+    ];
+    for (kind, reason) in
+        [("plan-1", "belongs to another group"), ("contribution-1", "belongs to another session")]
+    {
+        let path = file(&other, kind);
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        std::fs::copy(&path, directory.join(&name)).unwrap();
+        all.push((name, reason));
+    }
+    all
+}
+
+/// Every file is named with its reason, in a warning.
+fn named(ran: &Ran, litter: &[(String, &'static str)]) {
+    for (name, reason) in litter {
+        let line = ran.stderr.lines().find(|line| line.contains(name.as_str()));
+        assert!(
+            line.is_some_and(|line| line.contains(reason) && line.contains("left out")),
+            "{name}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_renewal_goes_on_among_foreign_files() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 4);
+    let [one, two, three, four] = vaults.as_slice() else { panic!("four vaults") };
+    let stick = world.path().join("stick");
+    let litter = litter(&world, &stick);
+    let refresh = Refresh { world: &world };
+    let begin = ["frost", "refresh", "--exchange", stick.to_str().unwrap(), "--drop", "4", "--yes"];
+    let first = run(&world, one, &begin, "");
+    assert_eq!(first.code, Some(0), "{first:?}");
+    named(&first, &litter);
+    for vault in [two, three, four, one, two, three, one, two, three] {
+        let ran = refresh.step(vault, &stick);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        named(&ran, &litter[..6]);
+    }
+    for vault in [one, two, three] {
+        assert_eq!(state(&world, vault), (1, 1));
+        // The same again changes nothing.
+        assert_eq!(refresh.step(vault, &stick).code, Some(0));
+        assert_eq!(state(&world, vault), (1, 1));
+    }
+    assert_eq!(state(&world, four), (0, 1));
+    // For programs: one warning a line, and one answer.
+    let words = ["--json", "frost", "refresh", "--exchange", stick.to_str().unwrap(), "--yes"];
+    let ran = run(&world, one, &words, "");
+    assert_eq!(ran.json()["done"], true);
+    for line in ran.stderr.lines().filter(|line| line.contains("left out")) {
+        let warning: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(warning["warning"]["message"].as_str().unwrap().starts_with("left out "), "{line}");
+    }
+}
+
+#[test]
+fn a_repair_goes_on_among_foreign_files() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 3);
+    let [one, two, lost] = vaults.as_slice() else { panic!("three vaults") };
+    done(&world, lost, &["frost", "delete-share", "--share", "3", "--yes"]);
+    let stick = world.path().join("stick");
+    let litter = litter(&world, &stick);
+    let words = |directory: &Path| -> Vec<String> {
+        let words = ["frost", "repair", "--share", "3", "--yes", "--exchange", directory.to_str().unwrap()];
+        words.map(str::to_owned).to_vec()
+    };
+    let say = |vault: &PathBuf, directory: &Path, more: &[&str]| {
+        let words = words(directory);
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        run(&world, vault, &words, "")
+    };
+    let mine = |directory: &Path| say(lost, directory, &["--mine", "--helpers", "1,2"]);
+    let early = say(one, &stick, &[]);
+    assert_eq!(early.code, Some(3), "{early:?}");
+    named(&early, &litter[..5]);
+    let ran = mine(&stick);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    named(&ran, &litter[..5]);
+    // The same member has asked in another directory before: which of the two it means nobody can know.
+    let before = world.path().join("before");
+    assert_eq!(mine(&before).code, Some(0));
+    let second = file(&before, "repair_plan-3");
+    let beside = stick.join(second.file_name().unwrap());
+    std::fs::copy(&second, &beside).unwrap();
+    refused(&say(one, &stick, &[]), "there are several");
+    std::fs::remove_file(&beside).unwrap();
+    for vault in [one, two, one] {
+        let ran = say(vault, &stick, &[]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        named(&ran, &litter[..5]);
+    }
+    let ran = mine(&stick);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(state(&world, lost), (0, 1));
+}
+
+/// What is wrong for one stops it, with advice; when the right message comes it goes on, and nobody takes it for stopped.
+#[test]
+fn who_goes_on_takes_its_complaint_back() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 3);
+    let [one, two, three] = vaults.as_slice() else { panic!("three vaults") };
+    let refresh = Refresh { world: &world };
+    let (stick, other) = (world.path().join("stick"), world.path().join("other"));
+    refresh.steps(&[one], &stick);
+    copy(&stick, &other);
+    let two_twin = twin(two);
+    let three_twin = twin(three);
+    refresh.steps(&[two, three, two], &stick);
+    refresh.steps(&[&two_twin, &three_twin, &two_twin], &other);
+    let wrong = file(&stick, "subshare-2-1");
+    let right = std::fs::read(&wrong).unwrap();
+    std::fs::copy(file(&other, "subshare-2-1"), &wrong).unwrap();
+    let stopped = refresh.step(one, &stick);
+    refused(&stopped, "wrong contribution from member 2");
+    assert!(stopped.stderr.contains("others may be through"), "{stopped:?}");
+    let complaint = file(&stick, "complaint-1");
+    refused(&refresh.step(three, &stick), "member 1 stopped because of what came from member 2");
+    std::fs::write(&wrong, right).unwrap();
+    refresh.steps(&[one], &stick);
+    assert!(!complaint.exists());
+    refresh.steps(&[three, two, one, three], &stick);
+    for vault in &vaults {
+        assert_eq!(state(&world, vault), (1, 1));
+    }
+}
+
+/// A plan that came cut off is asked for again; nobody begins another beside it.
+#[test]
+fn a_damaged_plan_is_not_replaced() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 2);
+    let [one, two] = vaults.as_slice() else { panic!("two vaults") };
+    let refresh = Refresh { world: &world };
+    let stick = world.path().join("stick");
+    refresh.steps(&[one], &stick);
+    let plan = file(&stick, "plan-1");
+    let whole = std::fs::read(&plan).unwrap();
+    std::fs::write(&plan, &whole[..whole.len() / 2]).unwrap();
+    let before = std::fs::read_dir(&stick).unwrap().count();
+    let name = plan.file_name().unwrap().to_str().unwrap();
+    refused(&refresh.step(two, &stick), &format!("the plan in {name} cannot be read"));
+    assert_eq!(std::fs::read_dir(&stick).unwrap().count(), before);
+    std::fs::write(&plan, whole).unwrap();
+    refresh.steps(&[two, one, two, one], &stick);
+    assert_eq!((state(&world, one), state(&world, two)), ((1, 1), (1, 1)));
+}
