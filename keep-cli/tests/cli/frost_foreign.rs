@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::frost::{copy, done, run, two_vaults};
+use crate::daemon::eventually;
+use crate::frost::{JOIN, PROPOSE, Talking, command, copy, done, run, two_vaults};
 use crate::frost_cheats::{Refresh, file, refused, scattered, state, twin};
-use crate::world::{Ran, World};
+use crate::world::{Ran, World, finish};
 
 /// Files of all sorts that are no messages of this, and what is said of each.
 fn litter(world: &World, directory: &Path) -> Vec<(String, &'static str)> {
@@ -76,6 +77,8 @@ fn a_renewal_goes_on_among_foreign_files() {
         assert_eq!(state(&world, vault), (1, 1));
     }
     assert_eq!(state(&world, four), (0, 1));
+    let left_out = refresh.step(four, &stick);
+    assert!(left_out.stdout.contains("leaves out the shares of this vault (4)"), "{left_out:?}");
     // For programs: one warning a line, and one answer.
     let words = ["--json", "frost", "refresh", "--exchange", stick.to_str().unwrap(), "--yes"];
     let ran = run(&world, one, &words, "");
@@ -178,4 +181,97 @@ fn a_damaged_plan_is_not_replaced() {
     std::fs::write(&plan, whole).unwrap();
     refresh.steps(&[two, one, two, one], &stick);
     assert_eq!((state(&world, one), state(&world, two)), ((1, 1), (1, 1)));
+}
+
+/// The same line with another signature.
+fn edited(line: &str) -> String {
+    let mut bytes = line.as_bytes().to_vec();
+    let at = bytes.len() - 20;
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_session_goes_on_after_what_was_pasted_by_mistake() {
+    let world = World::new();
+    let (one, two, _) = two_vaults(&world, &[]);
+    let mut coordinator = Talking::listening(command(&world, &one, &PROPOSE));
+    let mut signer = Talking::listening(command(&world, &two, &JOIN));
+    let proposal = coordinator.line();
+    signer.say("keepfrost1:AAAA");
+    signer.say(&edited(&proposal));
+    signer.say(&proposal);
+    let commitment = signer.line();
+    coordinator.say(&proposal);
+    coordinator.say("no-such-file");
+    coordinator.say(&edited(&commitment));
+    coordinator.say(&commitment);
+    let package = coordinator.line();
+    signer.say(&edited(&package));
+    signer.say(&package);
+    let partial = signer.line();
+    coordinator.say(&commitment);
+    coordinator.say(&edited(&partial));
+    coordinator.say(&partial);
+    assert_eq!(coordinator.line().len(), 128);
+    let (code, said) = signer.last_words();
+    assert_eq!(code, Some(0), "{said}");
+    let lines = [
+        ("line 1 of", "it is damaged or cut off"),
+        ("line 2 of", "it was not signed by member 1"),
+        ("line 4 of", "it was not signed by member 1"),
+    ];
+    for (place, reason) in lines {
+        let line =
+            said.lines().find(|line| line.contains(place)).unwrap_or_else(|| panic!("{place}: {said}"));
+        assert!(line.contains(reason), "{said}");
+    }
+    let (code, said) = coordinator.last_words();
+    assert_eq!(code, Some(0), "{said}");
+    for (place, reason) in [
+        ("no-such-file", "cannot read"),
+        ("line 3 of", "it was not signed by member 2"),
+        ("line 6 of", "it was not signed by member 2"),
+    ] {
+        let line =
+            said.lines().find(|line| line.contains(place)).unwrap_or_else(|| panic!("{place}: {said}"));
+        assert!(line.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn a_session_goes_on_among_foreign_files() {
+    let world = World::new();
+    let (one, two, _) = two_vaults(&world, &[]);
+    let stick = world.path().join("stick");
+    std::fs::create_dir(&stick).unwrap();
+    let directory = stick.to_str().unwrap();
+    std::fs::write(stick.join("0badcafe-proposal-1.keepfrost"), "a shopping list").unwrap();
+    let propose = ["frost", "sign", "--interactive", "--message", "m", "--exchange", directory];
+    let coordinator = command(&world, &one, &propose).spawn().unwrap();
+    let named = |kind: &str| {
+        let names = std::fs::read_dir(&stick).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names = names.map(|name| name.into_string().unwrap());
+        names.find(|name| name.contains(kind) && !name.starts_with("0badcafe") && !name.starts_with('.'))
+    };
+    eventually("no proposal came", || named("-proposal-1").is_some());
+    let proposal = named("-proposal-1").unwrap();
+    let (id, _) = proposal.split_once('-').unwrap();
+    // By their names they are messages of the session.
+    let other = format!("{id}-commitment-2-copy.keepfrost");
+    std::fs::copy(stick.join(&proposal), stick.join(&other)).unwrap();
+    let noise = format!("{id}-package-1-old.keepfrost");
+    std::fs::write(stick.join(&noise), [0xff, 0]).unwrap();
+    let join = ["frost", "sign", "--interactive", "--yes", "--exchange", directory];
+    let joined = run(&world, &two, &join, "");
+    assert_eq!(joined.code, Some(0), "{joined:?}");
+    let signed = finish(coordinator, "");
+    assert_eq!((signed.code, signed.stdout.trim().len()), (Some(0), 128), "{signed:?}");
+    let left_out = |ran: &Ran, name: &str, reason: &str| {
+        let line = ran.stderr.lines().find(|line| line.contains(name) && line.contains("left out"));
+        assert!(line.is_some_and(|line| line.contains(reason)), "{name}: {ran:?}");
+    };
+    left_out(&joined, "0badcafe-proposal-1.keepfrost", "expected keepfrost1:… or JSON");
+    left_out(&joined, &noise, "is not UTF-8 text");
+    left_out(&signed, &other, "this message is a proposal, not a commitment");
 }

@@ -128,6 +128,7 @@ pub fn registry() -> &'static [CallEntry] {
             CallEntry::of::<frost::FinishPsbt>(),
             CallEntry::of::<frost::Propose>(),
             CallEntry::of::<frost::Inspect>(),
+            CallEntry::of::<frost::SortRound>(),
             CallEntry::of::<frost::Join>(),
             CallEntry::of::<frost::MakePackage>(),
             CallEntry::of::<frost::Contribute>(),

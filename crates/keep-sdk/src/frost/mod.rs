@@ -10,6 +10,7 @@ mod renew;
 mod session;
 mod shares;
 mod sign;
+mod sort_round;
 mod texts;
 mod verify;
 mod views;
@@ -44,6 +45,8 @@ pub use renew::PlanView;
 pub use session::OwnRelease;
 pub use shares::{ImportOptions, PublicGroupView, ShareForm};
 pub use sign::{GroupKey, ToSign};
+pub(crate) use sort_round::SortRound;
+pub use sort_round::{Expected, Round, RoundSorted};
 pub use verify::{
     PublicInput, VerifiedView, hash_file, is_legacy_signature, minisign_key_file, verify_file,
     verify_legacy_file, verify_message,
@@ -462,6 +465,20 @@ impl Frost {
     ) -> Result<Event, Fault> {
         let finish = to_finish(group, proposal, commitments, shares);
         Ok(self.keep.call(FinishEvent { finish })?.0)
+    }
+
+    /// Which of these texts are messages of a round of a signing session, and who has sent them. Nothing is done with them.
+    ///
+    /// # Errors
+    /// When the group is not known, or what is `expected` is no message itself.
+    pub fn sort_round(
+        &self,
+        group: Option<&str>,
+        round: Round,
+        expected: Expected,
+        texts: Vec<String>,
+    ) -> Result<RoundSorted, Fault> {
+        self.keep.call(SortRound { group: owned(group), round, expected, texts })
     }
 
     /// Puts the two signatures of a release together.

@@ -28,7 +28,7 @@ use crate::keys::bug;
 const MAX_PARTS: usize = keep_vault::MAX_SESSIONS;
 
 /// The messages of one text.
-fn parse(text: &str) -> Result<Vec<Envelope>, Fault> {
+pub(super) fn parse(text: &str) -> Result<Vec<Envelope>, Fault> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     if words.is_empty() || words.len() > MAX_PARTS {
         let reason = "it holds no message, or too many".to_owned();

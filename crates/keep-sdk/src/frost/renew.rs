@@ -182,7 +182,7 @@ impl Call for InspectPlan {
 impl PlanView {
     fn left_out<P>(&mut self, texts: &Texts, sorted: &Sorted<P>) {
         self.skipped = texts.skipped(&sorted.skipped());
-        self.wrong = sorted.wrong().map(|wrong| StopView::from(&Fault::from(wrong.clone())));
+        self.wrong = sorted.wrong().as_ref().map(StopView::from);
     }
 }
 
@@ -301,8 +301,12 @@ impl Call for TakeDevices {
     fn run(self, host: &Host) -> Result<GroupView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        for notice in &self.notices {
-            host.vault().accept_device(record.id, &Envelope::parse(notice)?)?;
+        let mut notices = Vec::with_capacity(self.notices.len());
+        for (at, notice) in self.notices.iter().enumerate() {
+            notices.push(Envelope::parse(notice).map_err(|error| of_notice(at, error.into()))?);
+        }
+        for (at, notice) in notices.iter().enumerate() {
+            host.vault().accept_device(record.id, notice).map_err(|error| of_notice(at, error.into()))?;
         }
         let mut devices = BTreeMap::new();
         for (number, text) in &self.trusted {
@@ -316,6 +320,12 @@ impl Call for TakeDevices {
         }
         Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
     }
+}
+
+/// An error with one of several notices.
+fn of_notice(at: usize, fault: Fault) -> Fault {
+    let hint = fault.hint().to_owned();
+    Fault::new(fault.code(), format!("in notice {}: {}", at + 1, fault.message())).with_hint(hint)
 }
 
 fn ceremony(answer: Answer, texts: &Texts) -> Result<StepView, Fault> {

@@ -94,6 +94,10 @@ impl Vault {
         keep: Option<&BTreeSet<Index>>,
         sorted: &Sorted<Plan>,
     ) -> Result<(Plan, Option<Envelope>), VaultError> {
+        // One that is damaged is not replaced by another: two of them stop everybody.
+        if let Some(wrong) = sorted.wrong() {
+            return Err(wrong.into());
+        }
         match (sorted.plan(), keep) {
             (Some((plan, envelope)), _) => {
                 let same = keep.is_none_or(|keep| plan.members().keys().eq(keep.iter()));
@@ -101,17 +105,15 @@ impl Vault {
                     let kept: Vec<Index> = plan.members().keys().copied().collect();
                     let reason =
                         format!("it renews the shares of members {}, not what you asked for", list(&kept));
-                    return Err(FrostError::Malformed { what: "refresh plan", reason }.into());
+                    let error = Fault::from(FrostError::Malformed { what: "refresh plan", reason });
+                    let hint =
+                        "leave --drop out to take part in it, or take an empty directory for another one";
+                    return Err(error.with_hint(hint).into());
                 }
                 // What was said once is said again.
                 let ours = record.shares.contains(&envelope.from());
                 Ok((plan.clone(), ours.then(|| envelope.clone())))
             }
-            // One that is damaged is not replaced by another: two of them stop everybody.
-            (None, _) if sorted.wrong().is_some() => Err(sorted
-                .wrong()
-                .cloned()
-                .map_or(FrostError::Internal("refresh").into(), |e| told(e).into())),
             (None, Some(keep)) => {
                 let plan = Plan::refresh(&record.group, keep, &mut OsRng)?;
                 let from = *record.shares.iter().find(|index| keep.contains(index)).ok_or(
@@ -201,9 +203,6 @@ fn told(error: FrostError) -> Fault {
             "nothing was changed here, but others may be through: ask them for the epoch that their `keep frost show` shows. If \
              one is, get its messages and run this step again; if none is, ask for the right message, or begin anew in an empty \
              directory without the members named here (--drop)"
-        }
-        FrostError::WrongEpoch { .. } | FrostError::WrongSharing => {
-            "this plan is of another renewal: take an empty directory for each renewal"
         }
         _ => return error.into(),
     };

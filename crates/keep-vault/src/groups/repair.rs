@@ -49,7 +49,7 @@ impl Vault {
         sorted: &Sorted<RepairPlan>,
     ) -> Result<CeremonyStep, VaultError> {
         let (plan, _) = sorted.plan().ok_or_else(|| match sorted.wrong() {
-            Some(wrong) => VaultError::from(wrong.clone()),
+            Some(wrong) => VaultError::from(wrong),
             None => Fault::new(ErrorCode::NotFound, "nobody has asked for help with this repair")
                 .with_hint("the member that lost its share makes the plan, and is the first to run this")
                 .into(),

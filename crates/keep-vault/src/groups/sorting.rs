@@ -35,9 +35,15 @@ impl<P> Sorted<P> {
         self.plan.as_ref()
     }
 
-    /// Why the plans that are there are of no use, if none is.
-    pub const fn wrong(&self) -> Option<&FrostError> {
-        self.wrong.as_ref()
+    /// Why the plans that are there are of no use, if none is, and what to do.
+    pub fn wrong(&self) -> Option<Fault> {
+        let hint = match self.wrong.as_ref()? {
+            FrostError::WrongEpoch { .. } | FrostError::WrongSharing => {
+                "this directory is of another ceremony: take an empty one for each"
+            }
+            _ => "ask the member that made the plan for it again, or take an empty directory",
+        };
+        self.wrong.clone().map(|why| Fault::from(why).with_hint(hint))
     }
 
     /// What members here are to take.
@@ -123,6 +129,8 @@ impl<P> Plans<P> {
         for (at, envelope) in self.rest {
             let placed = match &chosen {
                 Some((plan, _)) => place(plan, &envelope),
+                // What is wrong is the plan.
+                None if wrong.is_some() => continue,
                 None => Err(FrostError::WrongSession),
             };
             match placed {

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use keep_sdk::frost::StepMessage;
+use keep_sdk::frost::{Round, RoundSorted, StepMessage};
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
 
@@ -28,7 +28,23 @@ pub struct Exchange<'s> {
     directory: Option<PathBuf>,
     /// Messages that were taken, by name or text.
     seen: BTreeSet<String>,
+    /// What was no message of its round, by name, as it was then.
+    left_out: Vec<Entry>,
+    /// How many lines were pasted.
+    line: usize,
 }
+
+/// A message that came.
+pub struct Came {
+    /// The name of its file, or where it was pasted.
+    pub place: String,
+    pub text: String,
+    /// Who has sent it.
+    pub from: u16,
+}
+
+/// Says which of some texts are messages of the round.
+pub type Sort<'s> = dyn Fn(Vec<String>) -> Result<RoundSorted, Fault> + 's;
 
 /// A message as programs see it.
 #[derive(Serialize)]
@@ -45,7 +61,13 @@ impl<'s> Exchange<'s> {
                 Fault::new(ErrorCode::Storage, format!("cannot use {}: {error}", directory.display()))
             })?;
         }
-        Ok(Self { session, directory: directory.map(Path::to_owned), seen: BTreeSet::new() })
+        Ok(Self {
+            session,
+            directory: directory.map(Path::to_owned),
+            seen: BTreeSet::new(),
+            left_out: Vec::new(),
+            line: 0,
+        })
     }
 
     /// Gives messages to the others.
@@ -70,16 +92,17 @@ impl<'s> Exchange<'s> {
         Ok(())
     }
 
-    /// Waits for messages of this kind; `session` is the beginning of its id, once it is known. At least one is new.
-    pub fn receive(&mut self, kind: &str, session: Option<&str>) -> Result<Vec<String>, Ending> {
+    /// Waits for messages of this round; `id` is the beginning of its session, once that is known. At least one is new. What is no
+    /// message of the round, as `sort` says, is left out with a warning.
+    pub fn receive(&mut self, round: Round, id: Option<&str>, sort: &Sort<'_>) -> Result<Vec<Came>, Ending> {
         match self.directory.clone() {
-            Some(directory) => self.poll(&directory, kind, session),
-            None => self.paste(kind),
+            Some(directory) => self.poll(&directory, round, id, sort),
+            None => self.paste(round, sort),
         }
     }
 
-    fn paste(&mut self, kind: &str) -> Result<Vec<String>, Ending> {
-        let output = &self.session.output;
+    fn paste(&mut self, round: Round, sort: &Sort<'_>) -> Result<Vec<Came>, Ending> {
+        let (output, kind) = (&self.session.output, round.as_str());
         output.talk(&format!("Paste the {kind}, or the name of the file with it:"));
         let stdin = std::io::stdin();
         loop {
@@ -90,36 +113,52 @@ impl<'s> Exchange<'s> {
                     .with_hint("the session is over; start it again")
                     .into());
             }
+            self.line += 1;
             let line = line.trim();
             if line.is_empty() {
                 continue;
             }
-            let text = if line.starts_with("keepfrost1:") || line.starts_with('{') {
-                line.to_owned()
+            let (place, text) = if line.starts_with("keepfrost1:") || line.starts_with('{') {
+                (format!("line {} of what was pasted", self.line), Ok(line.to_owned()))
             } else {
-                read_text(Path::new(line))?.trim().to_owned()
+                (line.to_owned(), read_text(Path::new(line)).map(|text| text.trim().to_owned()))
             };
-            if self.seen.insert(text.clone()) {
-                return Ok(vec![text]);
+            if text.as_ref().is_ok_and(|text| self.seen.contains(text)) {
+                continue;
             }
+            let came = self.taken(vec![(place, text)], sort)?;
+            if came.is_empty() {
+                output.talk(&format!("Paste the {kind}, or the name of the file with it:"));
+                continue;
+            }
+            self.seen.extend(came.iter().map(|came| came.text.clone()));
+            return Ok(came);
         }
     }
 
-    fn poll(&mut self, directory: &Path, kind: &str, session: Option<&str>) -> Result<Vec<String>, Ending> {
+    fn poll(
+        &mut self,
+        directory: &Path,
+        round: Round,
+        session: Option<&str>,
+        sort: &Sort<'_>,
+    ) -> Result<Vec<Came>, Ending> {
+        let kind = round.as_str();
         self.session.output.talk(&format!("Waiting for the {kind} in {} …", directory.display()));
         let end = Instant::now() + PATIENCE;
         loop {
-            let mut texts = Vec::new();
-            for (name, text) in messages(directory)? {
+            let mut found = Vec::new();
+            for (name, text) in files(directory)? {
                 let (id, rest) = name.split_once('-').unwrap_or_default();
                 let about = session.is_none_or(|session| session.starts_with(id));
                 if about && rest.starts_with(&format!("{kind}-")) && !self.seen.contains(&name) {
-                    self.seen.insert(name);
-                    texts.push(text);
+                    found.push((name, text));
                 }
             }
-            if !texts.is_empty() {
-                return Ok(texts);
+            let came = if found.is_empty() { Vec::new() } else { self.taken(found, sort)? };
+            if !came.is_empty() {
+                self.seen.extend(came.iter().map(|came| came.place.clone()));
+                return Ok(came);
             }
             if Instant::now() > end {
                 let message = format!("no {kind} came within ten minutes");
@@ -129,6 +168,46 @@ impl<'s> Exchange<'s> {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Those that are messages of the round. The others are named once, as long as they stay as they are.
+    fn taken(&mut self, found: Vec<Entry>, sort: &Sort<'_>) -> Result<Vec<Came>, Fault> {
+        let found = found.into_iter().filter(|entry| !self.left_out.contains(entry)).collect::<Vec<_>>();
+        let texts: Vec<String> = found.iter().filter_map(|(_, text)| text.clone().ok()).collect();
+        let sorted = if texts.is_empty() { None } else { Some(sort(texts)?) };
+        let (mut came, mut at) = (Vec::new(), 0);
+        for (place, text) in found {
+            let taken = match &text {
+                Ok(text) => {
+                    let taken = sorted.as_ref().map(|sorted| {
+                        let left = sorted.skipped.iter().find(|skipped| skipped.at == at);
+                        sorted.taken.get(&at).map_or_else(
+                            || {
+                                Err(left
+                                    .map_or_else(|| "it is of no use".to_owned(), |left| left.reason.clone()))
+                            },
+                            |from| Ok(Came { place: place.clone(), text: text.clone(), from: *from }),
+                        )
+                    });
+                    at += 1;
+                    taken.unwrap_or_else(|| Err("it is of no use".to_owned()))
+                }
+                Err(fault) => Err(fault.message().to_owned()),
+            };
+            match taken {
+                Ok(taken) => came.push(taken),
+                Err(reason) => {
+                    let end = if self.directory.is_some() { SUFFIX } else { "" };
+                    self.session.output.warn(
+                        ErrorCode::InvalidInput,
+                        &format!("left out {place}{end}: {reason}"),
+                        "nothing was made of it; the session goes on waiting",
+                    );
+                    self.left_out.push((place, text));
+                }
+            }
+        }
+        Ok(came)
     }
 
     /// Removes the files of a session that is over.

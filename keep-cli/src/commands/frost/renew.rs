@@ -24,6 +24,9 @@ struct Standing<'a> {
     /// Who has said different things in one step, where that stops nothing.
     #[serde(skip_serializing_if = "<[u16]>::is_empty")]
     two_faced: &'a [u16],
+    /// Whether the renewal leaves the shares of this vault out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dropped: bool,
     group: GroupView,
     #[serde(skip)]
     what: &'static str,
@@ -33,6 +36,15 @@ impl View for Standing<'_> {
     fn human(&self, style: Style) -> String {
         if self.done {
             return format!("{} {} is done here: epoch {}", style.tick(), self.what, self.group.epoch);
+        }
+        if self.dropped {
+            let mine: Vec<String> = self.group.shares.iter().map(ToString::to_string).collect();
+            return format!(
+                "{} leaves out the shares of this vault ({}): nothing is to be done here. Once the others are through, delete them \
+                 with `keep frost delete-share`.",
+                self.what,
+                mine.join(", ")
+            );
         }
         let waiting: Vec<String> = self.waiting_for.iter().map(ToString::to_string).collect();
         format!(
@@ -63,6 +75,18 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
     let this = Some(group.pubkey.as_str());
     let plan = inspect(session, &frost, this, None, &folder)?;
     let members: Vec<String> = plan.members.iter().map(ToString::to_string).collect();
+    let kept = group.shares.is_empty() || group.shares.iter().any(|share| plan.members.contains(share));
+    if plan.from.is_some() && !kept {
+        let (waiting_for, what) = (plan.members.as_slice(), "the refresh");
+        return session.output.show(&Standing {
+            done: false,
+            waiting_for,
+            two_faced: &[],
+            dropped: true,
+            group,
+            what,
+        });
+    }
     let question = match plan.from {
         Some(from) => format!(
             "Member {from} proposes to renew the shares of {}; members {} keep one. Take part?",
@@ -180,7 +204,7 @@ fn finish(
     }
     let group = frost.find(Some(&group.pubkey))?;
     let (waiting_for, two_faced) = (step.waiting_for.as_slice(), step.two_faced.as_slice());
-    session.output.show(&Standing { done: step.done, waiting_for, two_faced, group, what })
+    session.output.show(&Standing { done: step.done, waiting_for, two_faced, dropped: false, group, what })
 }
 
 /// A new device key, with its notice.

@@ -1,7 +1,10 @@
 //! The two rounds of a signature whose shares are in different vaults. One process lives through both.
 
+use std::collections::BTreeSet;
+
 use keep_sdk::frost::{
-    Frost, GroupKey, GroupView, OwnRelease, ProposalView, PsbtToSign, RoundView, StepMessage, ToSign,
+    Expected, Frost, GroupKey, GroupView, OwnRelease, ProposalView, PsbtToSign, Round, RoundView,
+    StepMessage, ToSign,
 };
 use keep_sdk::{ErrorCode, Fault};
 
@@ -112,7 +115,10 @@ pub fn coordinate(
         if missing > 0 {
             let signers = if missing == 1 { "signer is" } else { "signers are" };
             session.output.talk(&format!("{missing} more {signers} needed."));
-            commitments.extend(exchange.receive("commitment", Some(&id))?);
+            let expected = expected(subject, Some(&proposal.text), &[]);
+            let sort = |texts| frost.sort_round(Some(this), Round::Commitment, expected.clone(), texts);
+            let came = exchange.receive(Round::Commitment, Some(&id), &sort)?;
+            commitments.extend(came.into_iter().map(|came| came.text));
         }
         let round = subject.package(frost, this, &proposal.text, &commitments)?;
         missing = round.missing;
@@ -123,11 +129,23 @@ pub fn coordinate(
     exchange.send("package", std::slice::from_ref(&package))?;
     let answer = subject.contribute(frost, this, &proposal.text, &package.text, &own, Agreed::Here)?;
     let mut shares = texts(&answer.messages);
-    while shares.len() < commitments.len() {
-        let missing = commitments.len() - shares.len();
+    let expected = expected(subject, Some(&proposal.text), &commitments);
+    let sort = |texts| frost.sort_round(Some(this), Round::Partial, expected.clone(), texts);
+    // Copies of one message are one.
+    let senders = |texts: &[String]| -> Result<BTreeSet<u16>, Fault> {
+        let sorted = frost.sort_round(Some(this), Round::Partial, expected.clone(), texts.to_vec())?;
+        Ok(sorted.taken.into_values().collect())
+    };
+    let signers = senders_of(frost, this, &expected, &commitments)?;
+    let mut sent = senders(&shares)?;
+    while sent.len() < signers.len() {
+        let missing = signers.len() - sent.len();
         let is = if missing == 1 { "share is" } else { "shares are" };
         session.output.talk(&format!("{missing} signature {is} still to come."));
-        shares.extend(exchange.receive("partial", Some(&id))?);
+        for came in exchange.receive(Round::Partial, Some(&id), &sort)? {
+            sent.insert(came.from);
+            shares.push(came.text);
+        }
     }
     Ok(Rounds { session: id, proposal: proposal.text.clone(), commitments, shares })
 }
@@ -144,14 +162,46 @@ fn here(group: &GroupView, together: &Together) -> Result<Vec<u16>, Fault> {
     Ok(together.signers.clone())
 }
 
+/// What is known when messages of a round come.
+fn expected(subject: &Subject, proposal: Option<&str>, commitments: &[String]) -> Expected {
+    Expected {
+        transaction: matches!(subject, Subject::Psbt(_)),
+        proposal: proposal.map(str::to_owned),
+        commitments: commitments.to_vec(),
+    }
+}
+
+/// Who has committed.
+fn senders_of(
+    frost: &Frost,
+    group: &str,
+    expected: &Expected,
+    commitments: &[String],
+) -> Result<BTreeSet<u16>, Fault> {
+    let expected = Expected { commitments: Vec::new(), ..expected.clone() };
+    let sorted = frost.sort_round(Some(group), Round::Commitment, expected, commitments.to_vec())?;
+    Ok(sorted.taken.into_values().collect())
+}
+
 /// The one proposal that came.
-fn receive_proposal(exchange: &mut Exchange<'_>) -> Result<String, Ending> {
-    let mut proposals = exchange.receive("proposal", None)?;
+fn receive_proposal(
+    exchange: &mut Exchange<'_>,
+    frost: &Frost,
+    group: &str,
+    transaction: bool,
+) -> Result<String, Ending> {
+    let expected = Expected { transaction, ..Expected::default() };
+    let sort = |texts| frost.sort_round(Some(group), Round::Proposal, expected.clone(), texts);
+    let mut proposals = exchange.receive(Round::Proposal, None, &sort)?;
+    let names: Vec<String> = proposals.iter().map(|came| came.place.clone()).collect();
     match (proposals.pop(), proposals.is_empty()) {
-        (Some(proposal), true) => Ok(proposal),
-        _ => Err(Fault::new(ErrorCode::InvalidInput, "there are several proposals")
-            .with_hint("remove those that are over from the directory")
-            .into()),
+        (Some(proposal), true) => Ok(proposal.text),
+        _ => Err(Fault::new(
+            ErrorCode::InvalidInput,
+            format!("there are several proposals: {}", names.join(", ")),
+        )
+        .with_hint("remove those that are over from the directory")
+        .into()),
     }
 }
 
@@ -166,7 +216,7 @@ pub fn co_sign(
 ) -> Result<String, Ending> {
     let this = group.pubkey.as_str();
     let signers = here(group, together)?;
-    let proposal = receive_proposal(exchange)?;
+    let proposal = receive_proposal(exchange, frost, this, false)?;
     let view = frost.inspect(Some(this), &proposal)?;
     show(session, &view);
     together.expect_from(view.from)?;
@@ -194,7 +244,7 @@ pub fn co_sign_psbt(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Ending> {
     let signers = here(group, together)?;
-    let proposal = receive_proposal(exchange)?;
+    let proposal = receive_proposal(exchange, frost, &group.pubkey, true)?;
     let view = frost.analyze_psbt(psbt.clone(), Some(&proposal))?;
     together.expect_from(view.from.unwrap_or_default())?;
     super::psbt::show(session, &view);
@@ -226,9 +276,11 @@ fn answer(
 ) -> Result<(), Ending> {
     let own = texts(&joined.messages);
     exchange.send("commitment", &joined.messages)?;
-    let packages = exchange.receive("package", Some(&joined.session))?;
+    let expected = expected(subject, Some(proposal), &[]);
+    let sort = |texts| frost.sort_round(Some(group), Round::Package, expected.clone(), texts);
+    let packages = exchange.receive(Round::Package, Some(&joined.session), &sort)?;
     let package = packages.first().ok_or_else(|| Fault::new(ErrorCode::Bug, "no package"))?;
-    let answer = subject.contribute(frost, group, proposal, package, &own, agreed)?;
+    let answer = subject.contribute(frost, group, proposal, &package.text, &own, agreed)?;
     exchange.send("partial", &answer.messages)
 }
 
