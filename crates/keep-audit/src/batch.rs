@@ -44,16 +44,12 @@ impl Batch {
 
     /// Where the batch whose first entry has number `seq` lies: the number in the last 8 bytes, big-endian.
     pub fn place(seq: u64) -> RecordId {
-        let mut id = [0; 16];
-        id[8..].copy_from_slice(&seq.to_be_bytes());
-        RecordId::from_bytes(id)
+        RecordId::numbered(seq)
     }
 
     /// The number of the first entry of the batch that lies at `place`.
-    pub fn seq_at(place: &RecordId) -> u64 {
-        let mut number = [0; 8];
-        number.copy_from_slice(&place.as_bytes()[8..]);
-        u64::from_be_bytes(number)
+    pub const fn seq_at(place: &RecordId) -> u64 {
+        place.number()
     }
 
     /// Links the entries to `chain` as they stand.

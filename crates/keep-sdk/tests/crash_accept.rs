@@ -45,9 +45,9 @@ fn rows_of(store: &dyn Store, collection: Collection) -> Vec<Row> {
     rows
 }
 
-/// Takes a request away and spoils what was counted of its client.
+/// Takes the requests of a commit away and spoils what was counted of its client.
 fn damage(store: &dyn Store) {
-    let request = rows_of(store, Collection::Requests).remove(0);
+    let request = rows_of(store, Collection::Bundles).remove(0);
     let mut usage = rows_of(store, Collection::Usage).remove(0);
     usage.sealed[0] ^= 1;
     store
@@ -74,7 +74,7 @@ fn is_done(vault: &Vault) -> Result<bool, String> {
     let parts = [intact, careful, suspended, stopped, told];
     if parts.iter().all(|part| *part) {
         let reason = last.reason.unwrap_or_default();
-        let counts = "usage: 1 unreadable; requests: 1 missing; 1 record taken out; ";
+        let counts = "usage: 1 unreadable; bundled requests: 1 missing; 1 record taken out; ";
         return if reason.starts_with(counts) { Ok(true) } else { Err(format!("the log says \"{reason}\"")) };
     }
     if parts.iter().any(|part| *part) { Err(format!("half: {parts:?}")) } else { Ok(false) }

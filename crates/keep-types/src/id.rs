@@ -106,6 +106,18 @@ byte_id!(
     RequestId, 32
 );
 
+impl RecordId {
+    /// The place of a record that is found by a number: 8 zero bytes and the number, big-endian.
+    pub fn numbered(number: u64) -> Self {
+        Self((u128::from(number)).to_be_bytes())
+    }
+
+    /// The number in the last 8 bytes.
+    pub const fn number(&self) -> u64 {
+        (u128::from_be_bytes(self.0) & u64::MAX as u128) as u64
+    }
+}
+
 /// The number of a commit of a vault. Grows by one with each durable batch.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Encode, Decode,

@@ -41,6 +41,8 @@ pub enum Collection {
     RemoteKeys = 16,
     /// What was received of requests that are decided and whose answers have not left.
     Unanswered = 17,
+    /// Requests again: those that one commit added, in one record. Open to the vault alone.
+    Bundles = 18,
 }
 
 impl Collection {
@@ -63,6 +65,7 @@ impl Collection {
         Self::Settings,
         Self::RemoteKeys,
         Self::Unanswered,
+        Self::Bundles,
     ];
 
     /// The number that stands in the store.
@@ -95,6 +98,7 @@ impl Collection {
             Self::Settings => "settings",
             Self::RemoteKeys => "remote keys",
             Self::Unanswered => "unanswered requests",
+            Self::Bundles => "bundled requests",
         }
     }
 }

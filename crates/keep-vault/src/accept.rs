@@ -21,7 +21,7 @@ use crate::head::{Head, LogMark};
 use crate::log::{LogView, PRUNED};
 use crate::records::{SecretKind, SecretRecord};
 use crate::reserve::Rekey;
-use crate::restore::Revive;
+use crate::restore::{Revive, revived};
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::secrets::{AUDIT_KEY, new_audit_key, public_of, sign_with};
 use crate::segments::{COUNTS, written};
@@ -271,7 +271,7 @@ impl Acceptance<'_> {
                 count(plain, &mut counts);
             }
             let revived = match (known, &opened) {
-                (Some(known), Some(plain)) => (self.revive)(known, plain, now)?,
+                (Some(known), Some(plain)) => revived(self.revive, known, plain, now)?,
                 _ => None,
             };
             if let Some(plain) = revived {

@@ -10,6 +10,7 @@ use keep_store::{NameIndex, Row, WriteTx};
 use keep_types::{Collection, Record, RecordId, Revision, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::bundling::Found;
 use crate::head::{Head, LogMark};
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::subkeys::{Nonces, Subkeys};
@@ -86,6 +87,9 @@ impl Batch<'_> {
             Some(Change::Delete) => return Ok(None),
             None => {}
         }
+        if let Found::Elsewhere(bundled) = self.bundled(collection, id)? {
+            return Ok(bundled.map(|mut bundled| Zeroizing::new(std::mem::take(&mut bundled.plain))));
+        }
         if let Some(cached) = self.cache.get(&place) {
             return Ok(Some(cached.clone()));
         }
@@ -130,6 +134,9 @@ impl Batch<'_> {
         if let Some(holder) = self.changes.names.get(&place) {
             return Ok(*holder);
         }
+        if let Found::Elsewhere(holder) = self.bundled_holder(collection, name)? {
+            return Ok(holder);
+        }
         Ok(match self.names_before.entry(place) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(unknown) => {
@@ -139,16 +146,25 @@ impl Batch<'_> {
     }
 
     /// The name index that a record has after the jobs before.
-    pub fn name_of(&mut self, place: (u8, RecordId)) -> Result<Option<NameIndex>, VaultError> {
+    pub fn name_of(
+        &mut self,
+        collection: Collection,
+        id: &RecordId,
+    ) -> Result<Option<NameIndex>, VaultError> {
+        let place = (collection.number(), *id);
         match self.changes.records.get(&place) {
-            Some(Change::Put { name, .. }) => Ok(*name),
-            Some(Change::Delete) => Ok(None),
-            None => Ok(self.row_before(place)?.and_then(|row| row.name)),
+            Some(Change::Put { name, .. }) => return Ok(*name),
+            Some(Change::Delete) => return Ok(None),
+            None => {}
+        }
+        match self.bundled(collection, id)? {
+            Found::Elsewhere(bundled) => Ok(bundled.and_then(|bundled| bundled.name)),
+            Found::InRows => Ok(self.row_before(place)?.and_then(|row| row.name)),
         }
     }
 
     /// A row as it was before the batch.
-    fn row_before(&mut self, place: (u8, RecordId)) -> Result<Option<&Row>, VaultError> {
+    pub fn row_before(&mut self, place: (u8, RecordId)) -> Result<Option<&Row>, VaultError> {
         Ok(match self.before.entry(place) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(self.raw.get(place.0, &place.1)?),
@@ -172,6 +188,7 @@ impl Batch<'_> {
             let put = Change::Put { plain: kept.to_cbor()?, name: None };
             changes.records.insert((Collection::Unanswered.number(), Unanswered::place(revision)), put);
         }
+        self.bundle(&mut changes.records, revision)?;
         let mut nonces = Nonces::new(changes.records.len() + 1)?;
         // First everything that goes or gives its name up, so that names can move between records of one batch.
         for (place, change) in &changes.records {

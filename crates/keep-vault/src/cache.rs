@@ -7,6 +7,8 @@ use std::sync::Arc;
 use keep_types::{Collection, RecordId};
 use zeroize::Zeroizing;
 
+use crate::bundles::BundleIndex;
+
 /// Enough for every client of a busy bunker; beyond it the cache starts over.
 const MAX_RECORDS: usize = 8192;
 
@@ -15,9 +17,12 @@ const MAX_RECORDS: usize = 8192;
 const MAX_FRESH: usize = 64;
 const MAX_FRESH_BYTES: usize = 64 << 10;
 
-/// Public key records, grants, counters and endpoints by place, and what the latest commits keep of requests. Never secrets.
+/// Public key records, grants, counters and endpoints by place, what the latest commits keep of requests, and where requests
+/// lie. Never secrets.
 #[derive(Default)]
 pub(crate) struct Cache {
+    /// Stays when the rest is cleared: it can be continued.
+    pub bundles: BundleIndex,
     records: HashMap<(u8, RecordId), Known>,
     fresh: HashMap<RecordId, Fresh>,
 }
@@ -117,7 +122,8 @@ fn is_hot(collection: u8) -> bool {
             | Collection::RemoteKeys
             | Collection::Settings
             | Collection::Burns
-            | Collection::Unanswered,
+            | Collection::Unanswered
+            | Collection::Bundles,
         )
         | None => false,
     }

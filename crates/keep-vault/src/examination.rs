@@ -12,6 +12,7 @@ use keep_types::{
 };
 
 use crate::archive::{damaged, missing};
+use crate::bundles::{BUNDLED, Bundle};
 use crate::form::{Spot, Transport};
 use crate::groups::HeldSecret;
 use crate::head::LogMark;
@@ -60,6 +61,8 @@ pub struct Examination {
     pruned: Option<SignedCheckpoint>,
     last: Option<(u8, RecordId)>,
     names: HashSet<(u8, NameIndex)>,
+    /// The records of the collection that is bundled, also those in rows of their own.
+    bundled: HashSet<RecordId>,
     owners: Vec<Owner>,
     secrets: HashMap<RecordId, Secret>,
 }
@@ -150,6 +153,7 @@ impl Examination {
             pruned: None,
             last: None,
             names: HashSet::new(),
+            bundled: HashSet::new(),
             owners: Vec::new(),
             secrets: HashMap::new(),
         })
@@ -171,6 +175,9 @@ impl Examination {
         }
         let collection = Collection::from_number(record.collection).ok_or_else(unknown)?;
         *self.content.records.entry(record.collection).or_default() += 1;
+        if collection == BUNDLED {
+            self.bundled.insert(record.id);
+        }
         let form = match collection {
             Collection::Keys => {
                 let key = KeyRecord::from_cbor(&record.cbor)?;
@@ -210,6 +217,7 @@ impl Examination {
                 }
                 Form::at(&Unanswered::from_cbor(&record.cbor)?, Unanswered::place(revision))
             }
+            Collection::Bundles => return self.bundle(record, forms),
             Collection::Wallets => {
                 let row = WalletRow::from_cbor(&record.cbor)?;
                 Form::by(&row, &row.natural_key())
@@ -219,7 +227,30 @@ impl Examination {
         if let Some(transport) = form.transport {
             self.speaks_of(transport)?;
         }
-        self.belongs(record, collection, &form)
+        self.belongs(record.id, record.name.as_ref(), collection, &form)
+    }
+
+    /// Records that lie together, where the commit that added them put them. Each is where no other is.
+    fn bundle(&mut self, record: &ArchivedRecord, forms: Forms<'_>) -> Result<(), VaultError> {
+        let revision = Bundle::revision_at(&record.id);
+        if revision > self.content.revision || record.id != Bundle::place(revision) {
+            return Err(damaged("the place of a record"));
+        }
+        if record.name.is_some() {
+            return Err(damaged("the index of a name"));
+        }
+        let number = BUNDLED.number();
+        for bundled in &Bundle::from_cbor(&record.cbor)?.0 {
+            if bundled.name.is_some_and(|name| !self.names.insert((number, name))) {
+                return Err(StoreError::NameTaken.into());
+            }
+            if !self.bundled.insert(bundled.id) {
+                return Err(damaged("the place of a record"));
+            }
+            let form = forms(BUNDLED, &bundled.plain)?.ok_or_else(unknown)?;
+            self.belongs(bundled.id, bundled.name.as_ref(), BUNDLED, &form)?;
+        }
+        Ok(())
     }
 
     /// Whether what is there of a group's shares and device keys decodes, and is the group's. What is missing shows in the group,
@@ -250,20 +281,21 @@ impl Examination {
     /// Whether a record lies where it is looked for, and is found by the name that it has.
     fn belongs(
         &self,
-        record: &ArchivedRecord,
+        id: RecordId,
+        name: Option<&NameIndex>,
         collection: Collection,
         form: &Form,
     ) -> Result<(), VaultError> {
         let is_there = match &form.spot {
-            Spot::At(place) => *place == record.id,
-            Spot::By(natural) => self.keys.locate(collection, natural) == record.id,
+            Spot::At(place) => *place == id,
+            Spot::By(natural) => self.keys.locate(collection, natural) == id,
             Spot::Anywhere => true,
         };
         if !is_there {
             return Err(damaged("the place of a record"));
         }
         let index = form.name.as_ref().map(|name| index_in(&self.keys, collection, name));
-        if index == record.name { Ok(()) } else { Err(damaged("the index of a name")) }
+        if index.as_ref() == name { Ok(()) } else { Err(damaged("the index of a name")) }
     }
 
     /// A piece of the log, which lies at the number of its first entry.

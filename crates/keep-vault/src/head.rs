@@ -163,6 +163,12 @@ impl Head {
         &mut self.tallies[at]
     }
 
+    /// How many rows a collection has.
+    pub fn count(&self, collection: Collection) -> u64 {
+        let tally = self.tallies.iter().find(|tally| tally.collection == collection.number());
+        tally.map_or(0, |tally| tally.count)
+    }
+
     /// How the log lies in rows.
     pub fn log_mark(&self) -> LogMark {
         self.log.unwrap_or(LogMark { base: [0; 32], next: self.audit.first_seq, hash: [0; 32] })

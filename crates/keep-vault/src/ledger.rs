@@ -85,6 +85,10 @@ impl VaultLedger {
         self.cache.clear();
         let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
         let head = shared.open_head(&header, &sealed, seen)?;
+        if self.cache.bundles.known_to() >= Some(head.revision) {
+            // Perhaps another history than the one that was followed.
+            self.cache.bundles.clear();
+        }
         self.head = Some((sealed, head.clone()));
         Ok(head)
     }
@@ -165,6 +169,7 @@ impl Ledger for VaultLedger {
 
     fn settle(&mut self, outcome: Result<(), StoreError>) {
         let next = self.next.take();
+        self.cache.bundles.settle(outcome.is_ok());
         match &outcome {
             Ok(()) => {
                 if std::mem::take(&mut self.compacted) {

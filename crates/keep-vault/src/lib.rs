@@ -30,6 +30,8 @@ mod addition;
 mod again;
 mod archive;
 mod batch;
+mod bundles;
+mod bundling;
 mod cache;
 mod checkpoint;
 mod effort;

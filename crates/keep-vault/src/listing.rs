@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keep_store::{ReadTx, Scan};
 use keep_types::{Collection, Record, RecordId};
 
+use crate::bundles::BUNDLED;
 use crate::head::Tally;
 use crate::seal::open_row;
 use crate::{Vault, VaultError};
@@ -61,8 +62,8 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read.
     pub fn listing<R: Record + Send + Sync + 'static>(&self) -> Result<Arc<Vec<(RecordId, R)>>, VaultError> {
-        if R::COLLECTION == Collection::Secrets {
-            // Says why not.
+        if matches!(R::COLLECTION, Collection::Secrets | BUNDLED) {
+            // Says why not; or reads bundles, too.
             return self.all::<R>().map(Arc::new);
         }
         let (keys, identity, seen) = (self.shared.keys()?, self.shared.identity, self.shared.seen());

@@ -171,6 +171,7 @@ impl Read {
                 | Collection::Groups
                 | Collection::Burns
                 | Collection::Unanswered
+                | Collection::Bundles
                 | Collection::Policies
                 | Collection::RemoteKeys
                 | Collection::Settings

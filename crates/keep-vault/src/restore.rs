@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::archive::damaged;
 use crate::batch::{Batch, Changes};
+use crate::bundles::{BUNDLED, Bundle};
 use crate::cache::Cache;
 use crate::examination::Examination;
 use crate::head::Head;
@@ -35,6 +36,19 @@ pub struct RestoreOptions<'a> {
 /// Changes a record on its way from an archive into a new vault, at the time of the new vault. `None` leaves it as it is.
 pub type Revive<'a> =
     &'a dyn Fn(Collection, &[u8], Timestamp) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError>;
+
+/// A record as it comes back; of a bundle, what lies in it.
+pub(crate) fn revived(
+    revive: Revive<'_>,
+    collection: Collection,
+    cbor: &[u8],
+    now: Timestamp,
+) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+    match collection {
+        Collection::Bundles => Bundle::with_each(cbor, |cbor| revive(BUNDLED, cbor, now)),
+        _ => revive(collection, cbor, now),
+    }
+}
 
 /// What an archive says of itself before its first record.
 pub struct ArchiveOrigin {
@@ -111,7 +125,7 @@ impl Vault {
         while let Some(record) = from.record()? {
             examination.look(&record, forms)?;
             if let Some(known) = Collection::from_number(record.collection) {
-                revive(known, &record.cbor, now)?;
+                revived(revive, known, &record.cbor, now)?;
             }
         }
         examination.end()
@@ -185,9 +199,10 @@ impl Into<'_> {
             let known = Collection::from_number(record.collection);
             // An archive may take its time. What is spent is spent from when it came.
             let now = later(head.max_time, self.clock);
-            let revived = known.map(|known| (self.revive)(known, &record.cbor, now)).transpose()?.flatten();
+            let changed = known.map(|known| revived(self.revive, known, &record.cbor, now));
+            let changed = changed.transpose()?.flatten();
             let row =
-                self.row(&record, revived.as_ref().unwrap_or(&record.cbor), &mut head, nonces.next()?)?;
+                self.row(&record, changed.as_ref().unwrap_or(&record.cbor), &mut head, nonces.next()?)?;
             tx.put(&row)?;
         }
         let content = examination.end()?;

@@ -182,7 +182,7 @@ impl<'t, 'b> Tx<'t, 'b> {
         let old = match self.staged.records.get(&place::<R>(id)) {
             Some(Change::Put { name, .. }) => *name,
             Some(Change::Delete) => None,
-            None if has_names(R::COLLECTION) => self.batch.name_of(place::<R>(id))?,
+            None if has_names(R::COLLECTION) => self.batch.name_of(R::COLLECTION, id)?,
             None => None,
         };
         if let Some(old) = old.filter(|old| Some(old) != keeps) {
@@ -251,7 +251,8 @@ const fn shares_names(collection: Collection) -> Option<Collection> {
         | Collection::Checkpoints
         | Collection::Settings
         | Collection::Burns
-        | Collection::Unanswered => None,
+        | Collection::Unanswered
+        | Collection::Bundles => None,
     }
 }
 
@@ -259,13 +260,16 @@ const fn place<R: Record>(id: &RecordId) -> (u8, RecordId) {
     (R::COLLECTION.number(), *id)
 }
 
-/// Secrets are reached with a permit, the audit log and what stands for it through [`Tx::audit`]; never as records.
+/// Secrets are reached with a permit, the audit log and what stands for it through [`Tx::audit`], bundles by what they hold;
+/// never as records.
 fn open_to_jobs<R: Record>() -> Result<(), VaultError> {
     match R::COLLECTION {
-        Collection::Secrets | Collection::Audit | Collection::Checkpoints => Err(VaultError::Record {
-            collection: R::COLLECTION.as_str(),
-            reason: "it is not open to jobs".into(),
-        }),
+        Collection::Secrets | Collection::Audit | Collection::Checkpoints | Collection::Bundles => {
+            Err(VaultError::Record {
+                collection: R::COLLECTION.as_str(),
+                reason: "it is not open to jobs".into(),
+            })
+        }
         Collection::Keys
         | Collection::Grants
         | Collection::Usage
@@ -301,6 +305,7 @@ const fn has_names(collection: Collection) -> bool {
         | Collection::Policies
         | Collection::Settings
         | Collection::Burns
-        | Collection::Unanswered => false,
+        | Collection::Unanswered
+        | Collection::Bundles => false,
     }
 }

@@ -29,16 +29,12 @@ impl Record for Unanswered {
 impl Unanswered {
     /// Where the commit with this revision keeps what it received: the number in the last 8 bytes, big-endian.
     pub fn place(revision: Revision) -> RecordId {
-        let mut id = [0; 16];
-        id[8..].copy_from_slice(&revision.get().to_be_bytes());
-        RecordId::from_bytes(id)
+        RecordId::numbered(revision.get())
     }
 
     /// The revision of the commit that keeps something at `place`.
     pub fn revision_at(place: &RecordId) -> Revision {
-        let mut number = [0; 8];
-        number.copy_from_slice(&place.as_bytes()[8..]);
-        Revision::new(u64::from_be_bytes(number))
+        Revision::new(place.number())
     }
 }
 

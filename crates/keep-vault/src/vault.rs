@@ -16,6 +16,7 @@ use keep_types::{
 };
 
 use crate::batch::{Batch, Change, Changes};
+use crate::bundles::{BUNDLED, Bundle};
 use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::{Header, StanzaId, StanzaKind};
@@ -504,8 +505,9 @@ impl Vault {
         Pending { decided, committed }
     }
 
-    /// Every readable record of a collection, in the order of ids, until `visit` breaks. Unreadable ones are left out; the
-    /// integrity report names them.
+    /// Every readable record of a collection, in the order of ids, until `visit` breaks; requests that lie in bundles come
+    /// after those in rows of their own, in the order of their commits. Unreadable ones are left out; the integrity report
+    /// names them.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -514,7 +516,7 @@ impl Vault {
         scan: Scan,
         visit: &mut dyn FnMut(RecordId, R) -> ControlFlow<()>,
     ) -> Result<(), VaultError> {
-        if R::COLLECTION == keep_types::Collection::Secrets {
+        if R::COLLECTION == Collection::Secrets {
             return Err(VaultError::Rejected(Fault::new(
                 keep_types::ErrorCode::Bug,
                 "secrets are not read as records",
@@ -523,13 +525,26 @@ impl Vault {
         let keys = self.shared.keys()?;
         let identity = self.shared.identity;
         let scan = Scan { collection: Some(R::COLLECTION.number()), ..scan };
+        let mut flow = ControlFlow::Continue(());
         self.read(&mut |tx| {
             tx.scan(scan, &mut |row| {
                 let id = row.id;
                 let record = open_row(&keys, identity.vault, identity.epoch, &row)
                     .ok()
                     .and_then(|plain| R::from_cbor(&plain).ok());
-                record.map_or(ControlFlow::Continue(()), |record| visit(id, record))
+                flow = record.map_or(ControlFlow::Continue(()), |record| visit(id, record));
+                flow
+            })?;
+            if R::COLLECTION != BUNDLED || flow.is_break() {
+                return Ok(());
+            }
+            tx.scan(Scan::collection(Collection::Bundles), &mut |row| {
+                let plain = open_row(&keys, identity.vault, identity.epoch, &row).ok();
+                let bundle = plain.and_then(|plain| Bundle::from_cbor(&plain).ok()).unwrap_or_default();
+                bundle.0.iter().try_for_each(|bundled| match R::from_cbor(&bundled.plain) {
+                    Ok(record) => visit(bundled.id, record),
+                    Err(_) => ControlFlow::Continue(()),
+                })
             })
         })?;
         Ok(())

@@ -1,0 +1,187 @@
+//! Requests that lie together: those that one commit added, in one row.
+//!
+//! A busy bunker adds a request's record with each signature. In a row of its own, each would cost the store a page of the
+//! index of ids and one of the index of names, in random places. In a bundle they cost one row at the end of the table;
+//! where each lies is held in memory instead. Records that are large, or more than fit in memory, have rows of their own.
+
+use std::collections::HashMap;
+
+use keep_store::NameIndex;
+use keep_types::{Collection, Record, RecordId, Revision};
+use minicbor::{Decode, Encode};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::VaultError;
+
+/// The collection whose records are bundled.
+pub(crate) const BUNDLED: Collection = Collection::Requests;
+
+/// How many records lie in bundles at most: their places take up to 100 bytes of memory each.
+pub(crate) const MOST_BUNDLED: usize = if cfg!(test) { 12 } else { 1 << 17 };
+
+/// How long a record in a bundle may be when it is added, in bytes.
+pub(crate) const LONGEST_BUNDLED: usize = 4096;
+
+/// The records that one commit added. It lies where [`Bundle::place`] says; a record stays in its bundle when it is changed.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct Bundle(#[n(0)] pub Vec<Bundled>);
+
+/// One record of a bundle.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Bundled {
+    /// Where it is looked for.
+    #[n(0)]
+    pub id: RecordId,
+    /// Its CBOR.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub plain: Vec<u8>,
+    /// The keyed hash of its unique name.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub name: Option<NameIndex>,
+}
+
+impl Record for Bundle {
+    const COLLECTION: Collection = Collection::Bundles;
+}
+
+impl Bundle {
+    /// Where the commit with this revision puts what it adds: the number in the last 8 bytes, big-endian.
+    pub fn place(revision: Revision) -> RecordId {
+        RecordId::numbered(revision.get())
+    }
+
+    /// The revision of the commit that added what lies at `place`.
+    pub const fn revision_at(place: &RecordId) -> Revision {
+        Revision::new(place.number())
+    }
+
+    pub fn find(&self, id: &RecordId) -> Option<usize> {
+        self.0.iter().position(|bundled| bundled.id == *id)
+    }
+
+    /// The same with each record as `change` leaves it; `None` where it changes none of them.
+    pub fn with_each(
+        cbor: &[u8],
+        mut change: impl FnMut(&[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        let mut bundle = Self::from_cbor(cbor)?;
+        let mut changed = false;
+        for bundled in &mut bundle.0 {
+            if let Some(mut plain) = change(&bundled.plain)? {
+                bundled.plain.zeroize();
+                bundled.plain = std::mem::take(&mut *plain);
+                changed = true;
+            }
+        }
+        Ok(if changed { Some(bundle.to_cbor()?) } else { None })
+    }
+}
+
+impl Drop for Bundled {
+    fn drop(&mut self) {
+        self.plain.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Bundled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bundled").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// In which bundle a record lies, and who has a name. What it says is to be checked there: another process may have taken a
+/// record out or its name away since. What it does not say is in no bundle up to the revision that it knows.
+#[derive(Default)]
+pub(crate) struct BundleIndex {
+    known_to: Option<Revision>,
+    places: HashMap<RecordId, Revision>,
+    names: HashMap<Short, RecordId>,
+    staged: Option<Staged>,
+}
+
+/// The beginning of a name's index, which is a keyed hash: as good as all of it, in half the memory.
+type Short = [u8; 16];
+
+/// What a commit that is under way does to bundles.
+pub(crate) struct Staged {
+    /// Its revision. Everything before it is known.
+    pub revision: Revision,
+    /// What lies in its own bundle.
+    pub added: Vec<(RecordId, Option<NameIndex>)>,
+    /// What lies in a bundle no more.
+    pub removed: Vec<RecordId>,
+    /// Names that were given up.
+    pub unnamed: Vec<(RecordId, NameIndex)>,
+}
+
+impl BundleIndex {
+    /// Up to which revision every bundle is known.
+    pub const fn known_to(&self) -> Option<Revision> {
+        self.known_to
+    }
+
+    /// How many records lie in bundles.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub fn revision_of(&self, id: &RecordId) -> Option<Revision> {
+        self.places.get(id).copied()
+    }
+
+    pub fn holder(&self, name: &NameIndex) -> Option<RecordId> {
+        self.names.get(&short(name)).copied()
+    }
+
+    /// Takes up a bundle that was read.
+    pub fn learn(&mut self, revision: Revision, bundle: &Bundle) {
+        bundle.0.iter().for_each(|bundled| self.add(revision, bundled.id, bundled.name));
+    }
+
+    /// Every bundle up to this revision is known now.
+    pub const fn knows(&mut self, revision: Revision) {
+        self.known_to = Some(revision);
+    }
+
+    /// What the commit that is under way does, once it is durable.
+    pub fn stage(&mut self, staged: Staged) {
+        self.staged = Some(staged);
+    }
+
+    /// How the commit ended.
+    pub fn settle(&mut self, is_committed: bool) {
+        let Some(staged) = self.staged.take().filter(|_| is_committed) else { return };
+        for id in staged.removed {
+            self.places.remove(&id);
+        }
+        for (id, name) in staged.unnamed {
+            let name = short(&name);
+            if self.names.get(&name) == Some(&id) {
+                self.names.remove(&name);
+            }
+        }
+        for (id, name) in staged.added {
+            self.add(staged.revision, id, name);
+        }
+        self.known_to = Some(staged.revision);
+    }
+
+    /// Forgets everything: to be read anew.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn add(&mut self, revision: Revision, id: RecordId, name: Option<NameIndex>) {
+        self.places.insert(id, revision);
+        if let Some(name) = name {
+            self.names.insert(short(&name), id);
+        }
+    }
+}
+
+fn short(name: &NameIndex) -> Short {
+    let mut short = [0; 16];
+    short.copy_from_slice(&name[..16]);
+    short
+}
