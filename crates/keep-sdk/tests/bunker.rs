@@ -166,6 +166,44 @@ async fn clients_go_on_after_the_bunker_comes_back() {
     client.sign_event(note("after")).await.unwrap();
 }
 
+/// What was accepted for a key that is gone by now is given up, once; the rest waits for whoever serves it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_answer_any_more_is_given_up() {
+    let world = World::new().await;
+    world.keep.keys().generate(Name::new("other").unwrap()).unwrap();
+    let (uri, serving) = serve(&world.keep, &world.relay, Builtin::Social).await;
+    let client = RemoteSigner::connect(&uri, client_transport(&world.relay), "app").await.unwrap();
+    client.sign_event(note("before")).await.unwrap();
+    // Not stopped: that its answers left is written nowhere.
+    drop(serving);
+    let given_up = |keep: &Keep| {
+        let entries = keep.audit().list(100).unwrap();
+        entries.into_iter().filter(|entry| entry.outcome == "abandoned").count()
+    };
+    let serve_other = async |keep: &Keep| {
+        let other = keep.keys().find(Some("other")).unwrap();
+        let serving = bunker(keep).serve(&other, BunkerOptions::default()).await.unwrap();
+        // Its last commit comes after whatever it began with.
+        serving.stop().await.unwrap();
+    };
+    let again = world.reopen();
+    serve_other(&again).await;
+    assert_eq!(given_up(&again), 0, "another process may serve the key");
+    again.keys().delete(&again.keys().find(Some("main")).unwrap()).unwrap();
+    serve_other(&again).await;
+    for _ in 0..600 {
+        if given_up(&again) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let number = given_up(&again);
+    assert!(number > 0, "nothing was given up");
+    serve_other(&again).await;
+    serve_other(&again).await;
+    assert_eq!(given_up(&again), number, "given up once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_is_answered_in_full() {
     let world = World::new().await;

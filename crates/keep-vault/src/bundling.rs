@@ -33,11 +33,7 @@ struct Sorting {
 
 impl Batch<'_> {
     /// A record as it was before the batch, if it lies in a bundle.
-    pub fn bundled(
-        &mut self,
-        collection: Collection,
-        id: &RecordId,
-    ) -> Result<Found<Bundled>, VaultError> {
+    pub fn bundled(&mut self, collection: Collection, id: &RecordId) -> Result<Found<Bundled>, VaultError> {
         if collection != BUNDLED {
             return Ok(Found::InRows);
         }

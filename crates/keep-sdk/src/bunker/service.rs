@@ -148,7 +148,7 @@ pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
         service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
     }
     // Before anything comes in, so that what comes again is told from what is new.
-    service.resume(service.signer.unfinished()?);
+    service.resume(service.signer.unfinished()?)?;
     let tasks = vec![
         tokio::spawn(receive(Arc::clone(&service))),
         tokio::spawn(keep_time(Arc::clone(&service))),
@@ -426,17 +426,23 @@ impl Service {
         }
     }
 
-    /// Takes up the requests that an earlier process accepted and did not answer.
-    fn resume(self: &Arc<Self>, unfinished: Vec<Unfinished>) {
+    /// Takes up the requests that an earlier process accepted and did not answer. Those that nobody can answer any more are
+    /// given up; those of addresses that this process does not serve wait for one that does.
+    fn resume(self: &Arc<Self>, unfinished: Vec<Unfinished>) -> Result<(), Fault> {
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        let there = self.answerable()?;
         let mut taken_up = 0;
-        for request in unfinished {
-            let row = request.row;
+        for Unfinished { row } in unfinished {
+            if !there.contains(&row.endpoint) {
+                self.abandon(row.id, "the address or the key that it was for is gone");
+                continue;
+            }
             let Some(served) = self.directory.now().get(row.endpoint).cloned() else { continue };
             let (service, now) = (Arc::clone(self), self.signer.vault().now());
             let Some((scheme, plaintext)) = read_stored_form(&row.received) else {
-                tokio::spawn(async move {
-                    let _ = service.signer.abandon(row.id, "the stored request cannot be read").await;
-                });
+                self.abandon(row.id, "the stored request cannot be read");
                 continue;
             };
             let message = envelope::Received {
@@ -454,6 +460,23 @@ impl Service {
         if taken_up > 0 {
             self.tell(Activity::Resumed { requests: taken_up });
         }
+        Ok(())
+    }
+
+    /// The endpoints in the vault whose keys are there, whether or not this process serves them.
+    fn answerable(&self) -> Result<HashSet<EndpointId>, Fault> {
+        let keys: HashSet<KeyId> = self.signer.vault().keys()?.into_iter().map(|key| key.id).collect();
+        let endpoints = self.connections.endpoints()?.into_iter();
+        Ok(endpoints.filter(|endpoint| keys.contains(&endpoint.key)).map(|endpoint| endpoint.id).collect())
+    }
+
+    fn abandon(self: &Arc<Self>, request: RequestId, why: &'static str) {
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = service.signer.abandon(request, why).await {
+                service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
+            }
+        });
     }
 }
 
