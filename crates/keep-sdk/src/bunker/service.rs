@@ -148,7 +148,7 @@ pub async fn start(parts: Parts, limits: Limits) -> Result<Serving, Fault> {
         service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
     }
     // Before anything comes in, so that what comes again is told from what is new.
-    service.resume(service.signer.unfinished()?)?;
+    service.resume(service.signer.unfinished()?).await?;
     let tasks = vec![
         tokio::spawn(receive(Arc::clone(&service))),
         tokio::spawn(keep_time(Arc::clone(&service))),
@@ -428,21 +428,21 @@ impl Service {
 
     /// Takes up the requests that an earlier process accepted and did not answer. Those that nobody can answer any more are
     /// given up; those of addresses that this process does not serve wait for one that does.
-    fn resume(self: &Arc<Self>, unfinished: Vec<Unfinished>) -> Result<(), Fault> {
+    async fn resume(self: &Arc<Self>, unfinished: Vec<Unfinished>) -> Result<(), Fault> {
         if unfinished.is_empty() {
             return Ok(());
         }
         let there = self.answerable()?;
-        let mut taken_up = 0;
+        let (mut taken_up, mut given_up) = (0, Vec::new());
         for Unfinished { row } in unfinished {
             if !there.contains(&row.endpoint) {
-                self.abandon(row.id, "the address or the key that it was for is gone");
+                given_up.push(self.abandon(row.id, "the address or the key that it was for is gone"));
                 continue;
             }
             let Some(served) = self.directory.now().get(row.endpoint).cloned() else { continue };
             let (service, now) = (Arc::clone(self), self.signer.vault().now());
             let Some((scheme, plaintext)) = read_stored_form(&row.received) else {
-                self.abandon(row.id, "the stored request cannot be read");
+                given_up.push(self.abandon(row.id, "the stored request cannot be read"));
                 continue;
             };
             let message = envelope::Received {
@@ -460,6 +460,10 @@ impl Service {
         if taken_up > 0 {
             self.tell(Activity::Resumed { requests: taken_up });
         }
+        for one in given_up {
+            // One that cannot be written now is given up at the next start.
+            let _ = one.await;
+        }
         Ok(())
     }
 
@@ -470,13 +474,13 @@ impl Service {
         Ok(endpoints.filter(|endpoint| keys.contains(&endpoint.key)).map(|endpoint| endpoint.id).collect())
     }
 
-    fn abandon(self: &Arc<Self>, request: RequestId, why: &'static str) {
+    fn abandon(self: &Arc<Self>, request: RequestId, why: &'static str) -> JoinHandle<()> {
         let service = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = service.signer.abandon(request, why).await {
                 service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
             }
-        });
+        })
     }
 }
 
