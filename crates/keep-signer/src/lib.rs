@@ -15,6 +15,7 @@ mod connections;
 mod cosigner;
 mod counters;
 mod elsewhere;
+mod endings;
 mod endpoint;
 mod entry;
 mod error;

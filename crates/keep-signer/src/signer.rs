@@ -5,15 +5,16 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_policy::{Permit, Prompt, Question, Session};
+use keep_policy::{Permit, Prompt, Question};
 use keep_store::Scan;
 use keep_types::{
-    Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request,
-    RequestId, Revision, Timestamp, event_id,
+    Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, Request, RequestId,
+    Revision, Timestamp, event_id,
 };
-use keep_vault::{Pending, Recording, TakeArchive, Tx, Unanswered, Vault, VaultError};
+use keep_vault::{Pending, Recording, TakeArchive, Unanswered, Vault, VaultError};
 
 use crate::approver::{Approver, Decision, Reply, Settled};
+use crate::endings::{Ending, Endings, Failure};
 use crate::ruling::{Coming, Ruling, rule};
 use crate::unanswered::{Answered, Waiting};
 use crate::{RequestRow, RequestState, SignerError};
@@ -49,30 +50,11 @@ pub struct Unfinished {
     pub row: RequestRow,
 }
 
-/// What is written with the next commit that happens anyway.
-#[derive(Debug, Clone)]
-enum Ending {
-    /// Answers have left.
-    Answered(Answered),
-    /// An allowed request failed.
-    Failed(Failure),
-}
-
-/// A use that was allowed and cannot succeed, such as decrypting a damaged payload.
-#[derive(Debug, Clone)]
-struct Failure {
-    id: RequestId,
-    origin: Origin,
-    key: KeyId,
-    operation: Operation,
-    fault: Fault,
-}
-
 /// Takes requests through the pipeline: judge, ask, record, sign, release.
 pub struct Signer {
     vault: Arc<Vault>,
     approver: Arc<dyn Approver>,
-    endings: Arc<Mutex<Vec<Ending>>>,
+    endings: Arc<Endings>,
     waiting: Mutex<Waiting>,
 }
 
@@ -99,8 +81,6 @@ const fn nameless(approved: bool) -> Settled {
     Settled { approved, persons: 1, remember: None, by: Vec::new(), seats: Vec::new() }
 }
 
-/// How many endings one commit carries along.
-const ENDINGS_PER_COMMIT: usize = 256;
 /// How many old requests one commit forgets.
 const FORGOTTEN_PER_COMMIT: usize = 4096;
 
@@ -236,7 +216,7 @@ impl Signer {
             self.failed(about, &error);
             let endings = Arc::clone(&self.endings);
             // The failure itself is what the caller must hear of.
-            let _ = self.vault.submit(move |tx| write_endings(tx, &endings)).wait();
+            let _ = self.vault.submit(move |tx| endings.write(tx)).wait();
             error.into()
         })
     }
@@ -284,7 +264,7 @@ impl Signer {
         let endings = Arc::clone(&self.endings);
         self.vault.submit(move |tx| {
             let ruling = rule(tx, request, repeat, coming, can_ask)?;
-            write_endings(tx, &endings)?;
+            endings.write(tx)?;
             Ok(ruling)
         })
     }
@@ -342,7 +322,7 @@ impl Signer {
             return;
         }
         let About { id, origin, key, operation } = about;
-        self.end(Ending::Failed(Failure { id, origin, key, operation, fault }));
+        self.endings.add(Ending::Failed(Failure { id, origin, key, operation, fault }));
     }
 
     /// Says that the answer to a request has left. Written with the next commit that happens anyway, once all answers of
@@ -350,16 +330,12 @@ impl Signer {
     pub fn answered(&self, id: RequestId) {
         let answered = self.waiting().end(id);
         if let Some(answered) = answered {
-            self.end(Ending::Answered(answered));
+            self.endings.add(Ending::Answered(answered));
         }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, ending: Ending) {
-        self.endings.lock().unwrap_or_else(PoisonError::into_inner).push(ending);
     }
 
     /// Writes what is still to be written about answered requests, and forgets requests whose repeats can no longer come:
@@ -369,13 +345,13 @@ impl Signer {
     /// When the store cannot be read or written.
     pub async fn tidy(&self, forget_before: Timestamp) -> Result<(), VaultError> {
         let parts = self.waiting().part_answered();
-        parts.into_iter().for_each(|part| self.end(Ending::Answered(part)));
+        parts.into_iter().for_each(|part| self.endings.add(Ending::Answered(part)));
         loop {
             let more = {
                 let endings = Arc::clone(&self.endings);
                 let pending = self.vault.submit(move |tx| {
-                    write_endings(tx, &endings)?;
-                    Ok(!endings.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+                    endings.write(tx)?;
+                    Ok(!endings.is_empty())
                 });
                 let (more, recording) = pending.decided().await?;
                 recording.committed().await?;
@@ -457,7 +433,7 @@ impl Signer {
         })?;
         for (revision, ids) in kept {
             if ids.is_empty() {
-                self.end(Ending::Answered(Answered::Together(revision, ids)));
+                self.endings.add(Ending::Answered(Answered::Together(revision, ids)));
             } else {
                 self.waiting().adopt(revision, &ids);
             }
@@ -512,90 +488,6 @@ fn gives_keys(operation: Operation) -> bool {
 
 fn origin_of(row: &RequestRow) -> Origin {
     Origin::Nip46 { client: PublicKey::from_byte_array(row.client), endpoint: row.endpoint }
-}
-
-/// Marks answered requests, and logs those that were allowed and failed.
-fn write_endings(tx: &mut Tx<'_, '_>, endings: &Arc<Mutex<Vec<Ending>>>) -> Result<(), VaultError> {
-    let batch: Vec<Ending> = {
-        let mut endings = endings.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = endings.len().min(ENDINGS_PER_COMMIT);
-        endings.drain(..count).collect()
-    };
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let (again, endings) = (batch.clone(), Arc::clone(endings));
-    tx.unless_committed(move || {
-        endings.lock().unwrap_or_else(PoisonError::into_inner).splice(..0, again);
-    });
-    for ending in batch {
-        match ending {
-            Ending::Answered(answered) => end_answered(tx, &answered)?,
-            Ending::Failed(failure) => end_failed(tx, &failure)?,
-        }
-    }
-    Ok(())
-}
-
-/// Nothing is kept any more of what is answered, or of what there is no request.
-fn end_answered(tx: &mut Tx<'_, '_>, answered: &Answered) -> Result<(), VaultError> {
-    match answered {
-        Answered::Together(revision, ids) => {
-            let at = Unanswered::place(*revision);
-            // A row that cannot be read is the integrity check's to report, not this request's to fail for.
-            let Some(mut kept) = tx.get::<Unanswered>(&at).ok().flatten() else { return Ok(()) };
-            let gone: HashSet<RecordId> =
-                ids.iter().map(|id| tx.locate::<RequestRow>(id.as_bytes())).collect();
-            kept.0.retain(|one| !gone.contains(&one.place) && !ids.is_empty());
-            if kept.0.is_empty() { tx.delete::<Unanswered>(&at).map(drop) } else { tx.put(at, &kept) }
-        }
-        Answered::InRow(id) => {
-            let place = tx.locate::<RequestRow>(id.as_bytes());
-            let Some(mut row) = tx.get::<RequestRow>(&place).ok().flatten() else { return Ok(()) };
-            row.received = Vec::new();
-            tx.put(place, &row)
-        }
-    }
-}
-
-fn end_failed(tx: &mut Tx<'_, '_>, failure: &Failure) -> Result<(), VaultError> {
-    let place = tx.locate::<RequestRow>(failure.id.as_bytes());
-    match tx.get::<RequestRow>(&place).ok().flatten() {
-        Some(row) if row.state == RequestState::Granted => fail(tx, place, row, failure)?,
-        Some(_) => {}
-        None => {
-            let entry = failed_draft(failure);
-            let entry = match session_of(tx, &failure.origin) {
-                Some(session) => entry.session(&session.name),
-                None => entry,
-            };
-            tx.audit(entry);
-        }
-    }
-    Ok(())
-}
-
-/// The session that asked, if it is still there.
-fn session_of(tx: &mut Tx<'_, '_>, origin: &Origin) -> Option<Arc<Session>> {
-    let Origin::Agent { session } = origin else { return None };
-    tx.get_shared::<Session>(&RecordId::from_bytes(*session.as_bytes())).ok().flatten()
-}
-
-/// The failure becomes the result of the request: its repeats get the same, and are not tried or logged again.
-fn fail(
-    tx: &mut Tx<'_, '_>,
-    place: RecordId,
-    mut row: RequestRow,
-    failure: &Failure,
-) -> Result<(), VaultError> {
-    row.refuse(&failure.fault);
-    row.audit_seq = tx.audit(failed_draft(failure));
-    tx.put(place, &row)
-}
-
-fn failed_draft(failure: &Failure) -> Draft {
-    let action = crate::entry::action(failure.operation);
-    Draft::new(action, Outcome::Failed, &failure.origin).key(failure.key).reason(failure.fault.message())
 }
 
 /// What a failure report needs of a permit that is gone by then.
