@@ -435,10 +435,34 @@ fn what_somebody_made_up_is_refused() {
     expect("what a later commit keeps", damaged, &|parts| parts.insert_at(17, &at(later), &kept));
     expect("what is kept nowhere", damaged, &|parts| parts.insert_at(17, &[1; 16], &kept));
     expect("what no commit keeps", damaged, &|parts| parts.insert(17, &[0x82, 0x01]));
+    let bundle = |records: &[&[u8]]| {
+        let head = [0x80 + u8::try_from(records.len()).unwrap()];
+        let all = records
+            .iter()
+            .map(|record| [&[0x82, 0x50][..], &[7; 16], &[0x58, record.len() as u8], record].concat());
+        [&head[..], &all.collect::<Vec<_>>().concat()].concat()
+    };
+    // A request as it should be, but for its place.
+    let request = [
+        &[0xa8, 0x00, 0x58, 0x20][..],
+        &[1; 32],
+        &[0x01, 0x58, 0x20],
+        &[2; 32],
+        &[0x02, 0x50],
+        &[3; 16],
+        &[0x03, 0x01, 0x04, 0x40, 0x05, 0x01, 0x06, 0x01, 0x07, 0x01],
+    ]
+    .concat();
+    expect("requests of a later commit", damaged, &|parts| parts.insert_at(18, &at(later), &bundle(&[])));
+    expect("requests of no commit", damaged, &|parts| parts.insert_at(18, &[1; 16], &bundle(&[])));
+    expect("no bundle", damaged, &|parts| parts.insert(18, &[0x82, 0x01]));
+    expect("a bundled request that is none", damaged, &|parts| parts.insert(18, &bundle(&[&[0x80]])));
+    expect("a bundled request elsewhere", damaged, &|parts| parts.insert(18, &bundle(&[&request])));
     // What changes nothing is no obstacle, nor is what a commit keeps of requests that were not answered.
     let mut parts = Parts::of(&bytes);
     parts.change_head(|_| ());
     parts.insert_at(17, &at(1_u64.to_be_bytes()), &kept);
+    parts.insert_at(18, &at(1_u64.to_be_bytes()), &bundle(&[]));
     let file = sealed(parts.text().as_bytes());
     let whole = restore_backup(locked(&file), &key, &target(&around.join("of/new")), &options()).unwrap();
     assert_eq!((whole.from.keys, whole.from.secrets), (2, 1));
