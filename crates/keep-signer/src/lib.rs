@@ -48,5 +48,5 @@ pub use request_row::{RequestRow, RequestState};
 pub use revive::{accept_damage, accept_rollback, revive};
 pub use run::current_run;
 pub use sessions::{Maker, NewSession, Sessions, Standing};
-pub use signer::{Arrival, Repeatable, Signer, Unfinished};
+pub use signer::{Arrival, GivenUp, Repeatable, Signer, Unfinished};
 pub use wallets::{AccountId, Wallets};

@@ -8,16 +8,16 @@ use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Permit, Prompt, Question};
 use keep_store::Scan;
 use keep_types::{
-    Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, Request, RequestId,
-    Revision, Timestamp, event_id,
+    Answer, Blame, ErrorCode, Fault, Intent, KeyId, Operation, Origin, PublicKey, RecordId, Request,
+    RequestId, Revision, Timestamp, event_id,
 };
-use keep_vault::{Pending, Recording, TakeArchive, Unanswered, Vault, VaultError};
+use keep_vault::{KeyRecord, Pending, Recording, TakeArchive, Tx, Unanswered, Vault, VaultError};
 
 use crate::approver::{Approver, Decision, Reply, Settled};
 use crate::endings::{Ending, Endings, Failure};
 use crate::ruling::{Coming, Ruling, rule};
 use crate::unanswered::{Answered, Waiting};
-use crate::{RequestRow, RequestState, SignerError};
+use crate::{Endpoint, RequestRow, RequestState, SignerError};
 
 /// What makes a client's request repeatable, after a restart or in a new event.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +41,24 @@ pub enum Arrival {
     New,
     /// From the vault, where an earlier process left it unanswered.
     Resumed,
+}
+
+/// Why a request that was accepted is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// What is kept of it cannot be read.
+    Unreadable,
+    /// The endpoint that it was sent to, or its key, is in the vault no more.
+    Gone,
+}
+
+impl GivenUp {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "the stored request cannot be read",
+            Self::Gone => "the address or the key that it was for is gone",
+        }
+    }
 }
 
 /// A request that was accepted before a restart and not answered.
@@ -442,25 +460,35 @@ impl Signer {
         Ok(found)
     }
 
-    /// Gives up a request of an earlier process that can no longer be read or answered.
+    /// Gives up a request of an earlier process, if it is as `why` says and nobody did so before.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    pub async fn abandon(&self, id: RequestId, why: &str) -> Result<(), VaultError> {
-        let why = why.to_owned();
+    /// When the store cannot be read or written; it is not given up then.
+    pub async fn give_up(&self, id: RequestId, why: GivenUp) -> Result<(), VaultError> {
         let pending = self.vault.submit(move |tx| {
             let place = tx.locate::<RequestRow>(id.as_bytes());
-            let Some(mut row) = tx.get::<RequestRow>(&place)? else { return Ok(()) };
-            let fault = Fault::new(ErrorCode::InvalidInput, why);
+            let Some(mut row) = tx.get::<RequestRow>(&place)? else { return Ok(true) };
+            let fault = Fault::new(ErrorCode::InvalidInput, why.as_str());
+            let is_done = row.refusal().is_some_and(|refusal| refusal.message() == fault.message());
+            if is_done {
+                return Ok(true);
+            }
+            if why == GivenUp::Gone && is_answerable(tx, &row)? {
+                return Ok(false);
+            }
             let origin = origin_of(&row);
             row.audit_seq =
                 tx.audit(Draft::new(Action::SignEvent, Outcome::Abandoned, &origin).reason(fault.message()));
             row.refuse(&fault);
             row.received = Vec::new();
-            tx.put(place, &row)
+            tx.put(place, &row)?;
+            Ok(true)
         });
-        pending.decided().await?.1.committed().await?;
-        self.answered(id);
+        let (is_over, recording) = pending.decided().await?;
+        recording.committed().await?;
+        if is_over {
+            self.answered(id);
+        }
         Ok(())
     }
 }
@@ -484,6 +512,12 @@ fn gives_keys(operation: Operation) -> bool {
             | Operation::ShareExport
             | Operation::GroupRecover
     )
+}
+
+/// Whether the endpoint that it was sent to and its key are there.
+fn is_answerable(tx: &mut Tx<'_, '_>, row: &RequestRow) -> Result<bool, VaultError> {
+    let Some(endpoint) = tx.get::<Endpoint>(&Endpoint::place(row.endpoint))? else { return Ok(false) };
+    Ok(tx.get::<KeyRecord>(&RecordId::from_bytes(*endpoint.key.as_bytes()))?.is_some())
 }
 
 fn origin_of(row: &RequestRow) -> Origin {

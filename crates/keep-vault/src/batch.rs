@@ -88,7 +88,7 @@ impl Batch<'_> {
             None => {}
         }
         if let Found::Elsewhere(bundled) = self.bundled(collection, id)? {
-            return Ok(bundled.map(|mut bundled| Zeroizing::new(std::mem::take(&mut bundled.plain))));
+            return Ok(bundled.map(|bundled| Zeroizing::new(bundled.plain.clone())));
         }
         if let Some(cached) = self.cache.get(&place) {
             return Ok(Some(cached.clone()));

@@ -16,11 +16,17 @@ use crate::VaultError;
 /// The collection whose records are bundled.
 pub(crate) const BUNDLED: Collection = Collection::Requests;
 
-/// How many records lie in bundles at most: their places take up to 100 bytes of memory each.
+/// How many records lie in bundles, beyond which new ones have rows of their own: each takes about 120 bytes of memory.
 pub(crate) const MOST_BUNDLED: usize = if cfg!(test) { 12 } else { 1 << 17 };
 
 /// How long a record in a bundle may be when it is added, in bytes.
 pub(crate) const LONGEST_BUNDLED: usize = 4096;
+
+/// How long the records of a bundle may be together when it is made, in bytes: it is written again when one of them changes.
+pub(crate) const LONGEST_BUNDLE: usize = if cfg!(test) { 8 << 10 } else { 64 << 10 };
+
+/// After how many commits a full index is read anew, where others may have taken records out.
+const READ_ANEW: u64 = if cfg!(test) { 3 } else { 1000 };
 
 /// The records that one commit added. It lies where [`Bundle::place`] says; a record stays in its bundle when it is changed.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Encode, Decode)]
@@ -56,8 +62,8 @@ impl Bundle {
         Revision::new(place.number())
     }
 
-    pub fn find(&self, id: &RecordId) -> Option<usize> {
-        self.0.iter().position(|bundled| bundled.id == *id)
+    pub fn find(&self, id: &RecordId) -> Option<&Bundled> {
+        self.0.iter().find(|bundled| bundled.id == *id)
     }
 
     /// The same with each record as `change` leaves it; `None` where it changes none of them.
@@ -97,7 +103,13 @@ pub(crate) struct BundleIndex {
     known_to: Option<Revision>,
     places: HashMap<RecordId, Revision>,
     names: HashMap<Short, RecordId>,
+    /// When everything was read, and not only what was new.
+    read_at: Revision,
     staged: Option<Staged>,
+    /// The bundle that was opened last, as it is in the store.
+    opened: Option<(Revision, Bundle)>,
+    /// Why what is there at this revision cannot be read.
+    unreadable: Option<(Revision, VaultError)>,
 }
 
 /// The beginning of a name's index, which is a keyed hash: as good as all of it, in half the memory.
@@ -121,6 +133,31 @@ impl BundleIndex {
         self.known_to
     }
 
+    /// Why nothing can be looked up at this revision.
+    pub fn unreadable(&self, now: Revision) -> Option<&VaultError> {
+        self.unreadable.as_ref().filter(|(at, _)| *at == now).map(|(_, error)| error)
+    }
+
+    /// From which revision on bundles are to be read to know all of them at `now`; from the first on if this gives none.
+    pub fn read_from(&mut self, now: Revision) -> Option<Revision> {
+        self.opened = None;
+        let is_stale = self.len() >= MOST_BUNDLED && now.get() >= self.read_at.get() + READ_ANEW;
+        let known = self.known_to.filter(|_| !is_stale);
+        if known.is_none() {
+            *self = Self { read_at: now, ..Self::default() };
+        }
+        known.map(Revision::next)
+    }
+
+    /// The bundle of this revision, if it was opened last.
+    pub fn opened(&self, revision: Revision) -> Option<&Bundle> {
+        self.opened.as_ref().filter(|(opened, _)| *opened == revision).map(|(_, bundle)| bundle)
+    }
+
+    pub fn keep_open(&mut self, revision: Revision, bundle: Bundle) {
+        self.opened = Some((revision, bundle));
+    }
+
     /// How many records lie in bundles.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -139,9 +176,12 @@ impl BundleIndex {
         bundle.0.iter().for_each(|bundled| self.add(revision, bundled.id, bundled.name));
     }
 
-    /// Every bundle up to this revision is known now.
-    pub const fn knows(&mut self, revision: Revision) {
-        self.known_to = Some(revision);
+    /// Every bundle up to this revision was read, or why not.
+    pub fn knows(&mut self, revision: Revision, outcome: &Result<(), VaultError>) {
+        match outcome {
+            Ok(()) => self.known_to = Some(revision),
+            Err(error) => *self = Self { unreadable: Some((revision, error.clone())), ..Self::default() },
+        }
     }
 
     /// What the commit that is under way does, once it is durable.
@@ -151,6 +191,7 @@ impl BundleIndex {
 
     /// How the commit ended.
     pub fn settle(&mut self, is_committed: bool) {
+        self.opened = None;
         let Some(staged) = self.staged.take().filter(|_| is_committed) else { return };
         for id in staged.removed {
             self.places.remove(&id);

@@ -8,7 +8,7 @@ use keep_types::{Collection, Record, RecordId, Revision};
 
 use crate::VaultError;
 use crate::batch::{Batch, Change};
-use crate::bundles::{BUNDLED, Bundle, Bundled, LONGEST_BUNDLED, MOST_BUNDLED, Staged};
+use crate::bundles::{BUNDLED, Bundle, Bundled, LONGEST_BUNDLE, LONGEST_BUNDLED, MOST_BUNDLED, Staged};
 use crate::seal::open_row;
 
 /// Where something is looked for.
@@ -26,25 +26,29 @@ const BUNDLES: u8 = Collection::Bundles.number();
 struct Sorting {
     /// Bundles of earlier commits that change.
     touched: BTreeMap<Revision, Bundle>,
-    /// The bundle of this commit.
+    /// The bundle of this commit, and how long its records are together.
     own: Bundle,
+    own_len: usize,
     staged: Staged,
 }
 
 impl Batch<'_> {
     /// A record as it was before the batch, if it lies in a bundle.
-    pub fn bundled(&mut self, collection: Collection, id: &RecordId) -> Result<Found<Bundled>, VaultError> {
+    pub fn bundled(&mut self, collection: Collection, id: &RecordId) -> Result<Found<&Bundled>, VaultError> {
         if collection != BUNDLED {
             return Ok(Found::InRows);
         }
         self.follow_bundles()?;
-        if let Some(revision) = self.cache.bundles.revision_of(id) {
-            let mut bundle = self.bundle_of(revision)?;
-            if let Some(at) = bundle.find(id) {
-                return Ok(Found::Elsewhere(Some(bundle.0.swap_remove(at))));
-            }
+        // What is in no bundle may have a row of its own, where there are such rows.
+        let has_rows = self.head.count(BUNDLED) > 0;
+        let found = match self.cache.bundles.revision_of(id) {
+            Some(revision) => self.bundle_of(revision)?.find(id),
+            None => None,
+        };
+        match found {
+            None if has_rows => Ok(Found::InRows),
+            found => Ok(Found::Elsewhere(found)),
         }
-        Ok(self.else_in_rows())
     }
 
     /// Who had a name before the batch, if that lies in a bundle.
@@ -63,27 +67,20 @@ impl Batch<'_> {
         {
             return Ok(Found::Elsewhere(Some(id)));
         }
-        Ok(self.else_in_rows())
-    }
-
-    /// What is in no bundle may have a row of its own, where there are such rows.
-    fn else_in_rows<T>(&self) -> Found<T> {
-        if self.head.count(BUNDLED) == 0 { Found::Elsewhere(None) } else { Found::InRows }
+        Ok(if self.head.count(BUNDLED) == 0 { Found::Elsewhere(None) } else { Found::InRows })
     }
 
     /// Reads the bundles that other processes wrote since this one wrote or looked last; all of them at first.
     fn follow_bundles(&mut self) -> Result<(), VaultError> {
         let (index, now) = (&mut self.cache.bundles, self.head.revision);
-        let known = index.known_to();
-        if known == Some(now) {
+        if index.known_to() == Some(now) {
             return Ok(());
         }
-        let mut scan = Scan::collection(Collection::Bundles);
-        match known {
-            // What is full may be full of what others took out.
-            Some(known) if index.len() < MOST_BUNDLED => scan = scan.from(Bundle::place(known.next())),
-            _ => index.clear(),
+        if let Some(error) = index.unreadable(now) {
+            return Err(error.clone());
         }
+        let scan = Scan::collection(Collection::Bundles);
+        let scan = index.read_from(now).map_or(scan, |revision| scan.from(Bundle::place(revision)));
         let (keys, identity) = (self.keys, self.identity);
         let mut outcome = Ok(());
         self.raw.scan(scan, &mut |row| {
@@ -100,17 +97,24 @@ impl Batch<'_> {
             }
         })?;
         // Whatever cannot be read may hold what is looked for.
-        outcome.inspect(|()| index.knows(now)).inspect_err(|_| index.clear())
+        index.knows(now, &outcome);
+        outcome
     }
 
-    /// What the commit with this revision added, as far as it is still there.
-    fn bundle_of(&mut self, revision: Revision) -> Result<Bundle, VaultError> {
-        let (keys, identity) = (self.keys, self.identity);
-        let Some(row) = self.row_before((BUNDLES, Bundle::place(revision)))? else {
-            return Ok(Bundle::default());
-        };
-        let plain = open_row(keys, identity.vault, identity.epoch, row).map_err(|_| damaged())?;
-        Ok(Bundle::from_cbor(&plain)?)
+    /// What the commit with this revision added, as far as it is still there. Opened once for those who ask one after another.
+    fn bundle_of(&mut self, revision: Revision) -> Result<&Bundle, VaultError> {
+        if self.cache.bundles.opened(revision).is_none() {
+            let (keys, identity) = (self.keys, self.identity);
+            let bundle = match self.row_before((BUNDLES, Bundle::place(revision)))? {
+                Some(row) => {
+                    let plain = open_row(keys, identity.vault, identity.epoch, row).map_err(|_| damaged())?;
+                    Bundle::from_cbor(&plain)?
+                }
+                None => Bundle::default(),
+            };
+            self.cache.bundles.keep_open(revision, bundle);
+        }
+        self.cache.bundles.opened(revision).ok_or_else(damaged)
     }
 
     /// Turns changes of records that lie in bundles, or may do so, into changes of bundles.
@@ -125,14 +129,14 @@ impl Batch<'_> {
             self.follow_bundles()?;
         }
         let staged = Staged { revision, added: Vec::new(), removed: Vec::new(), unnamed: Vec::new() };
-        let mut sorting = Sorting { touched: BTreeMap::new(), own: Bundle::default(), staged };
+        let mut sorting = Sorting { touched: BTreeMap::new(), own: Bundle::default(), own_len: 0, staged };
         for place in places {
             let Some(change) = records.remove(&place) else { continue };
             if let Some(change) = self.sort(&mut sorting, place, change)? {
                 records.insert(place, change);
             }
         }
-        let Sorting { touched, own, staged } = sorting;
+        let Sorting { touched, own, staged, .. } = sorting;
         for (revision, bundle) in touched {
             let change = if bundle.0.is_empty() { Change::Delete } else { whole(&bundle)? };
             records.insert((BUNDLES, Bundle::place(revision)), change);
@@ -155,21 +159,22 @@ impl Batch<'_> {
     ) -> Result<Option<Change>, VaultError> {
         let (_, id) = place;
         if let Some(revision) = self.cache.bundles.revision_of(&id) {
-            let bundle = match sorting.touched.entry(revision) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(unknown) => {
-                    unknown.insert(self.bundle_of(revision)?)
+            if !sorting.touched.contains_key(&revision) {
+                let bundle = self.bundle_of(revision)?;
+                if bundle.find(&id).is_some() {
+                    sorting.touched.insert(revision, bundle.clone());
                 }
-            };
-            if let Some(at) = bundle.find(&id) {
-                sorting.change(revision, at, change);
+            }
+            if sorting.has(revision, &id) {
+                sorting.change(revision, &id, change);
                 return Ok(None);
             }
         }
         let Change::Put { plain, name } = change else { return Ok(Some(change)) };
         let is_full = self.cache.bundles.len() + sorting.own.0.len() >= MOST_BUNDLED;
         let has_own_row = self.head.count(BUNDLED) > 0 && self.row_before(place)?.is_some();
-        if is_full || has_own_row || plain.len() > LONGEST_BUNDLED {
+        let is_long = plain.len() > LONGEST_BUNDLED || sorting.own_len + plain.len() > LONGEST_BUNDLE;
+        if is_full || has_own_row || is_long {
             return Ok(Some(Change::Put { plain, name }));
         }
         sorting.add(id, plain.to_vec(), name);
@@ -178,10 +183,15 @@ impl Batch<'_> {
 }
 
 impl Sorting {
+    fn has(&self, revision: Revision, id: &RecordId) -> bool {
+        self.touched.get(&revision).is_some_and(|bundle| bundle.find(id).is_some())
+    }
+
     /// A record that lies in an earlier bundle. One with another name moves on to the bundle of this commit, where other
     /// processes look for what is new.
-    fn change(&mut self, revision: Revision, at: usize, change: Change) {
+    fn change(&mut self, revision: Revision, id: &RecordId, change: Change) {
         let Some(bundle) = self.touched.get_mut(&revision) else { return };
+        let Some(at) = bundle.0.iter().position(|bundled| bundled.id == *id) else { return };
         let bundled = &mut bundle.0[at];
         let (id, old) = (bundled.id, bundled.name);
         let gives_up = |staged: &mut Staged| staged.unnamed.extend(old.map(|old| (id, old)));
@@ -207,6 +217,7 @@ impl Sorting {
     }
 
     fn add(&mut self, id: RecordId, plain: Vec<u8>, name: Option<NameIndex>) {
+        self.own_len += plain.len();
         self.own.0.push(Bundled { id, plain, name });
         self.staged.added.push((id, name));
     }

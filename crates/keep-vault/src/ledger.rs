@@ -136,6 +136,9 @@ impl VaultLedger {
             batch.changes.absorb(staged);
             self.waiting.push(Waiting { id: job.id, entry, keeps, undo, done: job.done });
         }
+        if let Some(error) = batch.cache.bundles.unreadable(batch.head.revision) {
+            shared.alarm(error.to_string());
+        }
         if batch.changes.is_empty() {
             return Ok(());
         }

@@ -506,7 +506,7 @@ impl Vault {
     }
 
     /// Every readable record of a collection, in the order of ids, until `visit` breaks; requests that lie in bundles come
-    /// after those in rows of their own, in the order of their commits. Unreadable ones are left out; the integrity report
+    /// after those in rows of their own, in the order of their commits, wherever `scan` begins. Unreadable ones are left out; the integrity report
     /// names them.
     ///
     /// # Errors

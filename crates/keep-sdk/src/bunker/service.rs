@@ -9,7 +9,7 @@ use keep_net::{Filter, Received, RelayPolicy, RelayPool, RelayStatus, Relays, Su
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::Reply;
 use keep_nip46::server::{Effect, Job, Limits, Publication, Server, Standing, Ticket};
-use keep_signer::{Arrival, Connections, RequestRow, Signer, Unfinished};
+use keep_signer::{Arrival, Connections, GivenUp, RequestRow, Signer, Unfinished};
 use keep_types::{
     DisplayText, EndpointId, Event, EventId, Fault, KeyId, Kind, PublicKey, RequestId, Scheme, SecretText,
     Timestamp,
@@ -436,13 +436,13 @@ impl Service {
         let (mut taken_up, mut given_up) = (0, Vec::new());
         for Unfinished { row } in unfinished {
             if !there.contains(&row.endpoint) {
-                given_up.push(self.abandon(row.id, "the address or the key that it was for is gone"));
+                given_up.push(self.give_up(row.id, GivenUp::Gone));
                 continue;
             }
             let Some(served) = self.directory.now().get(row.endpoint).cloned() else { continue };
             let (service, now) = (Arc::clone(self), self.signer.vault().now());
             let Some((scheme, plaintext)) = read_stored_form(&row.received) else {
-                given_up.push(self.abandon(row.id, "the stored request cannot be read"));
+                given_up.push(self.give_up(row.id, GivenUp::Unreadable));
                 continue;
             };
             let message = envelope::Received {
@@ -474,10 +474,10 @@ impl Service {
         Ok(endpoints.filter(|endpoint| keys.contains(&endpoint.key)).map(|endpoint| endpoint.id).collect())
     }
 
-    fn abandon(self: &Arc<Self>, request: RequestId, why: &'static str) -> JoinHandle<()> {
+    fn give_up(self: &Arc<Self>, request: RequestId, why: GivenUp) -> JoinHandle<()> {
         let service = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = service.signer.abandon(request, why).await {
+            if let Err(error) = service.signer.give_up(request, why).await {
                 service.tell(Activity::Trouble { what: error.to_string().as_str().into() });
             }
         })

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use keep_store::{MemoryStore, Scan, Store as _};
+use keep_audit::{Action, Draft, Outcome};
+use keep_store::{ChangeLog, MemoryStore, Scan, Store as _, StoreError};
 use keep_testing::clock::FakeClock;
-use keep_types::{Collection, Record, RecordId, SecretText, Timestamp};
+use keep_types::{Collection, Origin, Record, RecordId, SecretText, Timestamp};
 use minicbor::{Decode, Encode};
 use proptest::prelude::*;
 
@@ -31,7 +33,7 @@ impl Record for Note {
 
 #[derive(Debug, Clone)]
 enum Act {
-    Put { id: u8, name: Option<u8>, is_long: bool, text: u8 },
+    Put { id: u8, name: Option<u8>, len: usize, text: u8 },
     Delete { id: u8 },
 }
 
@@ -42,20 +44,58 @@ type Model = BTreeMap<RecordId, Note>;
 struct Commit {
     by: usize,
     acts: Vec<Act>,
-    fails: bool,
+    fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Committed,
+    /// The job gives up in the end.
+    GivenUp,
+    /// The store cannot write.
+    NotWritten,
+}
+
+/// A log that fails when it is told to.
+struct Failing(Arc<AtomicBool>);
+
+impl ChangeLog for Failing {
+    fn commit(&mut self, _: &[u8], _: &dyn Fn() -> Vec<u8>) -> Result<(), StoreError> {
+        if self.0.load(Ordering::SeqCst) { Err(StoreError::Io("no room".into())) } else { Ok(()) }
+    }
+
+    fn close(&mut self, _: &dyn Fn() -> Vec<u8>) {}
+
+    fn wipe(&mut self, _: &dyn Fn() -> Vec<u8>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        1 << 24
+    }
+}
+
+/// A store, and what makes it fail.
+struct World {
+    store: MemoryStore,
+    fails: Arc<AtomicBool>,
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        3 => (0..24u8, proptest::option::of(0..6u8), proptest::bool::weighted(0.1), any::<u8>())
-            .prop_map(|(id, name, is_long, text)| Act::Put { id, name, is_long, text }),
+        3 => (0..24u8, proptest::option::of(0..6u8), prop_oneof![8 => Just(0), 2 => Just(3000), 1 => Just(LONGEST_BUNDLED)], any::<u8>())
+            .prop_map(|(id, name, len, text)| Act::Put { id, name, len, text }),
         2 => (0..24u8).prop_map(|id| Act::Delete { id }),
     ]
 }
 
 fn commit() -> impl Strategy<Value = Commit> {
-    (0..2usize, proptest::collection::vec(act(), 1..6), proptest::bool::weighted(0.15))
-        .prop_map(|(by, acts, fails)| Commit { by, acts, fails })
+    let fate = prop_oneof![6 => Just(Fate::Committed), 1 => Just(Fate::GivenUp), 1 => Just(Fate::NotWritten)];
+    (0..2usize, proptest::collection::vec(act(), 1..6), fate).prop_map(|(by, acts, fate)| Commit {
+        by,
+        acts,
+        fate,
+    })
 }
 
 fn place(id: u8) -> RecordId {
@@ -66,16 +106,20 @@ fn environment() -> Environment {
     Environment::new(FakeClock::at(Timestamp::from_secs(1_800_000_000))).allow_weak_kdf()
 }
 
-fn open(store: &Arc<MemoryStore>) -> Vault {
-    Vault::open(Arc::clone(store) as _, &SecretText::from("words".to_owned()), &environment()).unwrap()
+/// As another process would.
+fn open(world: &World) -> Vault {
+    let store = Arc::new(world.store.another_handle());
+    Vault::open(store, &SecretText::from("words".to_owned()), &environment()).unwrap()
 }
 
-fn create() -> (Arc<MemoryStore>, Vault) {
-    let store = Arc::new(MemoryStore::new());
+fn create() -> (World, Vault) {
+    let (fails, none): (_, [Vec<u8>; 0]) = (Arc::new(AtomicBool::new(false)), []);
+    let store = MemoryStore::with_log(none, Failing(Arc::clone(&fails))).unwrap();
     let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
     let passphrase = SecretText::from("words".to_owned());
-    let vault = Vault::create(Arc::clone(&store) as _, &passphrase, [1; 32], cost, &environment()).unwrap();
-    (store, vault)
+    let own = Arc::new(store.another_handle());
+    let vault = Vault::create(own, &passphrase, [1; 32], cost, &environment()).unwrap();
+    (World { store, fails }, vault)
 }
 
 /// What an act does to the model; whether the name was free.
@@ -84,8 +128,8 @@ fn follow(model: &mut Model, act: &Act) -> bool {
         Act::Delete { id } => {
             model.remove(&place(*id));
         }
-        Act::Put { id, name, is_long, text } => {
-            let note = note(*name, *is_long, *text);
+        Act::Put { id, name, len, text } => {
+            let note = note(*name, *len, *text);
             let is_taken = note.name.is_some()
                 && model.iter().any(|(other, known)| *other != place(*id) && known.name == note.name);
             if is_taken {
@@ -97,38 +141,41 @@ fn follow(model: &mut Model, act: &Act) -> bool {
     true
 }
 
-fn note(name: Option<u8>, is_long: bool, text: u8) -> Note {
-    let text = if is_long { "x".repeat(LONGEST_BUNDLED) } else { text.to_string() };
-    Note { text, name: name.map(|name| format!("name {name}")) }
+fn note(name: Option<u8>, len: usize, text: u8) -> Note {
+    Note { text: format!("{text}{}", "x".repeat(len)), name: name.map(|name| format!("name {name}")) }
 }
 
-fn run(vault: &Vault, model: &mut Model, commit: &Commit) {
+fn run(world: &World, vault: &Vault, model: &mut Model, commit: &Commit) {
     let mut after = model.clone();
     let expected: Vec<bool> = commit.acts.iter().map(|act| follow(&mut after, act)).collect();
-    let Commit { acts, fails, .. } = commit.clone();
+    let Commit { acts, fate, .. } = commit.clone();
+    world.fails.store(fate == Fate::NotWritten, Ordering::SeqCst);
     let outcome = vault
         .submit(move |tx| {
             let mut were_free = Vec::new();
             for act in &acts {
                 were_free.push(match act {
                     Act::Delete { id } => tx.delete::<Note>(&place(*id)).map(|_| true)?,
-                    Act::Put { id, name, is_long, text } => {
-                        match tx.put(place(*id), &note(*name, *is_long, *text)) {
-                            Ok(()) => true,
-                            Err(VaultError::NameTaken(_)) => false,
-                            Err(error) => return Err(error),
-                        }
-                    }
+                    Act::Put { id, name, len, text } => match tx.put(place(*id), &note(*name, *len, *text)) {
+                        Ok(()) => true,
+                        Err(VaultError::NameTaken(_)) => false,
+                        Err(error) => return Err(error),
+                    },
                 });
             }
-            if fails { Err(VaultError::NoSuchKey) } else { Ok(were_free) }
+            // So that there is something to write.
+            tx.audit(Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli));
+            if fate == Fate::GivenUp { Err(VaultError::NoSuchKey) } else { Ok(were_free) }
         })
         .wait();
-    if fails {
-        assert_eq!(outcome.unwrap_err(), VaultError::NoSuchKey);
-    } else {
-        assert_eq!(outcome.unwrap().0, expected);
-        *model = after;
+    world.fails.store(false, Ordering::SeqCst);
+    match fate {
+        Fate::Committed => {
+            assert_eq!(outcome.unwrap().0, expected);
+            *model = after;
+        }
+        Fate::GivenUp => assert_eq!(outcome.unwrap_err(), VaultError::NoSuchKey),
+        Fate::NotWritten => assert!(matches!(outcome, Err(VaultError::Store(_)))),
     }
 }
 
@@ -173,15 +220,15 @@ proptest! {
 
     #[test]
     fn bundles_are_as_good_as_rows(commits in proptest::collection::vec(commit(), 1..24)) {
-        let (store, first) = create();
-        let handles = [first, open(&store)];
+        let (world, first) = create();
+        let handles = [first, open(&world)];
         let mut model = Model::new();
         for commit in &commits {
-            run(&handles[commit.by], &mut model, commit);
+            run(&world, &handles[commit.by], &mut model, commit);
             // The other one has to find it, too.
             compare(&handles[1 - commit.by], &model);
         }
-        for vault in handles.iter().chain([&open(&store)]) {
+        for vault in handles.iter().chain([&open(&world)]) {
             compare(vault, &model);
         }
     }
@@ -189,10 +236,10 @@ proptest! {
 
 #[test]
 fn a_commit_is_one_row_until_there_are_too_many() {
-    let (store, vault) = create();
+    let (World { store, .. }, vault) = create();
     let put = |from: u8, to: u8| {
         let job = move |tx: &mut crate::Tx<'_, '_>| {
-            (from..to).try_for_each(|id| tx.put(place(id), &note(Some(id), false, id)))
+            (from..to).try_for_each(|id| tx.put(place(id), &note(Some(id), 0, id)))
         };
         vault.submit(job).wait().unwrap();
     };
@@ -209,11 +256,12 @@ fn a_commit_is_one_row_until_there_are_too_many() {
 
 #[test]
 fn a_bundle_that_does_not_open_hides_nothing() {
-    let (store, vault) = create();
-    vault.submit(|tx| tx.put(place(1), &note(None, false, 1))).wait().unwrap();
+    let (world, vault) = create();
+    vault.submit(|tx| tx.put(place(1), &note(None, 0, 1))).wait().unwrap();
     drop(vault);
-    let vault = open(&store);
-    store
+    let vault = open(&world);
+    world
+        .store
         .write(&mut |tx| {
             let at = Bundle::place(keep_types::Revision::new(2));
             let mut row = tx.get(Collection::Bundles.number(), &at)?.unwrap();
@@ -225,4 +273,5 @@ fn a_bundle_that_does_not_open_hides_nothing() {
         let outcome = vault.submit(move |tx| tx.get::<Note>(&place(id))).wait();
         assert!(matches!(outcome, Err(VaultError::Record { .. })), "{outcome:?}");
     }
+    assert!(!vault.integrity().is_intact(), "nothing is signed any more");
 }
