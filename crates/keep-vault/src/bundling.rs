@@ -1,6 +1,7 @@
 //! Bundles in a batch: records are found in them, changed where they lie, and new ones put together.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 use keep_store::{NameIndex, Scan};
@@ -159,10 +160,10 @@ impl Batch<'_> {
     ) -> Result<Option<Change>, VaultError> {
         let (_, id) = place;
         if let Some(revision) = self.cache.bundles.revision_of(&id) {
-            if !sorting.touched.contains_key(&revision) {
+            if let Entry::Vacant(untouched) = sorting.touched.entry(revision) {
                 let bundle = self.bundle_of(revision)?;
                 if bundle.find(&id).is_some() {
-                    sorting.touched.insert(revision, bundle.clone());
+                    untouched.insert(bundle.clone());
                 }
             }
             if sorting.has(revision, &id) {
