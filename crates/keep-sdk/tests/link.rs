@@ -2,11 +2,17 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
-use keep_sdk::agent::{Asks, Link, LinkOptions, Preset, SessionScope, error_codes, failure_json};
+use keep_sdk::agent::{Asks, Interrupt, Link, LinkOptions, Preset, SessionScope, error_codes, failure_json};
 use keep_sdk::daemon::{Daemon, DaemonOptions};
-use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, Name, Options, SecretText};
+use keep_sdk::{
+    BunkerOptions, EmbeddedRelay, ErrorCode, Fault, Home, KdfCost, Keep, Name, Options, RelayOptions,
+    SecretText,
+};
 
 struct World {
     keep: Keep,
@@ -170,4 +176,70 @@ fn many_threads_and_links_get_what_the_limit_says() {
         }
     });
     assert_eq!(signed.into_inner(), 20);
+}
+
+/// Much longer than anything here takes on a busy machine, and less than a bunker is waited for.
+const SOON: Duration = Duration::from_secs(25);
+
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Does this with an interrupt; its outcome comes from another thread.
+fn with(
+    interrupt: &Interrupt,
+    work: impl FnOnce() -> Result<(), Fault> + Send + 'static,
+) -> Receiver<Result<(), Fault>> {
+    let (interrupt, (tell, heard)) = (interrupt.clone(), channel());
+    std::thread::spawn(move || tell.send(interrupt.during(work)));
+    heard
+}
+
+/// A bunker answers when its owner likes; whoever asked need not wait for that, nor for one that is not there.
+#[test]
+fn what_waits_for_a_bunker_is_given_up_at_once() {
+    let world = World::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let relay = runtime.block_on(EmbeddedRelay::bind(address, RelayOptions::default())).unwrap();
+    let key = world.keep.keys().find(Some("main")).unwrap();
+    let queue = world.keep.approvals().unwrap();
+    let _attendance = queue.attend();
+    let bunker = world.keep.bunker(queue);
+    let url = bunker.offer_named(&key, &[relay.url().clone()], "social").unwrap().bunker_url;
+
+    // Nobody is there yet.
+    let interrupt = Interrupt::default();
+    let silent = SecretText::from(url.clone());
+    let outcome = with(&interrupt, move || Link::at_bunker(&silent).map(drop));
+    assert!(outcome.recv_timeout(Duration::from_millis(300)).is_err(), "it waits");
+    interrupt.give_up();
+    let fault = outcome.recv_timeout(SOON).expect("it waits on").unwrap_err();
+    assert_eq!(fault.code(), ErrorCode::RefusedByPerson, "{fault}");
+    // What was given up before it began is not begun.
+    let again = SecretText::from(url.clone());
+    let outcome = with(&interrupt, move || Link::at_bunker(&again).map(drop)).recv_timeout(SOON).unwrap();
+    assert_eq!(outcome.unwrap_err().code(), ErrorCode::RefusedByPerson);
+
+    let serving = runtime.block_on(bunker.serve(&key, BunkerOptions::default())).unwrap();
+    let link = std::sync::Arc::new(Link::at_bunker(&SecretText::from(url)).unwrap());
+    sign(&link, 1).unwrap();
+    let interrupt = Interrupt::default();
+    let asking = std::sync::Arc::clone(&link);
+    // The owner is asked about a profile.
+    let outcome = with(&interrupt, move || sign(&asking, 0));
+    eventually("nobody is asked", || world.keep.inbox().pending().unwrap().len() == 1);
+    interrupt.give_up();
+    let fault = outcome.recv_timeout(SOON).expect("it waits on").unwrap_err();
+    assert_eq!(fault.code(), ErrorCode::RefusedByPerson, "{fault}");
+    // The connection is as good as before, also when the answer comes that nobody waits for.
+    let id = world.keep.inbox().pending().unwrap()[0].id.clone();
+    assert!(world.keep.inbox().decide(&id, true, None).unwrap().settled);
+    sign(&link, 1).unwrap();
+    drop(link);
+    runtime.block_on(serving.stop()).unwrap();
 }

@@ -86,7 +86,7 @@ impl World {
 
     /// Waits until somebody is asked; the id of the request.
     async fn asked(&self) -> String {
-        for _ in 0..200 {
+        for _ in 0..2_400 {
             if let Some(one) = self.keep.inbox().pending().unwrap().first() {
                 return one.id.clone();
             }

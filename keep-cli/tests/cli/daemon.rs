@@ -23,6 +23,13 @@ impl Unlocked {
         Self(world)
     }
 
+    /// A vault without keys.
+    pub fn empty() -> Self {
+        let world = World::with_vault();
+        world.done(&["unlock"]);
+        Self(world)
+    }
+
     /// Runs a command that has no passphrase.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         bare(&self.0, arguments)

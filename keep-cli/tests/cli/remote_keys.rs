@@ -1,9 +1,11 @@
 //! A key that another bunker holds, as a key of this vault.
 
 use keep_sdk::Event;
+use rustix::process::{Pid, Signal, kill_process};
 
+use crate::daemon::{Unlocked, eventually};
 use crate::serving::{Net, Serving};
-use crate::world::{NSEC, PUBKEY, World};
+use crate::world::{NSEC, PUBKEY, World, finish};
 
 /// Another secret key.
 const NSEC_OF_ANOTHER: &str = "5555555555555555555555555555555555555555555555555555555555555555";
@@ -28,6 +30,68 @@ fn a_key_that_cannot_be_taken_leaves_no_client_behind() {
     let apps = holder.done(&["--json", "nip46", "apps"]).json();
     assert_eq!(apps["apps"].as_array().unwrap().len(), 0, "{apps}");
     serving.kill();
+}
+
+/// A bunker whose owner is asked before it tells whose key it is.
+fn serve_asking(holder: &World, net: &Net) -> Serving {
+    let asking = "name = \"careful\"\n[[rule]]\neffect = \"ask\"\nmethods = [\"get_public_key\"]\n";
+    std::fs::write(holder.path().join("careful.toml"), asking).unwrap();
+    holder.done(&["policy", "add", "careful.toml"]);
+    let serving =
+        Serving::of(holder.command(&["--json", "serve", "--policy", "careful", "--relay", &net.url()]));
+    serving.next();
+    serving
+}
+
+fn count(world: &World, command: &[&str], what: &str) -> usize {
+    world.done(&[&["--json"], command].concat()).json()[what].as_array().unwrap().len()
+}
+
+/// Whoever stops waiting for another bunker has nothing of it, here or there: with Ctrl-C, and where a process in the background does
+/// the work, however the command ends.
+#[test]
+fn an_import_that_is_given_up_leaves_nothing() {
+    let (holder, net) = (World::with_key(), Net::new());
+    let mut serving = serve_asking(&holder, &net);
+    let clients = || count(&holder, &["nip46", "apps"], "apps");
+    let asked = || count(&holder, &["pending"], "pending");
+    let (alone, held) = (World::with_vault(), Unlocked::empty());
+    let ways =
+        [(&alone, Signal::INT), (&alone, Signal::TERM), (&held.0, Signal::INT), (&held.0, Signal::KILL)];
+    for (world, signal) in ways {
+        let url = address(&holder, &net);
+        let before = asked();
+        let import = world.command(&["--json", "import", "--name", "far", "--bunker", &url]).spawn().unwrap();
+        eventually("nobody is asked", || asked() > before);
+        assert_eq!(clients(), 1);
+        kill_process(Pid::from_child(&import), signal).unwrap();
+        let ran = finish(import, "");
+        if signal != Signal::KILL {
+            assert_eq!(
+                (ran.code, &ran.error()["error"]["code"]),
+                (Some(130), &"refused_by_person".into()),
+                "{ran:?}"
+            );
+        }
+        if std::ptr::eq(world, &alone) {
+            assert_eq!(ran.error()["error"]["message"], "interrupted: no key was taken");
+            assert_eq!(clients(), 0, "it logged out before it ended");
+        }
+        eventually("the client stays there", || clients() == 0);
+        assert_eq!(count(world, &["list"], "keys"), 0);
+    }
+    serving.kill();
+    held.0.done(&["lock"]);
+    for world in [&alone, &held.0] {
+        world.done(&["doctor"]);
+        assert_eq!(count(world, &["list"], "keys"), 0);
+    }
+}
+
+/// Another address of the same bunker.
+fn address(holder: &World, net: &Net) -> String {
+    let line = ["--json", "nip46", "token", "create", "--policy", "careful", "--relay", &net.url()];
+    holder.done(&line).json()["bunker_url"].as_str().unwrap().to_owned()
 }
 
 #[test]
