@@ -250,6 +250,43 @@ async fn the_yes_of_somebody_who_is_gone_is_none_when_it_is_recorded() {
     assert_eq!(world.uses(), 1);
 }
 
+/// Asks somebody whom the owner adds only when the question is there.
+struct Late(Arc<Vault>, FakeClock);
+
+impl Approver for Late {
+    fn available(&self) -> bool {
+        true
+    }
+
+    fn ask(&self, _: Prompt, reply: Reply) {
+        let (vault, clock) = (Arc::clone(&self.0), self.1.clone());
+        std::thread::spawn(move || {
+            clock.advance(Duration::from_secs(1));
+            let policies = Policies::new(vault);
+            policies.add_person("carol").unwrap();
+            let seats = policies.persons().unwrap().iter().map(keep_signer::Person::seat).collect();
+            let by = vec![Decider::Person("carol".to_owned())];
+            reply.decide(Decision::Settled(Settled {
+                approved: true,
+                persons: 1,
+                remember: None,
+                by,
+                seats,
+            }));
+        });
+    }
+}
+
+/// Also where whoever carries the yes does not look when its person came.
+#[tokio::test]
+async fn the_yes_of_somebody_who_came_later_is_none_when_it_is_recorded() {
+    let world = World::new(Builtin::Social, Limits::default()).connected().await;
+    let late = Arc::new(Late(Arc::clone(&world.vault), world.clock.clone()));
+    let signer = Signer::new(Arc::clone(&world.vault), late);
+    assert_eq!(refusal(signer.handle(world.sign(1, 0), None).await), ErrorCode::ApprovalUnavailable);
+    assert_eq!(world.uses(), 0);
+}
+
 #[tokio::test]
 async fn the_log_says_who_decided() {
     let world = World::new(Builtin::Social, Limits::default()).connected().await;
