@@ -1,8 +1,11 @@
 //! The native part of the Python package `keep_agent`: a session at the daemon that holds the vault.
 #![forbid(unsafe_code)]
 
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
 use keep_sdk::Fault;
-use keep_sdk::agent::{self, Failure};
+use keep_sdk::agent::{self, Failure, Interrupt};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -14,6 +17,25 @@ fn raised(fault: &Fault) -> PyErr {
     NativeError::new_err((code, message.to_owned(), hint.to_owned()))
 }
 
+/// How often Python is asked whether a signal came while a bunker is waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Does what may wait for a bunker. A signal whose handler raises, as that of Ctrl-C does, gives it up.
+fn interruptible<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Fault> + Send) -> PyResult<T> {
+    let interrupt = Interrupt::default();
+    let (tell, mut outcome) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| tell.send(interrupt.during(work)));
+        loop {
+            let heard = &mut outcome;
+            if let Ok(outcome) = py.detach(move || heard.recv_timeout(LOOK)) {
+                return outcome.map_err(|fault| raised(&fault));
+            }
+            py.check_signals().inspect_err(|_| interrupt.give_up())?;
+        }
+    })
+}
+
 /// A session, and the way to the vault that judges it.
 #[pyclass(frozen, module = "keep_agent._native")]
 struct Link(agent::Link);
@@ -23,12 +45,16 @@ impl Link {
     /// Reaches the vault through a session, as the options say (JSON).
     #[new]
     fn new(py: Python<'_>, options: &str) -> PyResult<Self> {
-        py.detach(|| agent::Link::open_json(options)).map(Self).map_err(|fault| raised(&fault))
+        interruptible(py, || agent::Link::open_json(options)).map(Self)
     }
 
     /// Makes a call: its name and its parameters as JSON. The reply is JSON.
     fn call<'py>(&self, py: Python<'py>, name: &str, parameters: &str) -> PyResult<Bound<'py, PyString>> {
-        let reply = py.detach(|| self.0.call(name, parameters)).map_err(|fault| raised(&fault))?;
+        let call = || self.0.call(name, parameters);
+        let reply = match self.0.is_at_bunker() {
+            true => interruptible(py, call)?,
+            false => py.detach(call).map_err(|fault| raised(&fault))?,
+        };
         Ok(PyString::new(py, &String::from_utf8_lossy(&reply)))
     }
 

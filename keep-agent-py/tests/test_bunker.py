@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +79,19 @@ def test_a_bunker_signs_within_its_limits(
     with pytest.raises(KeepError) as spent:
         AgentSession()
     assert spent.value.code == "invalid_secret"
+
+
+def test_ctrl_c_ends_waiting_for_a_bunker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    nobody = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"bunker://{nobody}?relay=ws://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            AgentSession(bunker=url)
+    # It would be waited for twice as long.
+    assert time.monotonic() - begun < 15
 
 
 def test_limits_are_not_pretended(bunker: str) -> None:

@@ -9,6 +9,7 @@ use keep_store::{SqliteStore, Store};
 use keep_types::{Clock, ErrorCode, Fault, SecretText, SystemClock};
 use keep_vault::{Environment, Holder, IntegrityReport, KdfCost, Vault, Which};
 
+use crate::agent::interrupt;
 use crate::call::{Call, Host, Wiped, registry};
 use crate::daemon::{Connection, Stream};
 use crate::high_water::HighWater;
@@ -291,7 +292,7 @@ impl Keep {
                 host.check_open::<C>()?;
                 call.run(host)
             }
-            Reach::There(connection) => connection.call(&call),
+            Reach::There(connection) => interrupt::watched(self, || connection.call(&call)),
         }
     }
 
@@ -305,7 +306,9 @@ impl Keep {
         let entry = entry.ok_or_else(unknown)?;
         match &self.reach {
             Reach::Here(host) => entry.run(host, parameters),
-            Reach::There(connection) => connection.call_by_name(entry, parameters),
+            Reach::There(connection) => {
+                interrupt::watched(self, || connection.call_by_name(entry, parameters))
+            }
         }
     }
 

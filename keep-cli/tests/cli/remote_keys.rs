@@ -1,5 +1,7 @@
 //! A key that another bunker holds, as a key of this vault.
 
+use std::time::{Duration, Instant};
+
 use keep_sdk::Event;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -65,6 +67,7 @@ fn an_import_that_is_given_up_leaves_nothing() {
         eventually("nobody is asked", || asked() > before);
         assert_eq!(clients(), 1);
         kill_process(Pid::from_child(&import), signal).unwrap();
+        let begun = Instant::now();
         let ran = finish(import, "");
         if signal != Signal::KILL {
             assert_eq!(
@@ -78,6 +81,8 @@ fn an_import_that_is_given_up_leaves_nothing() {
             assert_eq!(clients(), 0, "it logged out before it ended");
         }
         eventually("the client stays there", || clients() == 0);
+        // A bunker that does not answer is waited for half a minute.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{signal:?} is not heard");
         assert_eq!(count(world, &["list"], "keys"), 0);
     }
     serving.kill();

@@ -123,10 +123,10 @@ pub(crate) fn unwanted() -> Fault {
 }
 
 /// Makes a call over this connection, which the thread's interrupt ends if it has one.
-pub(super) fn watched<T>(keep: &Keep, call: impl FnOnce(&Keep) -> T) -> T {
-    let Some(current) = current() else { return call(keep) };
+pub(crate) fn watched<T>(keep: &Keep, call: impl FnOnce() -> T) -> T {
+    let Some(current) = current() else { return call() };
     current.watch(keep);
-    let result = call(keep);
+    let result = call();
     drop(current.state().stream.take());
     result
 }

@@ -75,6 +75,11 @@ impl Link {
         Self::open(&LinkOptions::from_json(options)?)
     }
 
+    /// Whether the key is behind a bunker, whose answers may take as long as its owner.
+    pub const fn is_at_bunker(&self) -> bool {
+        matches!(self.to, To::Bunker(_))
+    }
+
     /// Makes a call of those that are open to sessions (`agent.…`), with JSON parameters and a JSON reply.
     ///
     /// # Errors

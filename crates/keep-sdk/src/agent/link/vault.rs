@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use keep_types::{ErrorCode, Fault, SecretText};
 
 use super::LinkOptions;
-use crate::agent::{Agent, SessionScope, interrupt, session_token};
+use crate::agent::{Agent, SessionScope, session_token};
 use crate::call::Wiped;
 use crate::daemon::Connection;
 use crate::{Home, Keep, Options};
@@ -76,7 +76,7 @@ impl VaultLink {
             return here.call_by_name(name, parameters);
         }
         let connection = self.take()?;
-        let reply = interrupt::watched(&connection, |keep| keep.call_by_name(name, parameters));
+        let reply = connection.call_by_name(name, parameters);
         match &reply {
             // The daemon is gone, and with it every connection. The next call looks for another one; this one may have been
             // done and is not repeated.
