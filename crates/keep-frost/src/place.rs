@@ -11,7 +11,8 @@ use crate::{DevicePublic, FrostError, Index, SessionId};
 pub enum Place {
     /// It is for a member here, and its sender has signed it.
     Here,
-    /// A member here has said it, or it is sealed to a member that is not here. There is nothing to do with it.
+    /// A member here has said it, or it is sealed to a member that is not here. There is nothing to do with it, and whether its
+    /// sender has signed it is not looked at.
     Elsewhere,
 }
 
@@ -40,7 +41,11 @@ impl Ceremonial<'_> {
             return Err(FrostError::WrongKind { expected: self.what, found: kind.as_str() });
         }
         let device = self.senders.get(&from).ok_or(FrostError::NotInvolved(from))?;
-        if here.contains(&from) {
+        let for_others = match (readers, envelope.to()) {
+            (Some(readers), Some(to)) => readers.contains(&to) && !here.contains(&to),
+            (_, _) => false,
+        };
+        if here.contains(&from) || for_others {
             return Ok(Place::Elsewhere);
         }
         envelope.authenticate(device)?;
@@ -55,8 +60,7 @@ impl Ceremonial<'_> {
             (Some(readers), Some(to)) if !readers.contains(&to) => {
                 Err(addressed(format!("it is for member {to}, who takes no {word}")))
             }
-            (Some(_), Some(to)) if here.contains(&to) => Ok(Place::Here),
-            (Some(_), Some(_)) => Ok(Place::Elsewhere),
+            (Some(_), Some(_)) => Ok(Place::Here),
         }
     }
 }

@@ -90,6 +90,8 @@ fn a_renewal_takes_what_is_said_to_its_members() {
     assert_eq!(place(&all[1]), Ok(Place::Here));
     assert_eq!(place(to(1)), Ok(Place::Here));
     assert_eq!(place(to(2)), Ok(Place::Elsewhere));
+    assert_eq!(place(&forged(to(2))), Ok(Place::Elsewhere));
+    assert_eq!(place(&forged(to(1))), Err(FrostError::NotAuthentic(index(3))));
     assert_eq!(place(&all[0]), Ok(Place::Elsewhere));
     assert_eq!(place(&renewal.says(Kind::Contribution, 2)), Ok(Place::Here));
     // And what does not.
@@ -215,6 +217,7 @@ fn who_has_gone_on_has_not_stopped() {
     let sum = one.sum().unwrap().unwrap();
     let here = BTreeSet::from([index(2)]);
     assert_eq!(plan.place(&here, &sum), Ok(Place::Here));
+    assert_eq!(plan.place(&here, &forged(&sum)), Ok(Place::Elsewhere));
     assert!(two.receive(&forged(&sum)).is_err());
     assert!(two.trouble().is_some());
     two.receive(&sum).unwrap();

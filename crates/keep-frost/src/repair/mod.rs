@@ -150,7 +150,9 @@ impl RepairPlan {
         };
         match ceremonial.place(here, envelope)? {
             Place::Elsewhere if envelope.kind() == Kind::Sigma && !here.contains(&envelope.from()) => {
-                Ok(Place::Here)
+                let signed =
+                    self.helpers.get(&envelope.from()).is_some_and(|d| envelope.authenticate(d).is_ok());
+                Ok(if signed { Place::Here } else { Place::Elsewhere })
             }
             place => Ok(place),
         }

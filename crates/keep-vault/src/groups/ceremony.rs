@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use keep_frost::ceremony::{Ceremony, Plan};
 use keep_frost::wire::{Envelope, Kind};
 use keep_frost::{FrostError, Index};
-use keep_types::{CeremonyStep, Fault, KeyId, SecretBytes};
+use keep_types::{CeremonyStep, ErrorCode, Fault, KeyId, SecretBytes};
 use rand_core::OsRng;
 
 use super::change::list;
@@ -123,7 +123,9 @@ impl Vault {
                 let announcement = Envelope::sign(Kind::Plan, plan.session(), from, &device, &plan)?;
                 Ok((plan, Some(announcement)))
             }
-            (None, None) => Err(FrostError::OutOfOrder("there is no refresh plan yet").into()),
+            (None, None) => Err(Fault::new(ErrorCode::NotFound, "there is no plan of a renewal yet")
+                .with_hint("one of the members begins it")
+                .into()),
         }
     }
 

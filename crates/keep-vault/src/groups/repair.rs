@@ -224,7 +224,9 @@ fn refuse_held(record: &GroupRecord, lost: Index) -> Result<(), VaultError> {
     record.group.member(lost)?;
     if record.shares.contains(&lost) {
         let message = format!("the share of member {lost} is in this vault; it needs no repair");
-        return Err(Fault::new(ErrorCode::InvalidInput, message).into());
+        return Err(Fault::new(ErrorCode::InvalidInput, message)
+            .with_hint("`keep frost show` shows which shares are here")
+            .into());
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ use keep_types::{Fault, SkippedMessage};
 
 use super::GroupRecord;
 
+/// What a plan about another share is not.
+const OTHER_REPAIR: &str = "plan of this repair";
+
 /// A message that is left out.
 #[derive(Debug, Clone)]
 struct LeftOut {
@@ -40,6 +43,9 @@ impl<P> Sorted<P> {
         let hint = match self.wrong.as_ref()? {
             FrostError::WrongEpoch { .. } | FrostError::WrongSharing => {
                 "this directory is of another ceremony: take an empty one for each"
+            }
+            FrostError::Malformed { what, .. } if *what == OTHER_REPAIR => {
+                "name with --share the member whose share the plan is about"
             }
             _ => "ask the member that made the plan for it again, or take an empty directory",
         };
@@ -207,7 +213,7 @@ impl GroupRecord {
             plan.check(&self.group)?;
             if plan.lost() != lost {
                 let reason = format!("it is about the share of member {}", plan.lost());
-                return Err(FrostError::Malformed { what: "plan of this repair", reason });
+                return Err(FrostError::Malformed { what: OTHER_REPAIR, reason });
             }
             if device.is_some_and(|device| device != plan.device()) {
                 return Err(FrostError::NotAuthentic(lost));
