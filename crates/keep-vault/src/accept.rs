@@ -12,6 +12,7 @@ use keep_audit::{
 use keep_store::{Row, Scan, WriteTx};
 use keep_types::{Collection, DisplayText, ErrorCode, Fault, Origin, RecordId, Timestamp};
 
+use crate::accept_doubles::Doubles;
 use crate::accept_halves::Halves;
 use crate::accept_toll::{self, KindDamage};
 use crate::addition::Additions;
@@ -249,7 +250,8 @@ impl Acceptance<'_> {
         let newest = rows.iter().filter(|row| open_row(keys, identity.vault, identity.epoch, row).is_ok());
         let newest = newest.map(|row| row.revision).max();
         head.revision = newest.map_or(head.revision, |newest| newest.max(head.revision));
-        let (mut removed, mut counts, mut nonces) = (0, Counts::default(), Nonces::new(1024)?);
+        let mut doubles = Doubles::of(&rows, keys, identity)?;
+        let (mut removed, mut counts, mut nonces) = (doubles.removed, Counts::default(), Nonces::new(1024)?);
         for mut row in rows {
             let known = Collection::from_number(row.collection);
             let opened = open_row(keys, identity.vault, identity.epoch, &row).ok();
@@ -270,8 +272,9 @@ impl Acceptance<'_> {
             {
                 count(plain, &mut counts);
             }
-            let revived = match (known, &opened) {
-                (Some(known), Some(plain)) => revived(self.revive, known, plain, now)?,
+            let fewer = doubles.kept.remove(&row.id).filter(|_| known == Some(Collection::Bundles));
+            let revived = match (known, fewer.as_ref().or(opened.as_ref())) {
+                (Some(known), Some(plain)) => revived(self.revive, known, plain, now)?.or(fewer),
                 _ => None,
             };
             if let Some(plain) = revived {

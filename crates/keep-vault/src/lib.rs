@@ -24,6 +24,7 @@
 #![deny(unsafe_code)]
 
 mod accept;
+mod accept_doubles;
 mod accept_halves;
 mod accept_toll;
 mod addition;

@@ -275,3 +275,31 @@ fn a_bundle_that_does_not_open_hides_nothing() {
     }
     assert!(!vault.integrity().is_intact(), "nothing is signed any more");
 }
+
+/// An older bundle, from before its record gave up its name, beside the one whose record took the name since.
+#[test]
+fn going_on_with_damage_leaves_no_two_records_with_one_name() {
+    let (world, vault) = create();
+    let put = |id: u8, name: Option<u8>, text: u8| {
+        vault.submit(move |tx| tx.put(place(id), &note(name, 0, text))).wait().unwrap();
+    };
+    put(1, Some(1), 1);
+    let at = Bundle::place(keep_types::Revision::new(2));
+    let mut old = None;
+    world
+        .store
+        .write(&mut |tx| {
+            old = tx.get(Collection::Bundles.number(), &at)?;
+            Ok(())
+        })
+        .unwrap();
+    put(1, None, 2);
+    put(2, Some(1), 3);
+    drop(vault);
+    world.store.write(&mut |tx| tx.put(old.as_ref().unwrap())).unwrap();
+    let vault = open(&world);
+    assert!(!vault.integrity().is_intact());
+    let accepted = vault.accept_damage(&|_, _, _| Ok(None), &|_| Ok(Vec::new())).unwrap();
+    assert_eq!(accepted.removed, 1);
+    compare(&vault, &Model::from([(place(2), note(Some(1), 0, 3))]));
+}
