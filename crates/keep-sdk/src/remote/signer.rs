@@ -87,7 +87,11 @@ impl RemoteSigner {
         };
         tokio::select! {
             fault = &mut ends => return Err(signer.leave(fault).await),
-            met = signer.introduce(name) => met?,
+            met = signer.introduce(name) => match met {
+                // Its owner may still say yes.
+                Err(fault) if fault.code() == ErrorCode::TimedOut => return Err(signer.leave(fault).await),
+                met => met?,
+            },
         }
         let asked = tokio::select! {
             fault = &mut ends => Err(fault),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use keep_audit::{Action, Draft, Outcome};
 use keep_frost::wire::{Envelope, Kind};
 use keep_frost::{
-    DeviceKey, DevicePublic, FrostError, Group, Index, SecretShare, SessionId, Status, Suite, dealer,
+    DeviceKey, DevicePublic, FrostError, Group, Index, SecretShare, SessionId, SharingId, Status, Suite,
+    dealer,
 };
 use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
@@ -210,7 +211,8 @@ impl Vault {
             None => None,
         };
         let secret = Holding { share, device: Some(device) }.to_record()?;
-        self.change_devices(id, BTreeMap::from([(index, public)]), Some((index, secret)))?;
+        let own = OwnDevice { index, secret, sharing: record.group.sharing() };
+        self.change_devices(id, BTreeMap::from([(index, public)]), Some(own))?;
         Ok((public, notice))
     }
 
@@ -242,14 +244,14 @@ impl Vault {
         &self,
         id: KeyId,
         devices: BTreeMap<Index, DevicePublic>,
-        own: Option<(Index, SecretBytes)>,
+        own: Option<OwnDevice>,
     ) -> Result<GroupRecord, VaultError> {
         let (record, _) = self
             .submit(move |tx| {
                 let place = GroupRecord::place(id);
                 let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
                 if let Some(here) = devices.keys().find(|index| {
-                    record.shares.contains(index) && own.as_ref().is_none_or(|(own, _)| own != *index)
+                    record.shares.contains(index) && own.as_ref().is_none_or(|own| own.index != **index)
                 }) {
                     let message =
                         format!("the share of member {here} is in this vault; its device key is known");
@@ -257,8 +259,13 @@ impl Vault {
                 }
                 let named: Vec<Index> = devices.keys().copied().collect();
                 record.group = record.group.with_devices(&devices)?;
-                if let Some((index, secret)) = own {
-                    put_holding(tx, id, index, secret)?;
+                if let Some(own) = own {
+                    // With the device key the share is written again: it must still be the share.
+                    if record.group.sharing() != own.sharing {
+                        return Err(FrostError::WrongSharing.into());
+                    }
+                    record.expect_share(own.index)?;
+                    put_holding(tx, id, own.index, own.secret)?;
                 }
                 tx.put(place, &record)?;
                 let reason = format!("{}: device keys of members {}", record.name, list(&named));
@@ -268,6 +275,13 @@ impl Vault {
             .wait()?;
         Ok(record)
     }
+}
+
+/// A new device key of a member in this vault, with the share that lies in the same record, and of which sharing that is.
+struct OwnDevice {
+    index: Index,
+    secret: SecretBytes,
+    sharing: SharingId,
 }
 
 /// What signs for a change of device keys is bound to this very sharing.
