@@ -1,8 +1,10 @@
-//! The connections of the HTTP server: bounded, and nobody can keep its clients out by holding them.
+//! The connections of the HTTP server: bounded, and nobody keeps its clients out by holding them.
 //!
 //! Every program of the machine can connect. Until a connection has shown the bearer token it is a stranger's. Each stranger has
 //! its time to show the token; who has had it makes room for the next, the oldest first. As long as all have theirs, nobody else is
 //! let in: whoever connects then waits outside, in the order in which the system took them, and nobody is put out for others.
+//! A program that opens connections faster than the system's queue is emptied can still make clients wait; it needs to run on
+//! this machine for that, and to go on doing so.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -67,7 +69,7 @@ impl Connections {
 
     /// How long the oldest stranger still has, if nobody can be let in before.
     fn make_room(&self) -> Option<Duration> {
-        let mut strangers = self.strangers();
+        let strangers = self.strangers();
         if strangers.open.len() < MAX_STRANGERS {
             return None;
         }
@@ -75,12 +77,24 @@ impl Connections {
         if !left.is_zero() {
             return Some(left);
         }
+        Self::put_out(strangers);
+        None
+    }
+
+    /// Puts the oldest stranger out that has had its time, where the system has no room for another connection.
+    pub fn make_way(&self) {
+        let strangers = self.strangers();
+        if strangers.open.front().is_some_and(|oldest| oldest.since.elapsed() >= self.stays) {
+            Self::put_out(strangers);
+        }
+    }
+
+    fn put_out(mut strangers: MutexGuard<'_, Strangers>) {
         let oldest = strangers.open.pop_front();
         drop(strangers);
         if let Some(oldest) = oldest {
             oldest.task.abort();
         }
-        None
     }
 
     /// Serves a connection, as a stranger's until [`Known::is_client`] is asked.
@@ -187,6 +201,20 @@ mod tests {
         inside.push(stays(&connections));
         assert!(is_full(&connections).await);
         assert!(inside.iter_mut().all(|(_, outside)| !is_out(outside)));
+    }
+
+    #[tokio::test]
+    async fn where_the_system_has_no_room_the_oldest_makes_way_if_it_had_its_time() {
+        for (time, expected) in [(LONG, [false, false]), (Duration::ZERO, [true, false])] {
+            let connections = Arc::new(Connections::staying(time));
+            let mut inside = [stays(&connections), stays(&connections)];
+            connections.make_way();
+            // Those who are put out go when they have a turn.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(inside.each_mut().map(|(_, outside)| is_out(outside)), expected);
+        }
     }
 
     #[tokio::test]

@@ -113,6 +113,7 @@ impl HttpServer {
             connections.room().await;
             let Ok((stream, _)) = self.listener.accept().await else {
                 // There is no file descriptor left, say: trying again at once would only burn the processor.
+                connections.make_way();
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
