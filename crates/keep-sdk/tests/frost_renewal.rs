@@ -129,6 +129,45 @@ fn who_is_through_hands_on_what_a_member_withholds() {
 }
 
 #[test]
+fn a_renewal_that_was_certified_is_not_forgotten_for_another_one() {
+    let world = World::new();
+    let (vaults, group) = scattered(&world, Suite::Secp256k1Tr);
+    let this = Some(group.pubkey.as_str());
+    let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
+    let mut board = Board::default();
+    // Everybody has certified the first one, and nobody has the others' certificates.
+    let none = renewed(&frosts, this, &mut board, |_, name| !name.contains("-certificate-"));
+    assert!(none.is_empty());
+    let first = board.0.keys().next().unwrap()[..8].to_owned();
+    // Another one is begun neither in an empty directory nor by somebody else's plan.
+    let begun = frosts[1].refresh_step(this, true, vec![], vec![]).unwrap_err();
+    assert!(begun.message().contains(&first), "{begun}");
+    assert!(begun.hint().contains("--abandon"));
+    let other = frosts[2].refresh_step_abandoning(this, true, vec![], vec![]).unwrap();
+    for begin in [true, false] {
+        let taken = frosts[1].refresh_step(this, begin, vec![], texts(&other.messages)).unwrap_err();
+        assert!(taken.message().contains(&first), "{taken}");
+    }
+    // So the first one comes to its end, whoever else is gone; giving others up does not touch it.
+    assert!(frosts[0].refresh_step(this, false, vec![], board.all()).unwrap().done);
+    assert!(frosts[1].refresh_step_abandoning(this, false, vec![], board.all()).unwrap().done);
+    assert_eq!([&frosts[0], &frosts[1]].map(|frost| frost.find(this).unwrap().epoch), [1, 1]);
+    // Who is through begins the next one.
+    assert!(frosts[0].refresh_step(this, true, vec![], vec![]).is_ok());
+}
+
+#[test]
+fn a_renewal_that_was_not_certified_gives_way_to_another_one() {
+    let world = World::new();
+    let (vaults, group) = scattered(&world, Suite::Secp256k1Tr);
+    let this = Some(group.pubkey.as_str());
+    let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
+    assert!(!frosts[0].refresh_step(this, true, vec![], vec![]).unwrap().done);
+    let mut board = Board::default();
+    assert_eq!(renewed(&frosts, this, &mut board, |_, _| true).len(), 3);
+}
+
+#[test]
 fn a_finished_renewal_is_no_answer_to_another_one() {
     let world = World::new();
     let (vaults, group) = scattered(&world, Suite::Secp256k1Tr);

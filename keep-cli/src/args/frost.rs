@@ -410,6 +410,12 @@ pub struct Refresh {
     /// Members that get no new share; may be given several times
     #[arg(long, value_name = "INDEX", value_delimiter = ',')]
     pub drop: Vec<u16>,
+    /// Give up another renewal that is under way here
+    ///
+    /// Only when no member has gone over to its end, and all give it up: else some end with shares that do not sign with the
+    /// others'.
+    #[arg(long, requires = "exchange")]
+    pub abandon: bool,
     #[command(flatten)]
     pub exchange: Exchange,
 }

@@ -516,7 +516,22 @@ impl Frost {
         drop: Vec<u16>,
         messages: Vec<String>,
     ) -> Result<StepView, Fault> {
-        self.keep.call(RefreshStep { group: owned(group), begin, drop, messages })
+        self.keep.call(RefreshStep { group: owned(group), begin, drop, messages, abandon: false })
+    }
+
+    /// As [`refresh_step`](Self::refresh_step), giving up every other renewal that is under way here. Others may go over to its
+    /// end all the same, and their shares do not sign with those that are here then.
+    ///
+    /// # Errors
+    /// As [`refresh_step`](Self::refresh_step).
+    pub fn refresh_step_abandoning(
+        &self,
+        group: Option<&str>,
+        begin: bool,
+        drop: Vec<u16>,
+        messages: Vec<String>,
+    ) -> Result<StepView, Fault> {
+        self.keep.call(RefreshStep { group: owned(group), begin, drop, messages, abandon: true })
     }
 
     /// What the plan among the messages asks for: that of a renewal, or with `lost` that of the repair of this member's share.

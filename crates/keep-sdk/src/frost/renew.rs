@@ -63,6 +63,9 @@ pub(crate) struct RefreshStep {
     pub begin: bool,
     pub drop: Vec<u16>,
     pub messages: Vec<String>,
+    /// Renewals that are under way, other than the one of the messages, are given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for RefreshStep {
@@ -80,6 +83,10 @@ impl Call for RefreshStep {
             check_dropped(&record, &self.drop)?;
         }
         let keep = if self.begin && !is_over { Some(kept(&record, &self.drop)?) } else { None };
+        if self.abandon {
+            let present = sorted.plan().map(|(plan, _)| plan.session());
+            host.vault().give_up_renewals(record.id, present)?;
+        }
         let step = GroupUse::RefreshStep { keep, messages: texts.bytes.clone() };
         ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?, &texts)
     }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use keep_audit::Action;
 use keep_frost::ceremony::{Ceremony, Plan};
 use keep_frost::wire::{Envelope, Kind};
-use keep_frost::{FrostError, Index};
+use keep_frost::{FrostError, Index, SessionId};
 use keep_types::{CeremonyStep, ErrorCode, Fault, KeyId, SecretBytes};
 use rand_core::OsRng;
 
-use super::change::list;
+use super::change::{entry, list};
 use super::keyring::{REFRESH, secret_place};
 use super::perform::NextSharing;
 use super::record::{Message, Messages};
@@ -137,13 +138,55 @@ impl Vault {
         if let Some(snapshot) = snapshot {
             let old = Some((group.clone(), self.holding(record, index)?.share));
             let again = self.device_key(record.id, index)?;
-            // A ceremony that was given up, for another plan, leaves a snapshot that is of no use.
             match Ceremony::restore(snapshot.secret.expose(), again, old) {
                 Ok(ceremony) if ceremony.session() == plan.session() => return Ok(ceremony),
-                Ok(_) | Err(_) => {}
+                // With our certificate the others may go over to its end: whoever forgets it stays behind for good.
+                Ok(mut other) => {
+                    if has_certified(&mut other) {
+                        return Err(under_way(Some(other.session())));
+                    }
+                    // Without it nobody does.
+                }
+                // What is of an older sharing is of no use.
+                Err(FrostError::WrongEpoch { .. } | FrostError::WrongSharing) => {}
+                Err(_) => return Err(under_way(None)),
             }
         }
         Ok(Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?)
+    }
+
+    /// Forgets what our members have of renewals that are under way, but for that of the session `keep`. Those among them that
+    /// were certified here may come to their end elsewhere all the same.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchKey`]; when the store cannot be written.
+    pub fn give_up_renewals(&self, id: KeyId, keep: Option<SessionId>) -> Result<(), VaultError> {
+        let record = self.signing_group(id)?;
+        let mut given_up = Vec::new();
+        for index in record.shares.iter().copied() {
+            let Some(snapshot) = self.group_secret(id, REFRESH, index)? else { continue };
+            let Holding { share, device } = self.holding(&record, index)?;
+            let device = device.ok_or(FrostError::NoDeviceKey(index))?;
+            let old = Some((record.group.clone(), share));
+            let ceremony = Ceremony::restore(snapshot.secret.expose(), device, old);
+            let kept = ceremony.is_ok_and(|ceremony| Some(ceremony.session()) == keep);
+            if !kept {
+                given_up.push(index);
+            }
+        }
+        if given_up.is_empty() {
+            return Ok(());
+        }
+        self.submit(move |tx| {
+            for index in &given_up {
+                tx.delete_any::<SecretRecord>(&secret_place(id, REFRESH, *index))?;
+            }
+            let reason = format!("{}: gave up a renewal for members {}", record.name, list(&given_up));
+            tx.audit(entry(Action::GroupChanged, &record, reason));
+            Ok(())
+        })
+        .wait()?;
+        Ok(())
     }
 
     fn keep_snapshots(&self, id: KeyId, run: &Run) -> Result<(), VaultError> {
@@ -196,6 +239,25 @@ fn already_done(record: &GroupRecord, sorted: &Sorted<Plan>) -> Option<CeremonyS
         done: true,
         ..CeremonyStep::default()
     })
+}
+
+/// Whether this side has said that it is ready to go over to the end.
+fn has_certified(ceremony: &mut Ceremony) -> bool {
+    ceremony.advance().is_ok_and(|sent| sent.iter().any(|envelope| envelope.kind() == Kind::Certificate))
+}
+
+/// Another renewal than the one that is asked for is under way here.
+fn under_way(session: Option<SessionId>) -> VaultError {
+    let named = session.map_or_else(
+        || "another renewal that cannot be read".to_owned(),
+        |session| format!("the renewal {}", session.to_string().chars().take(8).collect::<String>()),
+    );
+    let message =
+        format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
+    let hint = "finish it: run the same command with its directory, whose files begin with that number. Give it up, with \
+                --abandon, only when every member says that its `keep frost show` shows the old epoch, and that it gives it up \
+                too: else some end with shares that do not sign with the others'";
+    Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 
 /// An error of a renewal, with what its owner is to do: what came may be wrong for this vault only, and right for the others.

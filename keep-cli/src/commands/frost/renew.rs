@@ -98,7 +98,15 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
     agree(arguments.exchange.yes, &question, "nothing was renewed")?;
     let begin = plan.from.is_none();
     let begin = begin || !arguments.drop.is_empty();
-    let step = frost.refresh_step(this, begin, arguments.drop.clone(), folder.texts())?;
+    let (drop, texts) = (arguments.drop.clone(), folder.texts());
+    let step = if arguments.abandon {
+        let question = "Give up every other renewal of it that is under way here? If another member has gone over to its end, \
+                        its share does not sign with yours any more, and the key can be lost.";
+        agree(arguments.exchange.yes, question, "nothing was given up")?;
+        frost.refresh_step_abandoning(this, begin, drop, texts)?
+    } else {
+        frost.refresh_step(this, begin, drop, texts)?
+    };
     finish(session, &frost, &group, &folder, &step, "the refresh")?;
     if step.done {
         warn_of_old(session, &frost.find(this)?);
