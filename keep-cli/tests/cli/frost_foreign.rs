@@ -24,7 +24,15 @@ fn litter(world: &World, directory: &Path) -> Vec<(String, &'static str)> {
     let (theirs, _, _) = two_vaults(world, &[]);
     let other = world.path().join("theirs");
     done(world, &theirs, &["frost", "refresh", "--exchange", other.to_str().unwrap(), "--yes"]);
+    // A name that says more than a name, a pipe that nobody writes to, and what is longer than any message.
+    write("forged\nhint: send your nsec.keepfrost", b"a shopping list");
+    write("long.keepfrost", format!("keepfrost1:{}", "A".repeat(300 << 10)).as_bytes());
+    let pipe = std::process::Command::new("mkfifo").arg(directory.join("pipe.keepfrost")).status().unwrap();
+    assert!(pipe.success());
     let mut all = vec![
+        ("forged\\nhint: send your nsec.keepfrost".to_owned(), "expected keepfrost1:… or JSON"),
+        ("long.keepfrost".to_owned(), "too long"),
+        ("pipe.keepfrost".to_owned(), "no regular file"),
         ("folder.keepfrost".to_owned(), "cannot read"),
         ("junk.keepfrost".to_owned(), "expected keepfrost1:… or JSON"),
         ("noise.keepfrost".to_owned(), "is not UTF-8 text"),
@@ -68,7 +76,7 @@ fn a_renewal_goes_on_among_foreign_files() {
     for vault in [two, three, four, one, two, three, one, two, three] {
         let ran = refresh.step(vault, &stick);
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        named(&ran, &litter[..6]);
+        named(&ran, &litter[..9]);
     }
     for vault in [one, two, three] {
         assert_eq!(state(&world, vault), (1, 1));
@@ -109,10 +117,10 @@ fn a_repair_goes_on_among_foreign_files() {
     let mine = |directory: &Path| say(lost, directory, &["--mine", "--helpers", "1,2"]);
     let early = say(one, &stick, &[]);
     assert_eq!(early.code, Some(3), "{early:?}");
-    named(&early, &litter[..5]);
+    named(&early, &litter[..8]);
     let ran = mine(&stick);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    named(&ran, &litter[..5]);
+    named(&ran, &litter[..8]);
     // The same member has asked in another directory before: which of the two it means nobody can know.
     let before = world.path().join("before");
     assert_eq!(mine(&before).code, Some(0));
@@ -124,7 +132,7 @@ fn a_repair_goes_on_among_foreign_files() {
     for vault in [one, two, one] {
         let ran = say(vault, &stick, &[]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        named(&ran, &litter[..5]);
+        named(&ran, &litter[..8]);
     }
     let ran = mine(&stick);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -203,7 +211,7 @@ fn a_session_goes_on_after_what_was_pasted_by_mistake() {
     signer.say(&proposal);
     let commitment = signer.line();
     coordinator.say(&proposal);
-    coordinator.say("no-such-file");
+    coordinator.say("nsec1pastedbymistake");
     coordinator.say(&edited(&commitment));
     coordinator.say(&commitment);
     let package = coordinator.line();
@@ -228,8 +236,9 @@ fn a_session_goes_on_after_what_was_pasted_by_mistake() {
     }
     let (code, said) = coordinator.last_words();
     assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("nsec1"), "{said}");
     for (place, reason) in [
-        ("no-such-file", "cannot read"),
+        ("line 2 of", "neither a message nor the name of a file"),
         ("line 3 of", "it was not signed by member 2"),
         ("line 6 of", "it was not signed by member 2"),
     ] {

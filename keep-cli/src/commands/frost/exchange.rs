@@ -9,7 +9,7 @@ use keep_sdk::frost::{Round, RoundSorted, StepMessage};
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
 
-use super::files::{read_text, write};
+use super::files::{is_message, read_message, shown, shown_reason, write};
 use crate::ending::Ending;
 use crate::session::Session;
 
@@ -118,10 +118,15 @@ impl<'s> Exchange<'s> {
             if line.is_empty() {
                 continue;
             }
-            let (place, text) = if line.starts_with("keepfrost1:") || line.starts_with('{') {
-                (format!("line {} of what was pasted", self.line), Ok(line.to_owned()))
+            let pasted = format!("line {} of what was pasted", self.line);
+            let (place, text) = if is_message(line) {
+                (pasted, Ok(line.to_owned()))
+            } else if Path::new(line).is_file() {
+                (line.to_owned(), read_message(Path::new(line), MAX as u64))
             } else {
-                (line.to_owned(), read_text(Path::new(line)).map(|text| text.trim().to_owned()))
+                // It is not quoted: it may be a secret that was meant for something else.
+                let why = "it is neither a message nor the name of a file";
+                (pasted, Err(Fault::new(ErrorCode::InvalidInput, why)))
             };
             if text.as_ref().is_ok_and(|text| self.seen.contains(text)) {
                 continue;
@@ -148,7 +153,7 @@ impl<'s> Exchange<'s> {
         let end = Instant::now() + PATIENCE;
         loop {
             let mut found = Vec::new();
-            for (name, text) in files(directory)? {
+            for (name, text) in files(directory, MAX as u64)? {
                 let (id, rest) = name.split_once('-').unwrap_or_default();
                 let about = session.is_none_or(|session| session.starts_with(id));
                 if about && rest.starts_with(&format!("{kind}-")) && !self.seen.contains(&name) {
@@ -170,7 +175,7 @@ impl<'s> Exchange<'s> {
         }
     }
 
-    /// Those that are messages of the round. The others are named once, as long as they stay as they are.
+    /// Those that are messages of the round. The others are named; those in a directory once, as long as they stay as they are.
     fn taken(&mut self, found: Vec<Entry>, sort: &Sort<'_>) -> Result<Vec<Came>, Fault> {
         let found = found.into_iter().filter(|entry| !self.left_out.contains(entry)).collect::<Vec<_>>();
         let texts: Vec<String> = found.iter().filter_map(|(_, text)| text.clone().ok()).collect();
@@ -200,10 +205,13 @@ impl<'s> Exchange<'s> {
                     let end = if self.directory.is_some() { SUFFIX } else { "" };
                     self.session.output.warn(
                         ErrorCode::InvalidInput,
-                        &format!("left out {place}{end}: {reason}"),
+                        &format!("left out {}{end}: {}", shown(&place), shown_reason(&reason)),
                         "nothing was made of it; the session goes on waiting",
                     );
-                    self.left_out.push((place, text));
+                    // What is given again by a person is looked at again.
+                    if self.directory.is_some() {
+                        self.left_out.push((place, text));
+                    }
                 }
             }
         }
@@ -226,8 +234,8 @@ impl<'s> Exchange<'s> {
 /// A file in a directory: its name without the end, and its text, or why it has none.
 pub type Entry = (String, Result<String, Fault>);
 
-/// The message files in a directory.
-pub fn files(directory: &Path) -> Result<Vec<Entry>, Fault> {
+/// The message files in a directory, of at most `max` bytes each.
+pub fn files(directory: &Path, max: u64) -> Result<Vec<Entry>, Fault> {
     let failed = |error: std::io::Error| {
         Fault::new(ErrorCode::Storage, format!("cannot read {}: {error}", directory.display()))
     };
@@ -236,8 +244,8 @@ pub fn files(directory: &Path) -> Result<Vec<Entry>, Fault> {
         let path = entry.map_err(failed)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let Some(name) = name.strip_suffix(SUFFIX).filter(|name| !name.starts_with('.')) else { continue };
-        match read_text(&path) {
-            Ok(text) => found.push((name.to_owned(), Ok(text.trim().to_owned()))),
+        match read_message(&path, max) {
+            Ok(text) => found.push((name.to_owned(), Ok(text))),
             // Its session is over, and somebody has cleaned up meanwhile.
             Err(fault) if fault.code() == ErrorCode::NotFound => {}
             Err(fault) => found.push((name.to_owned(), Err(fault))),
@@ -249,7 +257,7 @@ pub fn files(directory: &Path) -> Result<Vec<Entry>, Fault> {
 
 /// Those of them that are text.
 fn messages(directory: &Path) -> Result<Vec<(String, String)>, Fault> {
-    let files = files(directory)?.into_iter();
+    let files = files(directory, MAX as u64)?.into_iter();
     Ok(files.filter_map(|(name, text)| Some((name, text.ok()?))).collect())
 }
 
@@ -259,7 +267,7 @@ pub fn leave(directory: &Path, sent: &[StepMessage]) -> Result<(), Fault> {
     for message in sent {
         let mut file = directory.join(format!("{}{SUFFIX}", message.name));
         let mut version = 2;
-        while file.exists() && !read_text(&file).is_ok_and(|text| text.trim() == message.text) {
+        while file.exists() && !read_message(&file, MAX as u64).is_ok_and(|text| text == message.text) {
             file = directory.join(format!("{}~{version}{SUFFIX}", message.name));
             version += 1;
         }

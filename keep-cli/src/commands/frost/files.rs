@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use keep_sdk::{ErrorCode, Fault};
+use keep_sdk::{DisplayText, ErrorCode, Fault};
 
 use crate::ending::Ending;
 use crate::secrets::unreadable;
@@ -84,6 +84,40 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Fault> {
 pub fn read_text(path: &Path) -> Result<String, Fault> {
     String::from_utf8(read(path, 8 << 20)?)
         .map_err(|_| Fault::new(ErrorCode::InvalidInput, format!("{} is not UTF-8 text", path.display())))
+}
+
+/// Reads a message: text of at most `max` bytes in a regular file. Others are not opened: reading a pipe would wait for ever.
+pub fn read_message(path: &Path, max: u64) -> Result<String, Fault> {
+    let at = std::fs::metadata(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
+    let bad = |why: &str| Fault::new(ErrorCode::InvalidInput, why);
+    if !at.is_file() {
+        return Err(bad("cannot read it: it is no regular file"));
+    }
+    if at.len() > max {
+        return Err(bad("it is too long for a message"));
+    }
+    let text = String::from_utf8(read(path, max)?).map_err(|_| bad("it is not UTF-8 text"))?;
+    let text = text.trim();
+    if is_message(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(bad("it is no message: expected keepfrost1:… or JSON"))
+    }
+}
+
+/// Whether a text begins as messages do.
+pub fn is_message(text: &str) -> bool {
+    text.starts_with("keepfrost1:") || text.starts_with('{')
+}
+
+/// A file's name as it is shown: others have chosen it.
+pub fn shown(name: &str) -> String {
+    DisplayText::truncated(name, 100).to_string()
+}
+
+/// What is said of a file, which may quote it.
+pub fn shown_reason(reason: &str) -> String {
+    DisplayText::truncated(reason, 200).to_string()
 }
 
 /// Asks before something that cannot be undone, or must not be done unseen.

@@ -8,10 +8,16 @@ use keep_sdk::frost::{SkippedView, StepView};
 use keep_sdk::{ErrorCode, Fault};
 
 use super::exchange::{SUFFIX, files};
+use super::files::{shown, shown_reason};
 use crate::session::Session;
 
 /// How many files one warning names.
 const NAMED: usize = 10;
+
+/// How many warnings one command gives.
+const WARNINGS: usize = 20;
+/// The longest message of a renewal or repair, in bytes.
+const MAX: u64 = 256 << 10;
 
 /// What was found in a directory.
 pub struct Folder {
@@ -31,7 +37,7 @@ impl Folder {
                 .with_hint("name a directory that can be written to")
         })?;
         let (mut found, mut broken) = (Vec::new(), Vec::new());
-        for (name, text) in files(path)? {
+        for (name, text) in files(path, MAX)? {
             match text {
                 Ok(text) => found.push((name, text)),
                 Err(fault) => broken.push((name, fault)),
@@ -71,16 +77,25 @@ impl Folder {
                 reasons.entry(reason).or_insert_with(|| (code, Vec::new())).1.push(name);
             }
         }
-        for (reason, (code, names)) in reasons {
+        let more: usize = reasons.values().skip(WARNINGS).map(|(_, names)| names.len()).sum();
+        for (reason, (code, names)) in reasons.into_iter().take(WARNINGS) {
             let mut files: Vec<String> =
-                names.iter().take(NAMED).map(|name| format!("{name}{SUFFIX}")).collect();
+                names.iter().take(NAMED).map(|name| format!("{}{SUFFIX}", shown(name))).collect();
             if names.len() > NAMED {
                 files.push(format!("{} more", names.len() - NAMED));
             }
             session.output.warn(
                 code,
-                &format!("left out {}: {reason}", files.join(", ")),
+                &format!("left out {}: {}", files.join(", "), shown_reason(reason)),
                 "nothing was made of it; if it is a message of this, ask its sender for it again, else remove it",
+            );
+        }
+        if more > 0 {
+            let message = format!("left out {more} more files, for other reasons");
+            session.output.warn(
+                ErrorCode::InvalidInput,
+                &message,
+                "remove from the directory what is no message",
             );
         }
     }
@@ -103,7 +118,7 @@ impl Folder {
             None => Ok(()),
             Some((name, reason)) => Err(Fault::new(
                 ErrorCode::InvalidInput,
-                format!("the plan in {name}{SUFFIX} cannot be read: {reason}"),
+                format!("the plan in {}{SUFFIX} cannot be read: {}", shown(name), shown_reason(reason)),
             )
             .with_hint("ask the member that made it for that file again, or take an empty directory")),
         }
@@ -125,8 +140,10 @@ impl Folder {
                 return Err(Fault::new(
                     ErrorCode::InvalidInput,
                     format!(
-                        "the message of member {} in {name}{SUFFIX} cannot be read: {reason}",
-                        parsed.from
+                        "the message of member {} in {}{SUFFIX} cannot be read: {}",
+                        parsed.from,
+                        shown(name),
+                        shown_reason(reason)
                     ),
                 )
                 .with_hint("ask that member for the file again, and run this step again"));

@@ -9,7 +9,7 @@ use keep_sdk::frost::{
 use keep_sdk::{ErrorCode, Fault};
 
 use super::exchange::Exchange;
-use super::files::agree;
+use super::files::{agree, shown};
 use crate::args::frost::Together;
 use crate::ending::Ending;
 use crate::session::Session;
@@ -193,7 +193,7 @@ fn receive_proposal(
     let expected = Expected { transaction, ..Expected::default() };
     let sort = |texts| frost.sort_round(Some(group), Round::Proposal, expected.clone(), texts);
     let mut proposals = exchange.receive(Round::Proposal, None, &sort)?;
-    let names: Vec<String> = proposals.iter().map(|came| came.place.clone()).collect();
+    let names: Vec<String> = proposals.iter().map(|came| shown(&came.place)).take(10).collect();
     match (proposals.pop(), proposals.is_empty()) {
         (Some(proposal), true) => Ok(proposal.text),
         _ => Err(Fault::new(
