@@ -16,7 +16,7 @@ use crate::VaultError;
 /// The collection whose records are bundled.
 pub(crate) const BUNDLED: Collection = Collection::Requests;
 
-/// How many records lie in bundles, beyond which new ones have rows of their own: each takes about 120 bytes of memory.
+/// How many records lie in bundles, beyond which new ones have rows of their own: each takes about 70 bytes of memory.
 pub(crate) const MOST_BUNDLED: usize = if cfg!(test) { 12 } else { 1 << 17 };
 
 /// How long a record in a bundle may be when it is added, in bytes.
@@ -62,6 +62,11 @@ impl Bundle {
         Revision::new(place.number())
     }
 
+    /// The record that has this name.
+    pub fn named(&self, name: &NameIndex) -> Option<&Bundled> {
+        self.0.iter().find(|bundled| bundled.name.as_ref() == Some(name))
+    }
+
     pub fn find(&self, id: &RecordId) -> Option<&Bundled> {
         self.0.iter().find(|bundled| bundled.id == *id)
     }
@@ -101,8 +106,8 @@ impl std::fmt::Debug for Bundled {
 #[derive(Default)]
 pub(crate) struct BundleIndex {
     known_to: Option<Revision>,
-    places: HashMap<RecordId, Revision>,
-    names: HashMap<Short, RecordId>,
+    places: HashMap<Short, Revision>,
+    names: HashMap<Short, Revision>,
     /// When everything was read, and not only what was new.
     read_at: Revision,
     staged: Option<Staged>,
@@ -112,8 +117,9 @@ pub(crate) struct BundleIndex {
     unreadable: Option<(Revision, VaultError)>,
 }
 
-/// The beginning of a name's index, which is a keyed hash: as good as all of it, in half the memory.
-type Short = [u8; 16];
+/// The beginning of an id or of a name's index. Both are keyed hashes, so that nobody can make two begin with the same 8 bytes,
+/// and among as many as are bundled no two do so by chance.
+type Short = [u8; 8];
 
 /// What a commit that is under way does to bundles.
 pub(crate) struct Staged {
@@ -124,7 +130,7 @@ pub(crate) struct Staged {
     /// What lies in a bundle no more.
     pub removed: Vec<RecordId>,
     /// Names that were given up.
-    pub unnamed: Vec<(RecordId, NameIndex)>,
+    pub unnamed: Vec<NameIndex>,
 }
 
 impl BundleIndex {
@@ -164,10 +170,11 @@ impl BundleIndex {
     }
 
     pub fn revision_of(&self, id: &RecordId) -> Option<Revision> {
-        self.places.get(id).copied()
+        self.places.get(&short(id.as_bytes())).copied()
     }
 
-    pub fn holder(&self, name: &NameIndex) -> Option<RecordId> {
+    /// In which bundle the record lies that has this name.
+    pub fn revision_of_name(&self, name: &NameIndex) -> Option<Revision> {
         self.names.get(&short(name)).copied()
     }
 
@@ -194,13 +201,10 @@ impl BundleIndex {
         self.opened = None;
         let Some(staged) = self.staged.take().filter(|_| is_committed) else { return };
         for id in staged.removed {
-            self.places.remove(&id);
+            self.places.remove(&short(id.as_bytes()));
         }
-        for (id, name) in staged.unnamed {
-            let name = short(&name);
-            if self.names.get(&name) == Some(&id) {
-                self.names.remove(&name);
-            }
+        for name in staged.unnamed {
+            self.names.remove(&short(&name));
         }
         for (id, name) in staged.added {
             self.add(staged.revision, id, name);
@@ -214,15 +218,13 @@ impl BundleIndex {
     }
 
     fn add(&mut self, revision: Revision, id: RecordId, name: Option<NameIndex>) {
-        self.places.insert(id, revision);
+        self.places.insert(short(id.as_bytes()), revision);
         if let Some(name) = name {
-            self.names.insert(short(&name), id);
+            self.names.insert(short(&name), revision);
         }
     }
 }
 
-fn short(name: &NameIndex) -> Short {
-    let mut short = [0; 16];
-    short.copy_from_slice(&name[..16]);
-    short
+fn short(hash: &[u8]) -> Short {
+    hash.first_chunk().copied().unwrap_or_default()
 }

@@ -62,11 +62,10 @@ impl Batch<'_> {
             return Ok(Found::InRows);
         }
         self.follow_bundles()?;
-        if let Some(id) = self.cache.bundles.holder(name)
-            && let Found::Elsewhere(Some(bundled)) = self.bundled(collection, &id)?
-            && bundled.name.as_ref() == Some(name)
+        if let Some(revision) = self.cache.bundles.revision_of_name(name)
+            && let Some(bundled) = self.bundle_of(revision)?.named(name)
         {
-            return Ok(Found::Elsewhere(Some(id)));
+            return Ok(Found::Elsewhere(Some(bundled.id)));
         }
         Ok(if self.head.count(BUNDLED) == 0 { Found::Elsewhere(None) } else { Found::InRows })
     }
@@ -195,7 +194,7 @@ impl Sorting {
         let Some(at) = bundle.0.iter().position(|bundled| bundled.id == *id) else { return };
         let bundled = &mut bundle.0[at];
         let (id, old) = (bundled.id, bundled.name);
-        let gives_up = |staged: &mut Staged| staged.unnamed.extend(old.map(|old| (id, old)));
+        let gives_up = |staged: &mut Staged| staged.unnamed.extend(old);
         match change {
             Change::Put { mut plain, name } if name.is_none() || name == old => {
                 std::mem::swap(&mut bundled.plain, &mut *plain);
