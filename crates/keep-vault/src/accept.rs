@@ -272,7 +272,10 @@ impl Acceptance<'_> {
             {
                 count(plain, &mut counts);
             }
-            let fewer = doubles.kept.remove(&row.id).filter(|_| known == Some(Collection::Bundles));
+            let fewer = match known {
+                Some(Collection::Bundles) => doubles.kept.remove(&row.id),
+                _ => None,
+            };
             let revived = match (known, fewer.as_ref().or(opened.as_ref())) {
                 (Some(known), Some(plain)) => revived(self.revive, known, plain, now)?.or(fewer),
                 _ => None,

@@ -23,8 +23,9 @@ impl Doubles {
     pub fn of(rows: &[Row], keys: &Subkeys, identity: Identity) -> Result<Self, VaultError> {
         let of =
             |collection: Collection| rows.iter().filter(move |row| row.collection == collection.number());
-        let mut places: HashSet<RecordId> = of(BUNDLED).map(|row| row.id).collect();
-        let mut names: HashSet<_> = of(BUNDLED).filter_map(|row| row.name).collect();
+        let opens = |row: &&Row| open_row(keys, identity.vault, identity.epoch, row).is_ok();
+        let mut places: HashSet<RecordId> = of(BUNDLED).filter(opens).map(|row| row.id).collect();
+        let mut names: HashSet<_> = of(BUNDLED).filter(opens).filter_map(|row| row.name).collect();
         let mut bundles: Vec<&Row> = of(Collection::Bundles).collect();
         bundles.sort_by_key(|row| std::cmp::Reverse(row.id));
         let mut doubles = Self { kept: HashMap::new(), removed: 0 };

@@ -283,7 +283,12 @@ fn going_on_with_damage_leaves_no_two_records_with_one_name() {
     let put = |id: u8, name: Option<u8>, text: u8| {
         vault.submit(move |tx| tx.put(place(id), &note(name, 0, text))).wait().unwrap();
     };
-    put(1, Some(1), 1);
+    // What is kept of the same commit has the same number in another collection.
+    let first = |tx: &mut crate::Tx<'_, '_>| {
+        tx.receive(place(1), vec![1]);
+        tx.put(place(1), &note(Some(1), 0, 1))
+    };
+    vault.submit(first).wait().unwrap();
     let at = Bundle::place(keep_types::Revision::new(2));
     let mut old = None;
     world
