@@ -139,6 +139,8 @@ fn a_renewal_that_was_certified_is_not_forgotten_for_another_one() {
     let none = renewed(&frosts, this, &mut board, |_, name| !name.contains("-certificate-"));
     assert!(none.is_empty());
     let first = board.0.keys().next().unwrap()[..8].to_owned();
+    // With another device key it could not be gone on with.
+    assert!(frosts[1].rotate_device(this, 2).unwrap_err().message().contains(&first));
     // Another one is begun neither in an empty directory nor by somebody else's plan.
     let begun = frosts[1].refresh_step(this, true, vec![], vec![]).unwrap_err();
     assert!(begun.message().contains(&first), "{begun}");
@@ -163,6 +165,11 @@ fn a_renewal_that_was_not_certified_gives_way_to_another_one() {
     let this = Some(group.pubkey.as_str());
     let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
     assert!(!frosts[0].refresh_step(this, true, vec![], vec![]).unwrap().done);
+    // Also where a device key of its plan has changed, so that it cannot be gone on with.
+    let notice = frosts[2].rotate_device(this, 3).unwrap().notice.unwrap();
+    for frost in &frosts[..2] {
+        frost.take_devices(this, vec![notice.clone()], BTreeMap::new()).unwrap();
+    }
     let mut board = Board::default();
     assert_eq!(renewed(&frosts, this, &mut board, |_, _| true).len(), 3);
 }

@@ -493,6 +493,21 @@ impl Ceremony {
         Ok(SecretBytes::new(out))
     }
 
+    /// The session of a snapshot, and whether everything is there that a certificate needs, whatever the group is by now.
+    ///
+    /// # Errors
+    /// [`FrostError::Malformed`].
+    pub fn peek(snapshot: &[u8]) -> Result<(SessionId, bool), FrostError> {
+        let bad = |_| FrostError::malformed("ceremony snapshot", "not of the documented form");
+        let (plan, me, _, envelopes) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
+        let is_there = |kind: Kind, from: Index| {
+            envelopes.iter().any(|envelope| envelope.kind() == kind && envelope.from() == from)
+        };
+        let others: Vec<Index> = plan.members().keys().copied().filter(|index| *index != me).collect();
+        let has_all = made_of(&plan).iter().all(|kind| others.iter().all(|from| is_there(*kind, *from)));
+        Ok((plan.session(), has_all))
+    }
+
     /// Goes on from a snapshot. For a refresh the old group and share are given again.
     ///
     /// # Errors

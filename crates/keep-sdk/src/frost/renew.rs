@@ -83,6 +83,9 @@ impl Call for RefreshStep {
             check_dropped(&record, &self.drop)?;
         }
         let keep = if self.begin && !is_over { Some(kept(&record, &self.drop)?) } else { None };
+        if let Some(wrong) = sorted.wrong().filter(|_| self.abandon) {
+            return Err(wrong);
+        }
         if self.abandon {
             let present = sorted.plan().map(|(plan, _)| plan.session());
             host.vault().give_up_renewals(record.id, present)?;

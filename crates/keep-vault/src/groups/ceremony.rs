@@ -149,10 +149,26 @@ impl Vault {
                 }
                 // What is of an older sharing is of no use.
                 Err(FrostError::WrongEpoch { .. } | FrostError::WrongSharing) => {}
-                Err(_) => return Err(under_way(None)),
+                // A device key of the plan has changed since, say.
+                Err(_) => match Ceremony::peek(snapshot.secret.expose()) {
+                    Ok((_, false)) => {}
+                    Ok((session, true)) => return Err(under_way(Some(session))),
+                    Err(_) => return Err(under_way(None)),
+                },
             }
         }
         Ok(Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?)
+    }
+
+    /// Refuses what would keep a member from coming to the end of a renewal that it has certified.
+    pub(super) fn expect_no_certified(&self, record: &GroupRecord, index: Index) -> Result<(), VaultError> {
+        let Some(snapshot) = self.group_secret(record.id, REFRESH, index)? else { return Ok(()) };
+        let Holding { share, device: Some(device) } = self.holding(record, index)? else { return Ok(()) };
+        let old = Some((record.group.clone(), share));
+        let Ok(mut ceremony) = Ceremony::restore(snapshot.secret.expose(), device, old) else {
+            return Ok(());
+        };
+        if has_certified(&mut ceremony) { Err(under_way(Some(ceremony.session()))) } else { Ok(()) }
     }
 
     /// Forgets what our members have of renewals that are under way, but for that of the session `keep`. Those among them that
@@ -255,8 +271,8 @@ fn under_way(session: Option<SessionId>) -> VaultError {
     let message =
         format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
     let hint = "finish it: run the same command with its directory, whose files begin with that number. Give it up, with \
-                --abandon, only when every member says that its `keep frost show` shows the old epoch, and that it gives it up \
-                too: else some end with shares that do not sign with the others'";
+                --abandon, only when every member that can be reached says that its `keep frost show` shows the old epoch, and \
+                that it gives it up too: else some end with shares that do not sign with the others'";
     Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 

@@ -193,13 +193,14 @@ impl Vault {
     /// one is given back, signed with the old one.
     ///
     /// # Errors
-    /// [`FrostError::NotHere`]; when the store cannot be written.
+    /// [`FrostError::NotHere`]; while the member has certified a renewal that is not done; when the store cannot be written.
     pub fn rotate_device(
         &self,
         id: KeyId,
         index: Index,
     ) -> Result<(DevicePublic, Option<Envelope>), VaultError> {
         let record = self.group(id)?;
+        self.expect_no_certified(&record, index)?;
         let Holding { share, device: old } = self.holding(&record, index)?;
         let device = DeviceKey::generate(&mut OsRng)?;
         let public = device.public();
