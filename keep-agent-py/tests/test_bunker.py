@@ -87,9 +87,14 @@ def test_ctrl_c_ends_waiting_for_a_bunker(tmp_path: Path, monkeypatch: pytest.Mo
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"bunker://{nobody}?relay=ws://127.0.0.1:{silent.getsockname()[1]}"
         begun = time.monotonic()
-        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
-            AgentSession(bunker=url)
+        # Where tests run in the background, Python was told to ignore it.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                AgentSession(bunker=url)
+        finally:
+            signal.signal(signal.SIGINT, before)
     # It would be waited for twice as long.
     assert time.monotonic() - begun < 15
 
