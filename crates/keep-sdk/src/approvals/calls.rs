@@ -41,9 +41,9 @@ const fn shown_beside_others() -> usize {
 
 /// What waits, with each yes that still counts, and those who may approve beside the owner.
 fn queue(host: &Host) -> Result<(Arc<Approvals>, Vec<Person>), Fault> {
-    let persons = Policies::new(host.vault().clone()).persons()?;
+    let policies = Policies::new(host.vault().clone());
     let queue = host.state::<Approvals>();
-    queue.recount(&persons);
+    let persons = queue.recount(|| Ok(policies.persons()?))?;
     Ok((queue, persons))
 }
 

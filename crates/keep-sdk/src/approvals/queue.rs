@@ -126,12 +126,22 @@ impl Approvals {
         waiting.values().find(|one| one.prompt.request == request).map(|one| one.id.clone())
     }
 
-    /// Forgets each yes of somebody who is not among those who may approve now, also where another one has the name.
-    pub(crate) fn recount(&self, persons: &[Person]) {
-        for one in self.lock().values_mut() {
+    /// Forgets each yes of somebody who is not among those who may approve now, also where another one has the name. Who they are
+    /// is read while nobody can say yes, so that no yes is counted by a list from before its person was added.
+    ///
+    /// # Errors
+    /// Those of `persons`; nothing is forgotten then.
+    pub(crate) fn recount(
+        &self,
+        persons: impl FnOnce() -> Result<Vec<Person>, Fault>,
+    ) -> Result<Vec<Person>, Fault> {
+        let mut waiting = self.lock();
+        let persons = persons()?;
+        for one in waiting.values_mut() {
             let asked = one.prompt.asked_at;
-            one.yes.retain(|voice| voice.counts(persons, asked));
+            one.yes.retain(|voice| voice.counts(&persons, asked));
         }
+        Ok(persons)
     }
 
     /// The whole of what is asked by the one request whose id begins with `id`.
@@ -316,6 +326,29 @@ mod tests {
         assert_eq!(queue.vote(&id, true, owner(), None).unwrap(), Tally::NeedsMore(1));
         assert!(decision.try_recv().is_err());
         assert_eq!(queue.vote(&id, false, late(), None).unwrap(), Tally::Settled { approved: false });
+    }
+
+    /// A person who came while the count was made.
+    #[test]
+    fn a_yes_waits_for_a_count_that_does_not_know_its_person() {
+        let mut code = vec![0xa3, 0x00, 0x63, b'e', b'v', b'e', 0x01, 0x58, 32];
+        code.extend([[7; 32].as_slice(), &[0x02, 0x00]].concat());
+        let eve: Person = minicbor::decode(&code).unwrap();
+        let queue = Arc::new(Approvals::default());
+        let mut decision = asked(&queue, Approval::TwoPersons);
+        let id = queue.prompts()[0].0.clone();
+        let (others, meant, voice) = (Arc::clone(&queue), id.clone(), Voice::of(&eve));
+        let mut says_yes = None;
+        let before = || {
+            says_yes = Some(std::thread::spawn(move || others.vote(&meant, true, voice, None)));
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            Ok(Vec::new())
+        };
+        queue.recount(before).unwrap();
+        assert_eq!(says_yes.unwrap().join().unwrap().unwrap(), Tally::NeedsMore(1));
+        queue.recount(|| Ok(vec![eve])).unwrap();
+        assert_eq!(queue.vote(&id, true, owner(), None).unwrap(), Tally::Settled { approved: true });
+        assert!(matches!(decision.try_recv(), Ok(Decision::Settled(Settled { persons: 2, .. }))));
     }
 
     #[test]
