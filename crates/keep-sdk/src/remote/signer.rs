@@ -86,10 +86,9 @@ impl RemoteSigner {
             signer = Self::listening(uri, transport, key) => signer?,
         };
         tokio::select! {
-            fault = &mut ends => return Err(signer.leave(fault).await),
+            fault = &mut ends => return Err(signer.leave_unmet(fault).await),
             met = signer.introduce(name) => match met {
-                // Its owner may still say yes.
-                Err(fault) if fault.code() == ErrorCode::TimedOut => return Err(signer.leave(fault).await),
+                Err(fault) if fault.code() == ErrorCode::TimedOut => return Err(signer.leave_unmet(fault).await),
                 met => met?,
             },
         }
@@ -110,6 +109,13 @@ impl RemoteSigner {
             Ok(Ok(())) => fault,
             Ok(Err(_)) | Err(_) => still_listed(fault),
         }
+    }
+
+    /// As [`leave`](Self::leave), of a bunker that has not said whether it takes this client: it lets go of what it does not have
+    /// yet, and its owner may still say yes.
+    async fn leave_unmet(&self, fault: Fault) -> Fault {
+        let _ = tokio::time::timeout(LEAVES, self.log_out()).await;
+        still_listed(fault)
     }
 
     /// Ready to ask.
@@ -386,3 +392,6 @@ fn fresh_random() -> Result<Random, Fault> {
 fn unexpected() -> Fault {
     Fault::new(ErrorCode::Peer, "the bunker answered another question than was asked")
 }
+
+#[cfg(test)]
+mod tests;
