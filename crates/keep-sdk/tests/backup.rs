@@ -17,6 +17,7 @@ use keep_sdk::{
 };
 use keep_testing::clock::FakeClock;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const CHEAP: keep_sdk::KdfCost = keep_sdk::KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
 
@@ -645,12 +646,14 @@ fn transport_keys_and_shares_are_examined() {
     keep.frost().generate(Some(name("theirs")), Suite::Secp256k1Tr, 2, 3).unwrap();
     let bytes = made(&keep);
     let (key, place) = (identity(), dir.path().join("new"));
-    let expect = |what: &str, change: &dyn Fn(&mut Parts)| {
+    let whose = "the transport key of the address bunker://";
+    let expect = |what: &str, named: &str, change: &dyn Fn(&mut Parts)| {
         let mut parts = Parts::of(&bytes);
         change(&mut parts);
         let file = sealed(parts.text().as_bytes());
         let Err(fault) = verify_backup(locked(&file), &key) else { panic!("{what} was not missed") };
         assert_eq!(fault.code(), ErrorCode::Integrity, "verify: {what}: {fault}");
+        assert!(fault.message().contains(named), "verify: {what}: {fault}");
         let fault = restore_backup(locked(&file), &key, &target(&place), &options()).unwrap_err();
         assert_eq!(fault.code(), ErrorCode::Integrity, "restore: {what}: {fault}");
         assert!(!place.exists(), "{what}");
@@ -658,10 +661,10 @@ fn transport_keys_and_shares_are_examined() {
     let all = |kind: u8, change: fn(&mut Vec<u8>)| {
         move |parts: &mut Parts| parts.change_secrets(kind, |_, secret| change(&mut secret.secret))
     };
-    expect("a transport key that is cut", &all(TRANSPORT, |secret| secret.truncate(31)));
-    expect("a transport key that is none", &all(TRANSPORT, |secret| secret.fill(0)));
-    expect("the transport key of another address", &all(TRANSPORT, |secret| secret[31] ^= 1));
-    expect("a transport key of another kind", &|parts| {
+    expect("a transport key that is cut", whose, &all(TRANSPORT, |secret| secret.truncate(31)));
+    expect("a transport key that is none", whose, &all(TRANSPORT, |secret| secret.fill(0)));
+    expect("the transport key of another address", whose, &all(TRANSPORT, |secret| secret[31] ^= 1));
+    expect("a transport key of another kind", whose, &|parts| {
         parts.change_secrets(TRANSPORT, |_, secret| secret.kind = SHARE);
     });
     let shares = Parts::of(&bytes).secrets(SHARE).len();
@@ -676,17 +679,18 @@ fn transport_keys_and_shares_are_examined() {
                 });
             }
         };
-        expect(&format!("share {one}, cut"), &of_one(|secret| secret.truncate(40)));
-        expect(&format!("share {one}, none"), &of_one(|secret| *secret = vec![0x80]));
+        expect(&format!("share {one}, cut"), "the share of member", &of_one(|secret| secret.truncate(40)));
+        expect(&format!("share {one}, none"), "the share of member", &of_one(|secret| *secret = vec![0x80]));
         // Somewhere in its 32 secret bytes, which stand before the device key or its absence.
         expect(
             &format!("share {one}, changed"),
+            "the share of member",
             &of_one(|secret| {
                 let at = share_end(secret) - 5;
                 secret[at] ^= 1;
             }),
         );
-        expect(&format!("share {one}, another kind"), &|parts| {
+        expect(&format!("share {one}, another kind"), "the share of member", &|parts| {
             parts.change_secrets(SHARE, |number, secret| {
                 if number == one {
                     secret.kind = TRANSPORT;
@@ -695,11 +699,25 @@ fn transport_keys_and_shares_are_examined() {
         });
     }
     let secrets = Parts::of(&bytes).secrets(SHARE);
-    expect("shares in each other's places", &|parts| {
+    expect("shares in each other's places", "the share of member", &|parts| {
         parts.change_secrets(SHARE, |number, secret| {
             secret.secret.clone_from(&secrets[(number + 1) % shares])
         });
     });
+    let group = Parts::of(&bytes);
+    let group = group.records[group.of_kind("groups")[0]]["id"].as_str().unwrap().to_owned();
+    for (ceremony, named) in
+        [("refresh", "the renewal under way of member 2"), ("repair", "the help with a repair of member 2")]
+    {
+        let id = [hex::decode(&group).unwrap().as_slice(), ceremony.as_bytes(), &[0, 2]].concat();
+        let hash = Sha256::digest([b"keep group secret ".as_slice(), &id].concat());
+        let place: [u8; 16] = hash[..16].try_into().unwrap();
+        for state in [vec![0x80], secrets[0].clone()] {
+            let state = Secret { kind: SHARE, secret: state, public: None };
+            let state = minicbor::to_vec(state).unwrap();
+            expect(ceremony, named, &|parts| parts.insert_at(2, &place, &state));
+        }
+    }
     // What is not there is no reason to lose the rest.
     for kind in [TRANSPORT, SHARE] {
         let mut parts = Parts::of(&bytes);

@@ -10,8 +10,8 @@ mod groups;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keep_sdk::Keep;
 use keep_sdk::frost::{StepView, Suite};
+use keep_sdk::{BackupKey, BackupLock, Keep, LockedBackup, SecretText, verify_backup};
 
 use groups::*;
 
@@ -32,6 +32,16 @@ impl Board {
     }
 }
 
+/// What is under way in a vault is in its backups, and does not count as damage there.
+fn backed_up(keep: &Keep) {
+    const RECIPIENT: &str = "age1n72txnccwnne8udnfl9mepwucxnm6zren6nwe45f8tqra6cmyqvsrwtdxk";
+    const IDENTITY: &str = "AGE-SECRET-KEY-1HXPS8SM5ENPD39GZQHHLF432PP5AQ9NADNG75CLZTJPGJ6HP9RQS78ZZ6U";
+    let to = BackupLock::Recipients(vec![RECIPIENT.to_owned()]);
+    let file = keep.backups().make(to).unwrap().bytes().unwrap();
+    let key = BackupKey::Identities(SecretText::from(IDENTITY.to_owned()));
+    verify_backup(LockedBackup::read(&file[..]).unwrap(), &key).unwrap();
+}
+
 #[test]
 fn shares_in_different_vaults_are_renewed_file_by_file() {
     let world = World::new();
@@ -43,7 +53,8 @@ fn shares_in_different_vaults_are_renewed_file_by_file() {
     for round in 0..8 {
         for index in 1..=3_u16 {
             // Each step in a process of its own, and some of them twice: the vault is opened anew.
-            let frost = world.vault(&format!("v{index}")).frost();
+            let keep = world.vault(&format!("v{index}"));
+            let frost = keep.frost();
             let begin = board.0.is_empty();
             let step = frost.refresh_step(this, begin, vec![], board.all()).unwrap();
             let again = frost
@@ -62,6 +73,7 @@ fn shares_in_different_vaults_are_renewed_file_by_file() {
             if step.done || again.done {
                 done.insert(index);
             }
+            backed_up(&keep);
         }
         if done.len() == 3 {
             assert!(round < 7);
@@ -231,6 +243,7 @@ fn a_lost_share_is_made_again_with_the_help_of_others() {
     for _ in 0..2 {
         for keep in &vaults[..2] {
             board.leave(&keep.frost().repair_step(this, 3, board.all()).unwrap());
+            backed_up(keep);
         }
     }
     let wrong: Vec<String> =

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use keep_audit::{Batch as AuditBatch, Broken, Chain, Counts, SignedCheckpoint};
 use keep_store::{NameIndex, StoreError};
 use keep_types::{
-    Collection, DecodeError, ErrorCode, Fault, Name, Record, RecordId, Revision, SecretKey32, VaultId,
+    Collection, DecodeError, DisplayText, ErrorCode, Fault, Name, PublicKey, Record, RecordId, Revision,
+    SecretKey32, VaultId,
 };
 
 use crate::archive::{damaged, missing};
@@ -225,7 +226,7 @@ impl Examination {
             _ => forms(collection, &record.cbor)?.ok_or_else(unknown)?,
         };
         if let Some(transport) = form.transport {
-            self.speaks_of(transport)?;
+            self.speaks_of(transport, form.name.as_deref())?;
         }
         self.belongs(record.id, record.name.as_ref(), collection, &form)
     }
@@ -260,21 +261,30 @@ impl Examination {
             match self.secrets.get(&place.at) {
                 None => {}
                 Some(Secret::Held(held)) => held.check(group, &place)?,
-                Some(Secret::Unreadable(error)) => return Err(error.clone()),
-                Some(_) => return Err(damaged("the place of a share")),
+                Some(_) => HeldSecret::Other.check(group, &place)?,
             }
         }
         Ok(())
     }
 
-    /// Whether a transport key, if it is there, is one, and the one that is spoken of.
-    fn speaks_of(&self, transport: Transport) -> Result<(), VaultError> {
+    /// Whether a transport key, if it is there, is one, and the one that is spoken of by what has this name.
+    fn speaks_of(&self, transport: Transport, name: Option<&str>) -> Result<(), VaultError> {
+        let bad = |reason: &str| {
+            let whose = match (name, transport.public.map(PublicKey::from_byte_array)) {
+                (Some(name), _) => format!("the transport key of \"{}\"", DisplayText::new(name)),
+                (None, Some(public)) => {
+                    format!("the transport key of the address bunker://{}", public.to_hex())
+                }
+                (None, None) => "a transport key".to_owned(),
+            };
+            Err(VaultError::Record { collection: "secrets", reason: format!("{whose} {reason}") })
+        };
         match (self.secrets.get(&transport.place), transport.public) {
             (None, _) | (Some(Secret::Transport(_)), None) => Ok(()),
             (Some(Secret::Transport(own)), Some(public)) if *own == public => Ok(()),
-            (Some(Secret::Transport(_)), Some(_)) => Err(VaultError::SecretMismatch),
-            (Some(Secret::Unreadable(error)), _) => Err(error.clone()),
-            (Some(_), _) => Err(damaged("the place of a transport key")),
+            (Some(Secret::Transport(_)), Some(_)) => bad("is not the one that its public key follows from"),
+            (Some(Secret::Unreadable(_)), _) => bad("is none"),
+            (Some(_), _) => bad("is a secret of another kind"),
         }
     }
 

@@ -362,6 +362,16 @@ impl Helper {
         Ok(SecretBytes::new(out))
     }
 
+    /// The session of a snapshot, whatever the group is by now.
+    ///
+    /// # Errors
+    /// [`FrostError::Malformed`].
+    pub fn peek(snapshot: &[u8]) -> Result<SessionId, FrostError> {
+        let bad = |_| FrostError::malformed("repair snapshot", "not of the documented form");
+        let (plan, _, _) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
+        Ok(plan.session())
+    }
+
     /// Goes on from a snapshot.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! The secrets of a group's members as an examination finds them, before it knows whose they are.
 
+use keep_frost::ceremony::Ceremony;
+use keep_frost::repair::Helper;
 use keep_frost::{DeviceKey, Index, SecretShare};
 use keep_types::{DisplayText, RecordId};
 use zeroize::Zeroizing;
 
-use super::keyring::{DEVICE, SHARE, secret_place};
+use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
 use super::{GroupRecord, Holding};
 use crate::VaultError;
 
@@ -14,7 +16,11 @@ pub(crate) enum HeldSecret {
     Share(SecretShare),
     /// A device key of a member without share.
     Device,
-    /// Neither: the state of a ceremony, which is passed over by ceremonies that cannot read it, or nothing at all.
+    /// The state of a renewal that is under way, or was.
+    Refresh,
+    /// That of a member that helps with a repair.
+    Repair,
+    /// Nothing at all.
     Other,
 }
 
@@ -22,18 +28,34 @@ pub(crate) enum HeldSecret {
 pub(crate) struct SecretPlace {
     pub at: RecordId,
     index: Index,
-    is_share: bool,
+    what: What,
+}
+
+/// What is looked for there.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Share,
+    Device,
+    Refresh,
+    Repair,
 }
 
 impl GroupRecord {
-    /// Where the shares are that this group says it has, and where device keys of its members may be.
+    /// Where the shares are that this group says it has, and where device keys of its members and states of their ceremonies may
+    /// be.
     pub(crate) fn secret_places(&self) -> impl Iterator<Item = SecretPlace> {
-        let place = |what: &[u8], index, is_share| {
-            let at = secret_place(self.id, what, index);
-            SecretPlace { at, index, is_share }
+        let place = |what: What, index| {
+            let name = match what {
+                What::Share => SHARE,
+                What::Device => DEVICE,
+                What::Refresh => REFRESH,
+                What::Repair => REPAIR,
+            };
+            SecretPlace { at: secret_place(self.id, name, index), index, what }
         };
-        let shares = self.shares.iter().map(move |index| place(SHARE, *index, true));
-        shares.chain(self.group.indices().map(move |index| place(DEVICE, index, false)))
+        let shares = self.shares.iter().map(move |index| place(What::Share, *index));
+        let others = [What::Device, What::Refresh, What::Repair];
+        shares.chain(self.group.indices().flat_map(move |index| others.map(move |what| place(what, index))))
     }
 }
 
@@ -43,7 +65,13 @@ impl HeldSecret {
             let is_key = DeviceKey::from_bytes(&mut Zeroizing::new(bytes)).is_ok();
             return if is_key { Self::Device } else { Self::Other };
         }
-        Holding::from_record(secret).map_or(Self::Other, |holding| Self::Share(holding.share))
+        if let Ok(holding) = Holding::from_record(secret) {
+            return Self::Share(holding.share);
+        }
+        if Ceremony::peek(secret).is_ok() {
+            return Self::Refresh;
+        }
+        if Helper::peek(secret).is_ok() { Self::Repair } else { Self::Other }
     }
 
     /// Whether it is what `group` looks for at `place`.
@@ -56,16 +84,20 @@ impl HeldSecret {
             let reason = format!("the {what} of member {} of \"{name}\" {reason}", place.index);
             Err(VaultError::Record { collection: "secrets", reason })
         };
-        match (place.is_share, self) {
-            (true, Self::Share(share)) => {
+        match (place.what, self) {
+            (What::Share, Self::Share(share)) => {
                 if share.index() == place.index && share.check(&group.group).is_ok() {
                     return Ok(());
                 }
                 bad("share", "is not the one that the group's public share follows from")
             }
-            (false, Self::Device) => Ok(()),
-            (true, Self::Device | Self::Other) => bad("share", "is none"),
-            (false, Self::Share(_) | Self::Other) => bad("device key", "is none"),
+            (What::Device, Self::Device) | (What::Refresh, Self::Refresh) | (What::Repair, Self::Repair) => {
+                Ok(())
+            }
+            (What::Share, _) => bad("share", "is none"),
+            (What::Device, _) => bad("device key", "is none"),
+            (What::Refresh, _) => bad("renewal under way", "is none"),
+            (What::Repair, _) => bad("help with a repair", "is none"),
         }
     }
 }
