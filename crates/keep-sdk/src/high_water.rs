@@ -59,11 +59,6 @@ impl HighWater {
         }
     }
 
-    /// Notes the vault's revision although a higher one was noted.
-    pub fn lower(&self, vault: &Vault) {
-        self.write(vault, vault.revision().get());
-    }
-
     fn write(&self, vault: &Vault, revision: u64) {
         let Ok(Some(mac)) = vault.outside_mac(&self.message(revision)) else { return };
         if let Err(error) = self.replace(format!("{revision} {}\n", hex::encode(mac)).as_bytes()) {

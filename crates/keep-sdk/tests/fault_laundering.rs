@@ -13,7 +13,7 @@ use std::sync::Arc;
 use keep_audit::{Action, Draft, Outcome};
 use keep_sdk::{ErrorCode, Fault};
 use keep_store::{MemoryStore, Row, Scan, Store};
-use keep_types::{Origin, RecordId, Timestamp};
+use keep_types::{Origin, RecordId, Revision, Timestamp};
 use model::Live;
 use world::{Dice, NOW, Step, World, environment, passphrase};
 
@@ -171,10 +171,9 @@ const CONTINUATIONS: [Operation; 8] = [
         Ok(live.vault.change_passphrase(&passphrase(), None).map(drop)?)
     }),
     ("a recovery code", |live| Ok(live.vault.add_recovery_code(None).map(drop)?)),
-    (
-        "suspension",
-        |live| Ok(keep_signer::accept_rollback(&live.vault, "test".into(), |_| Ok(())).map(drop)?),
-    ),
+    ("suspension", |live| {
+        Ok(keep_signer::accept_rollback(&live.vault, Revision::ZERO, "test".into(), |_| Ok(())).map(drop)?)
+    }),
     ("a segment of the log", |live| {
         for _ in 0..11 {
             let written = live.vault.submit(|tx| {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use keep_audit::{Action, Draft, Outcome};
 use keep_policy::{Grant, Session, Usage};
-use keep_types::{Collection, Origin, Record, RecordId, Timestamp, VaultId};
+use keep_types::{Collection, Origin, Record, RecordId, Revision, Timestamp, VaultId};
 use keep_vault::{Addition, DamageAccepted, GroupRecord, Tx, Unanswered, Vault, VaultError, WalletRow};
 use zeroize::Zeroizing;
 
@@ -83,12 +83,14 @@ pub fn revive(
 
 /// Goes on with a vault that is older than it was, in one commit: what [`revive`] does to a restored vault is done to this one, with
 /// an entry in the log. An older copy brings back clients that were removed since, secrets that were used and rates that were
-/// spent. `with` is part of the commit. Says how many clients, endpoints and sessions are suspended.
+/// spent. `with` is part of the commit, whose revision is above `seen`, the highest that was known before. Says how many clients,
+/// endpoints and sessions are suspended.
 ///
 /// # Errors
 /// When the vault cannot be read or written; nothing was changed then.
 pub fn accept_rollback(
     vault: &Vault,
+    seen: Revision,
     reason: String,
     with: impl Fn(&mut Tx<'_, '_>) -> Result<(), VaultError> + Send + 'static,
 ) -> Result<u64, VaultError> {
@@ -102,6 +104,7 @@ pub fn accept_rollback(
     let admitted = Admitted::of(vault)?;
     vault
         .submit(move |tx| {
+            tx.go_on_above(seen);
             rewrite(tx, &grants)?;
             rewrite(tx, &endpoints)?;
             rewrite(tx, &sessions)?;

@@ -134,7 +134,7 @@ impl Acceptance<'_> {
         problems.extend(halves.losses());
         let (removed, counts) = self.keep_rows(tx, (&keys, &halves), rows, (&mut head, &old), now)?;
         let log_removed = head.audit.first_seq - begin.next_seq;
-        let mut changes = Changes::default();
+        let mut changes = Changes { goes_on: Some(head.revision), ..Changes::default() };
         halves.name_again(&keys, now, &mut changes)?;
         self.add(tx, &keys, now, &mut changes)?;
         changes.records.extend([written(&COUNTS, &counts)?]);

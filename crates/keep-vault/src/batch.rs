@@ -11,7 +11,7 @@ use keep_types::{Collection, Record, RecordId, Revision, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::bundling::Found;
-use crate::head::{Head, LogMark};
+use crate::head::{Head, History, LogMark};
 use crate::seal::{RowPlace, leaf, open_row, row_aad, seal};
 use crate::subkeys::{Nonces, Subkeys};
 use crate::unanswered::{Received, Unanswered};
@@ -40,6 +40,8 @@ pub(crate) struct Changes {
     pub drafts: Vec<Draft>,
     /// What is to be kept of requests until they are answered.
     pub received: Vec<Received>,
+    /// The owner goes on from a state that Keep did not leave, with revisions above this one.
+    pub goes_on: Option<Revision>,
     /// How the log lies in rows once these are written, and its first entry.
     pub log: Option<(u64, LogMark)>,
 }
@@ -56,6 +58,7 @@ impl Changes {
         self.drafts.extend(job.drafts);
         self.received.extend(job.received);
         self.log = job.log.or(self.log);
+        self.goes_on = self.goes_on.max(job.goes_on);
     }
 }
 
@@ -174,8 +177,11 @@ impl Batch<'_> {
 
     /// Writes everything as rows of the next revision, and the head over them. Gives the new head.
     pub fn flush(mut self) -> Result<(Head, Vec<u8>), VaultError> {
-        let revision = self.head.revision.next();
         let mut changes = std::mem::take(&mut self.changes);
+        let revision = self.head.revision.max(changes.goes_on.unwrap_or_default()).next();
+        if changes.goes_on.is_some() {
+            self.head.history = Some(History::fresh()?);
+        }
         if !changes.drafts.is_empty() {
             let first = self.head.audit.next_seq;
             let entries =

@@ -12,6 +12,7 @@ use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::VaultError;
+use crate::head::{Head, History};
 
 /// The collection whose records are bundled.
 pub(crate) const BUNDLED: Collection = Collection::Requests;
@@ -115,6 +116,8 @@ pub(crate) struct BundleIndex {
     opened: Option<(Revision, Bundle)>,
     /// Why what is there at this revision cannot be read.
     unreadable: Option<(Revision, VaultError)>,
+    /// Of which history all this is.
+    history: Option<History>,
 }
 
 /// The beginning of an id or of a name's index. Both are keyed hashes, so that nobody can make two begin with the same 8 bytes,
@@ -139,6 +142,14 @@ impl BundleIndex {
         self.known_to
     }
 
+    /// The vault has this head, which another process may have left. Forgets what is of another history than that: there,
+    /// records may lie in bundles that were taken out of them here.
+    pub fn follow(&mut self, head: &Head) {
+        if self.history != head.history || self.known_to >= Some(head.revision) {
+            *self = Self { history: head.history, ..Self::default() };
+        }
+    }
+
     /// Why nothing can be looked up at this revision.
     pub fn unreadable(&self, now: Revision) -> Option<&VaultError> {
         self.unreadable.as_ref().filter(|(at, _)| *at == now).map(|(_, error)| error)
@@ -150,7 +161,7 @@ impl BundleIndex {
         let is_stale = self.len() >= MOST_BUNDLED && now.get() >= self.read_at.get() + READ_ANEW;
         let known = self.known_to.filter(|_| !is_stale);
         if known.is_none() {
-            *self = Self { read_at: now, ..Self::default() };
+            *self = Self { read_at: now, history: self.history, ..Self::default() };
         }
         known.map(Revision::next)
     }
@@ -187,7 +198,10 @@ impl BundleIndex {
     pub fn knows(&mut self, revision: Revision, outcome: &Result<(), VaultError>) {
         match outcome {
             Ok(()) => self.known_to = Some(revision),
-            Err(error) => *self = Self { unreadable: Some((revision, error.clone())), ..Self::default() },
+            Err(error) => {
+                let (unreadable, history) = (Some((revision, error.clone())), self.history);
+                *self = Self { unreadable, history, ..Self::default() };
+            }
         }
     }
 
@@ -210,11 +224,6 @@ impl BundleIndex {
             self.add(staged.revision, id, name);
         }
         self.known_to = Some(staged.revision);
-    }
-
-    /// Forgets everything: to be read anew.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 
     fn add(&mut self, revision: Revision, id: RecordId, name: Option<NameIndex>) {

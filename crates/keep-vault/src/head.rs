@@ -138,6 +138,23 @@ pub(crate) struct Head {
     /// the other a repeated request gets the same answer. Absent while the data key is the first.
     #[n(7)]
     pub carried: Option<Carried>,
+    /// Which history this is: random bytes, made anew whenever the owner goes on from a state that Keep did not leave. Absent
+    /// until then. What a process remembers of another history holds no more.
+    #[n(8)]
+    pub history: Option<History>,
+}
+
+/// Tells one history of a vault from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct History(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]);
+
+impl History {
+    pub fn fresh() -> Result<Self, VaultError> {
+        let mut bytes = [0; 16];
+        getrandom::getrandom(&mut bytes)?;
+        Ok(Self(bytes))
+    }
 }
 
 impl Head {
@@ -151,6 +168,7 @@ impl Head {
             tallies: Vec::new(),
             carried: None,
             log: None,
+            history: None,
         }
     }
 

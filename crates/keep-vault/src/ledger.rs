@@ -85,10 +85,7 @@ impl VaultLedger {
         self.cache.clear();
         let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
         let head = shared.open_head(&header, &sealed, seen)?;
-        if self.cache.bundles.known_to() >= Some(head.revision) {
-            // Perhaps another history than the one that was followed.
-            self.cache.bundles.clear();
-        }
+        self.cache.bundles.follow(&head);
         self.head = Some((sealed, head.clone()));
         Ok(head)
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use keep_audit::Draft;
-use keep_types::{Collection, JobId, Record, RecordId, Timestamp, VaultId};
+use keep_types::{Collection, JobId, Record, RecordId, Revision, Timestamp, VaultId};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
@@ -120,6 +120,12 @@ impl<'t, 'b> Tx<'t, 'b> {
         self.staged.drafts.push(draft);
         let before = self.batch.changes.drafts.len() + self.staged.drafts.len() - 1;
         self.batch.head.audit.next_seq + before as u64
+    }
+
+    /// The owner goes on from an older state of the vault than `revision`: the commit and all after it have higher revisions,
+    /// and other processes give up what they remember of the states between.
+    pub fn go_on_above(&mut self, revision: Revision) {
+        self.staged.goes_on = Some(revision);
     }
 
     /// Keeps what was received of the request whose record is put at `place`, until its answer has left: see

@@ -10,8 +10,8 @@ use keep_audit::{Decider, Draft};
 use keep_policy::{Asks, PlaintextClasses, Prompt};
 use keep_signer::{Approver, Decision, Elsewhere, Headless, Reply, Sessions, Settled, Signer};
 use keep_types::{
-    Answer, ErrorCode, Fault, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId, SecretText,
-    SessionId, Timestamp,
+    Answer, ErrorCode, Fault, Intent, KeyId, Origin, PublicKey, RecordId, Request, RequestId, Revision,
+    SecretText, SessionId, Timestamp,
 };
 use keep_vault::{Addition, DamageAccepted, Environment, IntegrityReport, KeyRecord, Tx, Vault, VaultError};
 use tokio::runtime::Runtime;
@@ -209,8 +209,9 @@ impl Host {
             return Err(VaultError::Tampered(problems.join("; ")).into());
         }
         let reason = format!("revision {revision} after {seen}");
-        let suspended = keep_signer::accept_rollback(self.vault(), reason, nobody_unlocks)?;
-        mark.lower(self.vault());
+        let suspended =
+            keep_signer::accept_rollback(self.vault(), Revision::new(seen), reason, nobody_unlocks)?;
+        mark.raise(self.vault());
         let (policies, persons) = self.to_check()?;
         Ok(RollbackView { revision, seen, suspended, policies, persons })
     }
@@ -513,7 +514,6 @@ impl Host {
     }
 }
 
-/// What the alarm says, with the way out.
 /// What is written with a rollback that is accepted: what was chosen about locking and asking may be older than it was, and no program
 /// unlocks the vault until its owner did.
 fn nobody_unlocks(tx: &mut Tx<'_, '_>) -> Result<(), VaultError> {
@@ -525,6 +525,7 @@ fn with_damage() -> Result<Vec<Addition>, VaultError> {
     Ok(vec![crate::daemon::careful()?])
 }
 
+/// What the alarm says, with the way out.
 fn put_back(revision: u64, seen: u64) -> String {
     format!(
         "this vault is at revision {revision}, but revision {seen} was in use on this machine: an older copy was put in its \

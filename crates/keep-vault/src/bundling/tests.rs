@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_store::{ChangeLog, MemoryStore, Scan, Store as _, StoreError};
+use keep_store::{ChangeLog, MemoryStore, Row, Scan, Store as _, StoreError};
 use keep_testing::clock::FakeClock;
-use keep_types::{Collection, Origin, Record, RecordId, SecretText, Timestamp};
+use keep_types::{Collection, Origin, Record, RecordId, Revision, SecretText, Timestamp};
 use minicbor::{Decode, Encode};
 use proptest::prelude::*;
 
@@ -307,4 +307,87 @@ fn going_on_with_damage_leaves_no_two_records_with_one_name() {
     let accepted = vault.accept_damage(&|_, _, _| Ok(None), &|_| Ok(Vec::new())).unwrap();
     assert_eq!(accepted.removed, 1);
     compare(&vault, &Model::from([(place(2), note(Some(1), 0, 3))]));
+}
+
+/// The head and every row of a store.
+struct Copy(Vec<u8>, Vec<Row>);
+
+impl Copy {
+    fn of(store: &MemoryStore) -> Self {
+        let mut copy = Self(Vec::new(), Vec::new());
+        store
+            .read(&mut |tx| {
+                copy.0 = tx.head()?.unwrap();
+                tx.scan(Scan::everything(), &mut |row| {
+                    copy.1.push(row);
+                    std::ops::ControlFlow::Continue(())
+                })
+            })
+            .unwrap();
+        copy
+    }
+
+    /// Puts it in the place of what is there now.
+    fn put_back(&self, store: &MemoryStore) {
+        let now = Self::of(store);
+        store
+            .write(&mut |tx| {
+                now.1.iter().try_for_each(|row| tx.delete(row.collection, &row.id).map(drop))?;
+                self.1.iter().try_for_each(|row| tx.put(row))?;
+                tx.set_head(&self.0)
+            })
+            .unwrap();
+    }
+}
+
+/// What was written after the older state was taken out of a bundle, and is in it again; and what was never written there.
+#[test]
+fn an_older_state_that_another_process_goes_on_from_is_read_anew() {
+    let (world, first) = create();
+    let put = |vault: &Vault, id: u8, text: u8| {
+        vault.submit(move |tx| tx.put(place(id), &note(Some(id), 0, text))).wait().unwrap();
+    };
+    put(&first, 1, 1);
+    put(&first, 2, 2);
+    let older = Copy::of(&world.store);
+    first.submit(|tx| tx.delete::<Note>(&place(1)).map(drop)).wait().unwrap();
+    put(&first, 2, 3);
+    put(&first, 3, 4);
+    let mark = first.revision();
+    older.put_back(&world.store);
+    let second = open(&world);
+    assert!(second.revision() < mark);
+    let go_on = move |tx: &mut crate::Tx<'_, '_>| {
+        tx.go_on_above(mark);
+        tx.put(place(4), &note(Some(4), 0, 5))
+    };
+    let (_, committed) = second.submit(go_on).wait().unwrap();
+    assert_eq!(committed.revision(), mark.next(), "no revision is used twice");
+    let mut model =
+        Model::from([(1, 1), (2, 2), (4, 5)].map(|(id, text)| (place(id), note(Some(id), 0, text))));
+    compare(&first, &model);
+    put(&first, 5, 6);
+    model.insert(place(5), note(Some(5), 0, 6));
+    compare(&second, &model);
+    compare(&first, &model);
+}
+
+/// The same where what is left of a damaged vault was gone on with: an older bundle with a record that was taken out of it.
+#[test]
+fn damage_that_another_process_goes_on_from_is_read_anew() {
+    let (world, first) = create();
+    let both = |tx: &mut crate::Tx<'_, '_>| {
+        tx.put(place(1), &note(Some(1), 0, 1))?;
+        tx.put(place(2), &note(Some(2), 0, 2))
+    };
+    first.submit(both).wait().unwrap();
+    let at = Bundle::place(Revision::new(2));
+    let bundles = Collection::Bundles.number();
+    let older = Copy::of(&world.store).1.into_iter().find(|row| row.collection == bundles && row.id == at);
+    first.submit(|tx| tx.delete::<Note>(&place(1)).map(drop)).wait().unwrap();
+    world.store.write(&mut |tx| tx.put(older.as_ref().unwrap())).unwrap();
+    let second = open(&world);
+    assert!(!second.integrity().is_intact());
+    second.accept_damage(&|_, _, _| Ok(None), &|_| Ok(Vec::new())).unwrap();
+    compare(&first, &Model::from([(1, 1), (2, 2)].map(|(id, text)| (place(id), note(Some(id), 0, text)))));
 }
