@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
-use keep_store::{NameIndex, Scan};
+use keep_store::{NameIndex, Scan, StoreError};
 use keep_types::{Collection, Record, RecordId, Revision};
 
 use crate::VaultError;
@@ -83,7 +83,7 @@ impl Batch<'_> {
         let scan = index.read_from(now).map_or(scan, |revision| scan.from(Bundle::place(revision)));
         let (keys, identity) = (self.keys, self.identity);
         let mut outcome = Ok(());
-        self.raw.scan(scan, &mut |row| {
+        let scanned = self.raw.scan(scan, &mut |row| {
             let opened = open_row(keys, identity.vault, identity.epoch, &row).map_err(|_| damaged());
             match opened.and_then(|plain| Ok(Bundle::from_cbor(&plain)?)) {
                 Ok(bundle) => {
@@ -95,7 +95,13 @@ impl Batch<'_> {
                     ControlFlow::Break(())
                 }
             }
-        })?;
+        });
+        if let Err(error) = scanned.map_err(VaultError::from) {
+            if !lasts(&error) {
+                return Err(error);
+            }
+            outcome = Err(error);
+        }
         // Whatever cannot be read may hold what is looked for.
         index.knows(now, &outcome);
         outcome
@@ -104,17 +110,24 @@ impl Batch<'_> {
     /// What the commit with this revision added, as far as it is still there. Opened once for those who ask one after another.
     fn bundle_of(&mut self, revision: Revision) -> Result<&Bundle, VaultError> {
         if self.cache.bundles.opened(revision).is_none() {
-            let (keys, identity) = (self.keys, self.identity);
-            let bundle = match self.row_before((BUNDLES, Bundle::place(revision)))? {
-                Some(row) => {
-                    let plain = open_row(keys, identity.vault, identity.epoch, row).map_err(|_| damaged())?;
-                    Bundle::from_cbor(&plain)?
+            let now = self.head.revision;
+            let bundle = self.read_bundle(revision).inspect_err(|error| {
+                if lasts(error) {
+                    self.cache.bundles.knows(now, &Err(error.clone()));
                 }
-                None => Bundle::default(),
-            };
+            })?;
             self.cache.bundles.keep_open(revision, bundle);
         }
         self.cache.bundles.opened(revision).ok_or_else(damaged)
+    }
+
+    fn read_bundle(&mut self, revision: Revision) -> Result<Bundle, VaultError> {
+        let (keys, identity) = (self.keys, self.identity);
+        let Some(row) = self.row_before((BUNDLES, Bundle::place(revision)))? else {
+            return Ok(Bundle::default());
+        };
+        let plain = open_row(keys, identity.vault, identity.epoch, row).map_err(|_| damaged())?;
+        Ok(Bundle::from_cbor(&plain)?)
     }
 
     /// Turns changes of records that lie in bundles, or may do so, into changes of bundles.
@@ -225,6 +238,11 @@ impl Sorting {
 
 fn whole(bundle: &Bundle) -> Result<Change, VaultError> {
     Ok(Change::Put { plain: bundle.to_cbor()?, name: None })
+}
+
+/// Whether whoever looks again would find the same: a page that is broken, or what does not open or read.
+const fn lasts(error: &VaultError) -> bool {
+    !matches!(error, VaultError::Store(_)) || matches!(error, VaultError::Store(StoreError::Damaged(_)))
 }
 
 fn damaged() -> VaultError {

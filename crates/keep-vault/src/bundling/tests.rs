@@ -1,11 +1,14 @@
 //! Bundled records against a model, through two handles on one store.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use keep_audit::{Action, Draft, Outcome};
-use keep_store::{ChangeLog, MemoryStore, Row, Scan, Store as _, StoreError};
+use keep_store::{
+    ChangeLog, MemoryStore, NameIndex, ReadTx, ReadWork, Row, Scan, Store, StoreError, WriteTx, WriteWork,
+};
 use keep_testing::clock::FakeClock;
 use keep_types::{Collection, Origin, Record, RecordId, Revision, SecretText, Timestamp};
 use minicbor::{Decode, Encode};
@@ -390,4 +393,112 @@ fn damage_that_another_process_goes_on_from_is_read_anew() {
     assert!(!second.integrity().is_intact());
     second.accept_damage(&|_, _, _| Ok(None), &|_| Ok(Vec::new())).unwrap();
     compare(&first, &Model::from([(1, 1), (2, 2)].map(|(id, text)| (place(id), note(Some(id), 0, text)))));
+}
+
+/// A store of which the pages of bundles are broken, while it says so.
+struct Broken {
+    store: MemoryStore,
+    is_broken: Arc<AtomicBool>,
+}
+
+/// What is inside one of its transactions.
+struct BrokenTx<'a>(&'a mut dyn WriteTx, &'a AtomicBool);
+
+impl BrokenTx<'_> {
+    fn check(&self, collection: Option<u8>) -> Result<(), StoreError> {
+        let is_meant = collection == Some(Collection::Bundles.number());
+        if is_meant && self.1.load(Ordering::SeqCst) {
+            return Err(StoreError::Damaged("keep.db is truncated or has broken pages".into()));
+        }
+        Ok(())
+    }
+}
+
+impl ReadTx for BrokenTx<'_> {
+    fn header(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.header()
+    }
+
+    fn head(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.head()
+    }
+
+    fn get(&self, collection: u8, id: &RecordId) -> Result<Option<Row>, StoreError> {
+        self.check(Some(collection))?;
+        self.0.get(collection, id)
+    }
+
+    fn find(&self, collection: u8, name: &NameIndex) -> Result<Option<Row>, StoreError> {
+        self.0.find(collection, name)
+    }
+
+    fn scan(&self, scan: Scan, visit: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), StoreError> {
+        self.check(scan.collection)?;
+        self.0.scan(scan, visit)
+    }
+}
+
+impl WriteTx for BrokenTx<'_> {
+    fn put(&mut self, row: &Row) -> Result<(), StoreError> {
+        self.0.put(row)
+    }
+
+    fn delete(&mut self, collection: u8, id: &RecordId) -> Result<bool, StoreError> {
+        self.0.delete(collection, id)
+    }
+
+    fn set_header(&mut self, header: &[u8]) -> Result<(), StoreError> {
+        self.0.set_header(header)
+    }
+
+    fn set_head(&mut self, head: &[u8]) -> Result<(), StoreError> {
+        self.0.set_head(head)
+    }
+
+    fn changed_by_others(&mut self) -> Result<bool, StoreError> {
+        self.0.changed_by_others()
+    }
+}
+
+impl Store for Broken {
+    fn read(&self, work: ReadWork<'_>) -> Result<(), StoreError> {
+        self.store.read(work)
+    }
+
+    fn write(&self, work: WriteWork<'_>) -> Result<(), StoreError> {
+        self.store.write(&mut |tx| work(&mut BrokenTx(tx, &self.is_broken)))
+    }
+}
+
+/// Whether it breaks before the bundles were read or after.
+#[test]
+fn a_broken_page_under_a_bundle_raises_the_alarm_and_stops_nothing_else() {
+    for is_read in [false, true] {
+        let (world, vault) = create();
+        vault.submit(|tx| tx.put(place(1), &note(None, 0, 1))).wait().unwrap();
+        drop(vault);
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let store = Broken { store: world.store.another_handle(), is_broken: Arc::clone(&is_broken) };
+        let vault =
+            Vault::open(Arc::new(store), &SecretText::from("words".to_owned()), &environment()).unwrap();
+        let read = || vault.submit(|tx| tx.get::<Note>(&place(1))).wait();
+        if is_read {
+            assert!(vault.submit(|tx| tx.get::<Note>(&place(2))).wait().unwrap().0.is_none());
+        }
+        assert!(vault.integrity().is_intact());
+        is_broken.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            let outcome = read();
+            assert!(matches!(outcome, Err(VaultError::Store(StoreError::Damaged(_)))), "{outcome:?}");
+        }
+        assert!(!vault.integrity().is_intact(), "nothing is signed any more");
+        // Pages are not read again and again for it, and the log goes on.
+        let entry = |tx: &mut crate::Tx<'_, '_>| {
+            tx.audit(Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli));
+            Ok(())
+        };
+        vault.submit(entry).wait().unwrap();
+        is_broken.store(false, Ordering::SeqCst);
+        assert!(read().unwrap().0.is_some());
+    }
 }
