@@ -1,13 +1,14 @@
 //! Backups, and vaults out of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod forged;
+
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keep_cipher::age::{self, Identity, Lock, Recipient, Unlock};
 use keep_sdk::agent::{Asks, Preset, SessionScope};
 use keep_sdk::frost::Suite;
 use keep_sdk::{
@@ -18,6 +19,8 @@ use keep_sdk::{
 use keep_testing::clock::FakeClock;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use forged::*;
 
 const CHEAP: keep_sdk::KdfCost = keep_sdk::KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
 
@@ -196,57 +199,12 @@ fn a_stock_age_opens_a_backup_to_readable_keys() {
     assert_eq!(verify_backup(locked(&file.bytes().unwrap()), &key).unwrap().keys, 2);
 }
 
-/// The members of a document that come before its records, and the records.
-struct Parts {
-    members: Vec<(&'static str, Value)>,
-    records: Vec<Value>,
-}
-
-impl Parts {
-    fn of(file: &[u8]) -> Self {
-        let plain = opened(file);
-        let document: Value = serde_json::from_slice(&plain).unwrap();
-        let members = ["format", "version", "created_at", "vault", "head"];
-        Self {
-            members: members.map(|name| (name, document[name].clone())).to_vec(),
-            records: document["records"].as_array().unwrap().clone(),
-        }
-    }
-
-    fn member(&mut self, name: &str) -> &mut Value {
-        &mut self.members.iter_mut().find(|(known, _)| *known == name).unwrap().1
-    }
-
-    /// Where the records of a collection are.
-    fn of_kind(&self, kind: &str) -> Vec<usize> {
-        (0..self.records.len()).filter(|&at| self.records[at]["type"] == kind).collect()
-    }
-
-    fn text(&self) -> String {
-        let members: String =
-            self.members.iter().map(|(name, value)| format!("\"{name}\": {value} ,\n")).collect();
-        format!("{{ {members} \"records\" : {} }}", Value::from(self.records.clone()))
-    }
-}
-
-/// The secret key of [`RECIPIENT`]. Made for tests.
-const IDENTITY: &str = "AGE-SECRET-KEY-1HXPS8SM5ENPD39GZQHHLF432PP5AQ9NADNG75CLZTJPGJ6HP9RQS78ZZ6U";
-
 fn identity() -> BackupKey {
     BackupKey::Identities(text(IDENTITY))
 }
 
 fn made(keep: &Keep) -> Vec<u8> {
     keep.backups().make(BackupLock::Recipients(vec![RECIPIENT.to_owned()])).unwrap().bytes().unwrap()
-}
-
-fn opened(file: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {
-    let identities = [Identity::parse(&text(IDENTITY)).unwrap()];
-    age::decrypt(&Unlock::Identities(&identities), file).unwrap()
-}
-
-fn sealed(document: &[u8]) -> Vec<u8> {
-    age::encrypt(&Lock::Recipients(&[Recipient::parse(RECIPIENT).unwrap()]), document).unwrap()
 }
 
 /// What is authentic, and is no whole backup all the same.
@@ -313,86 +271,6 @@ fn what_does_not_belong_together_is_refused_and_makes_nothing() {
     let summary = verify_backup(locked(&sealed(more.as_bytes())), &key).unwrap();
     assert_eq!((summary.keys, summary.secrets), (2, 1));
     restore_backup(locked(&sealed(more.as_bytes())), &key, &target(&place), &options()).unwrap();
-}
-
-/// The head of an archive, as `docs/formats/vault.md` describes it.
-#[derive(minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-struct Head {
-    #[n(0)]
-    revision: u64,
-    #[n(1)]
-    epoch: u64,
-    #[cbor(n(2), with = "minicbor::bytes")]
-    header_hash: [u8; 32],
-    #[n(3)]
-    max_time: u64,
-    #[n(4)]
-    audit: keep_audit::Chain,
-    #[n(5)]
-    tallies: Vec<u64>,
-    #[n(6)]
-    log: Option<Mark>,
-    #[n(7)]
-    carried: Option<minicbor::bytes::ByteVec>,
-}
-
-#[derive(minicbor::Encode, minicbor::Decode, Clone, Copy)]
-#[cbor(map)]
-struct Mark {
-    #[cbor(n(0), with = "minicbor::bytes")]
-    base: [u8; 32],
-    #[n(1)]
-    next: u64,
-    #[cbor(n(2), with = "minicbor::bytes")]
-    hash: [u8; 32],
-}
-
-impl Parts {
-    fn change_head(&mut self, change: impl Fn(&mut Head)) {
-        let head = self.member("head");
-        let bytes = STANDARD.decode(head.as_str().unwrap()).unwrap();
-        let mut decoded: Head = minicbor::decode(&bytes).unwrap();
-        change(&mut decoded);
-        *head = STANDARD.encode(minicbor::to_vec(&decoded).unwrap()).into();
-    }
-
-    /// Two records of a collection change what each of them has under this name.
-    fn swap(&mut self, kind: &str, members: &[&str]) {
-        let at = self.of_kind(kind);
-        let named: Vec<usize> =
-            at.into_iter().filter(|&at| self.records[at].get("name_index").is_some()).collect();
-        for member in members {
-            let one = self.records[named[0]][member].take();
-            let other = std::mem::replace(&mut self.records[named[1]][member], one);
-            self.records[named[0]][member] = other;
-        }
-    }
-
-    fn insert(&mut self, collection: u8, cbor: &[u8]) {
-        self.insert_at(collection, &[0; 16], cbor);
-    }
-
-    fn insert_at(&mut self, collection: u8, id: &[u8; 16], cbor: &[u8]) {
-        let (id, cbor) = (hex::encode(id), STANDARD.encode(cbor));
-        self.records.push(serde_json::json!({ "collection": collection, "id": id, "cbor": cbor }));
-        self.sort();
-    }
-
-    /// The first record of a collection is somewhere else.
-    fn move_away(&mut self, kind: &str) {
-        let at = *self.of_kind(kind).first().unwrap_or_else(|| panic!("there are no {kind}"));
-        let id = self.records[at]["id"].as_str().unwrap().to_owned();
-        let other = if id.ends_with('0') { "1" } else { "0" };
-        self.records[at]["id"] = format!("{}{other}", &id[..31]).into();
-        self.sort();
-    }
-
-    /// The order of an archive.
-    fn sort(&mut self) {
-        self.records
-            .sort_by_key(|record| (record["collection"].as_u64(), record["id"].as_str().map(str::to_owned)));
-    }
 }
 
 /// Whoever knows the key of a backup can make one that opens. What Keep would never have written is refused all the same, by
@@ -497,14 +375,6 @@ fn full_vault(at: &Path) -> Keep {
     keep
 }
 
-/// The counts of a log's segments, as `docs/formats/vault.md` describes them.
-#[derive(minicbor::Encode)]
-#[cbor(map)]
-struct AllCounts {
-    #[n(0)]
-    counts: Vec<keep_audit::Count>,
-}
-
 /// What lies where nobody looks for it, does not decode, or counts beyond where counting ends, would come back and fail later.
 #[test]
 fn what_would_be_missed_or_fail_later_is_refused_at_once() {
@@ -596,42 +466,6 @@ fn a_vault_whose_time_was_beyond_9999_has_backups() {
         assert_eq!(keep.keys().list().unwrap().len(), 1);
         let again = made(&keep);
         verify_backup(locked(&again), &key).unwrap();
-    }
-}
-
-/// A secret, as `docs/formats/vault.md` describes it.
-#[derive(minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-struct Secret {
-    #[n(0)]
-    kind: u8,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    secret: Vec<u8>,
-    #[n(2)]
-    public: Option<String>,
-}
-
-impl Parts {
-    /// Changes the secrets of this kind, as `change` does that gets the number of each.
-    fn change_secrets(&mut self, kind: u8, change: impl Fn(usize, &mut Secret)) {
-        let mut number = 0;
-        for at in self.of_kind("secrets") {
-            let cbor = &mut self.records[at]["cbor"];
-            let bytes = STANDARD.decode(cbor.as_str().unwrap()).unwrap();
-            let mut secret: Secret = minicbor::decode(&bytes).unwrap();
-            if secret.kind == kind {
-                change(number, &mut secret);
-                *cbor = STANDARD.encode(minicbor::to_vec(&secret).unwrap()).into();
-                number += 1;
-            }
-        }
-        assert!(number > 0, "there is no secret of kind {kind}");
-    }
-
-    fn secrets(&mut self, kind: u8) -> Vec<Vec<u8>> {
-        let found = std::cell::RefCell::new(Vec::new());
-        self.change_secrets(kind, |_, secret| found.borrow_mut().push(secret.secret.clone()));
-        found.into_inner()
     }
 }
 
@@ -730,14 +564,6 @@ fn transport_keys_and_shares_are_examined() {
         verify_backup(locked(&sealed(parts.text().as_bytes())), &key).unwrap();
     }
     restore_backup(locked(&bytes), &key, &target(&place), &options()).unwrap();
-}
-
-/// Where the bytes of a share end in what is held of a member: an array of them and the device key.
-fn share_end(holding: &[u8]) -> usize {
-    let mut decoder = minicbor::Decoder::new(holding);
-    decoder.array().unwrap();
-    decoder.bytes().unwrap();
-    decoder.position()
 }
 
 #[test]
