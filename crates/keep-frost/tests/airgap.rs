@@ -158,3 +158,21 @@ fn a_hundred_sessions_at_once() {
         independent_verify(Suite::Secp256k1Tr, &group.public_key(), &[n as u8; 32], &signature);
     }
 }
+
+#[test]
+fn a_text_that_is_no_message_is_not_quoted() {
+    let secret = "nsec1thisisnotforanybody";
+    for (text, reason) in [
+        (format!("{{\"{secret}\": 1}}"), "its JSON has another form (line 1, column "),
+        (format!("{{\"keepfrost\": \"{secret}\"}}"), "its JSON has another form (line 1, column "),
+        (
+            format!("{{\"keepfrost\": 1, \"kind\": \"{secret}\"}}"),
+            "its JSON has another form (line 1, column ",
+        ),
+        (format!("{{{secret}}}"), "it is not JSON (line 1, column "),
+        (format!("{{\n\"{secret}"), "it is cut off (line 2, column "),
+    ] {
+        let said = Envelope::parse(&text).unwrap_err().to_string();
+        assert!(said.contains(reason) && !said.contains("nsec1"), "{text}: {said}");
+    }
+}

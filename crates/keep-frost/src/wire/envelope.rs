@@ -223,8 +223,8 @@ impl Envelope {
     /// Reads an open message of this kind and session, after checking who signed it.
     ///
     /// # Errors
-    /// [`FrostError::WrongKind`], [`FrostError::WrongSession`], [`FrostError::NotAuthentic`],
-    /// [`FrostError::Malformed`].
+    /// [`FrostError::WrongKind`], [`FrostError::WrongSession`], [`FrostError::NotAuthentic`];
+    /// [`FrostError::BadContribution`] where its content has another form: its sender has signed it.
     pub fn read<T: for<'b> Decode<'b, ()>>(
         &self,
         kind: Kind,
@@ -233,7 +233,7 @@ impl Envelope {
     ) -> Result<T, FrostError> {
         self.expect(kind, session)?;
         self.authenticate(device)?;
-        minicbor::decode(&self.body).map_err(|_| FrostError::malformed(WHAT, "its content has another form"))
+        minicbor::decode(&self.body).map_err(|_| FrostError::BadContribution(vec![self.from]))
     }
 
     /// Reads a proposal, whose session is not known before: the session must be the hash of what it proposes.
@@ -332,7 +332,7 @@ impl Envelope {
         }
         let text = text.trim_ascii();
         if text.starts_with('{') {
-            let json: JsonEnvelope = serde_json::from_str(text).map_err(|e| bad(&e.to_string()))?;
+            let json: JsonEnvelope = serde_json::from_str(text).map_err(|error| bad(&of_json(&error)))?;
             if json.keepfrost != VERSION {
                 return Err(FrostError::NewerVersion { what: WHAT, version: json.keepfrost.into() });
             }
@@ -347,6 +347,16 @@ impl Envelope {
         let encoded = text.strip_prefix(PREFIX).ok_or_else(|| bad("expected keepfrost1:… or JSON"))?;
         Self::from_bytes(&URL_SAFE_NO_PAD.decode(encoded).map_err(|_| bad("it is not base64url"))?)
     }
+}
+
+/// Where JSON is wrong. What is there is not quoted: it is for whoever shows it to know where it came from.
+fn of_json(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "it is cut off",
+        serde_json::error::Category::Data => "its JSON has another form",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 fn context(kind: Kind, session: SessionId, from: Index, to: Index) -> Vec<u8> {

@@ -340,12 +340,19 @@ impl Call for FinishPsbt {
         for coordinator in &mut coordinators {
             coordinator.package()?;
         }
+        let mut nonsense = BTreeSet::new();
         for text in &self.shares {
             for (coordinator, envelope) in zipped(&mut coordinators, parse(text)?)? {
                 let device = record.group.device(envelope.from())?;
-                let partial: Partial = envelope.read(Kind::Partial, coordinator.session(), &device)?;
-                coordinator.share(envelope.from(), &partial)?;
+                match envelope.read::<Partial>(Kind::Partial, coordinator.session(), &device) {
+                    Ok(partial) => _ = coordinator.share(envelope.from(), &partial)?,
+                    Err(FrostError::BadContribution(from)) => nonsense.extend(from),
+                    Err(error) => return Err(error.into()),
+                }
             }
+        }
+        if !nonsense.is_empty() {
+            return Err(FrostError::Cheaters(nonsense.into_iter().collect()).into());
         }
         let mut signatures = Vec::with_capacity(coordinators.len());
         for coordinator in coordinators {

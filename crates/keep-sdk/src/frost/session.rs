@@ -344,11 +344,18 @@ impl Finish {
         collect(&mut coordinator, record, &self.commitments)?;
         let session = coordinator.session();
         coordinator.package()?;
+        let mut nonsense = Vec::new();
         for text in &self.shares {
             let envelope = Envelope::parse(text)?;
             let device = record.group.device(envelope.from())?;
-            let partial: Partial = envelope.read(Kind::Partial, session, &device)?;
-            coordinator.share(envelope.from(), &partial)?;
+            match envelope.read::<Partial>(Kind::Partial, session, &device) {
+                Ok(partial) => _ = coordinator.share(envelope.from(), &partial)?,
+                Err(FrostError::BadContribution(from)) => nonsense.extend(from),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !nonsense.is_empty() {
+            return Err(FrostError::Cheaters(nonsense).into());
         }
         Ok(coordinator.finish()?)
     }

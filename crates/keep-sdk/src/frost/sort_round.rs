@@ -161,13 +161,20 @@ impl Known {
                 return Err(FrostError::NotAuthentic(from));
             }
             let session = envelope.session();
-            match round {
-                Round::Proposal => envelope.read_proposal(&device)?.check(&record.group)?,
-                Round::Commitment => {
-                    envelope.read::<Commitment>(Kind::Commitment, session, &device).map(|_| ())?;
+            let read = match round {
+                Round::Proposal => {
+                    envelope.read_proposal(&device).and_then(|proposal| proposal.check(&record.group))
                 }
-                Round::Package => envelope.read::<Package>(Kind::Package, session, &device).map(|_| ())?,
-                Round::Partial => envelope.read::<Partial>(Kind::Partial, session, &device).map(|_| ())?,
+                Round::Commitment => {
+                    envelope.read::<Commitment>(Kind::Commitment, session, &device).map(|_| ())
+                }
+                Round::Package => envelope.read::<Package>(Kind::Package, session, &device).map(|_| ()),
+                Round::Partial => envelope.read::<Partial>(Kind::Partial, session, &device).map(|_| ()),
+            };
+            // Of those who are fixed by now nobody else can speak: the session ends, with the name of who signed nonsense.
+            let is_fixed = matches!(round, Round::Package | Round::Partial);
+            if !(is_fixed && matches!(read, Err(FrostError::BadContribution(_)))) {
+                read?;
             }
         }
         let proposed_by = self.sessions.as_ref().map(|(by, _)| *by);
@@ -176,5 +183,45 @@ impl Known {
             Round::Partial if !self.signers.contains(&from) => Err(FrostError::NotASigner(from)),
             Round::Proposal | Round::Commitment | Round::Package | Round::Partial => Ok(from),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use keep_frost::{Suite, dealer};
+    use keep_types::{KeyId, Name, Timestamp, VaultId};
+    use rand_core::OsRng;
+
+    use super::*;
+
+    #[test]
+    fn signed_nonsense_counts_against_its_sender() {
+        let dealt = dealer::generate(Suite::Secp256k1Tr, 2, 3, &mut OsRng).unwrap();
+        let record = GroupRecord {
+            id: KeyId::from_bytes([1; 16]),
+            name: Name::new("g").unwrap(),
+            group: dealt.group,
+            shares: Vec::new(),
+            created_at: Timestamp::from_secs(0),
+            confirmed_in: VaultId::from_bytes([2; 16]),
+            last_refresh: None,
+            endorsement: None,
+            grants: Vec::new(),
+        };
+        let (one, two) = (Index::new(1).unwrap(), Index::new(2).unwrap());
+        let session = SessionId::from_bytes([7; 32]);
+        let known = Known { sessions: Some((one, vec![session])), signers: BTreeSet::from([one, two]) };
+        let says = |from: Index, round: Round| {
+            let device = &dealt.devices[usize::from(from.get()) - 1];
+            let nonsense = Envelope::sign(round.kind(), session, from, device, &"nonsense").unwrap();
+            known.sender(&record, round, &[nonsense])
+        };
+        // Others may commit in its place; a fixed signer and the coordinator have no substitute.
+        assert_eq!(says(two, Round::Commitment), Err(FrostError::BadContribution(vec![two])));
+        assert_eq!(says(two, Round::Partial), Ok(two));
+        assert_eq!(says(one, Round::Package), Ok(one));
+        assert_eq!(says(two, Round::Package), Err(FrostError::NotInvolved(two)));
     }
 }

@@ -1,6 +1,7 @@
 //! How messages go between co-signers: pasted, or as files in a directory.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,8 +29,9 @@ pub struct Exchange<'s> {
     directory: Option<PathBuf>,
     /// Messages that were taken, by name or text.
     seen: BTreeSet<String>,
-    /// What was no message of its round, by name, as it was then.
-    left_out: Vec<Entry>,
+    /// What was no message of its round, as it was then: texts may be long, and there may be many.
+    left_out: BTreeSet<u64>,
+    hashes: RandomState,
     /// How many lines were pasted.
     line: usize,
 }
@@ -65,7 +67,8 @@ impl<'s> Exchange<'s> {
             session,
             directory: directory.map(Path::to_owned),
             seen: BTreeSet::new(),
-            left_out: Vec::new(),
+            left_out: BTreeSet::new(),
+            hashes: RandomState::new(),
             line: 0,
         })
     }
@@ -177,12 +180,15 @@ impl<'s> Exchange<'s> {
 
     /// Those that are messages of the round. The others are named; those in a directory once, as long as they stay as they are.
     fn taken(&mut self, found: Vec<Entry>, sort: &Sort<'_>) -> Result<Vec<Came>, Fault> {
-        let found = found.into_iter().filter(|entry| !self.left_out.contains(entry)).collect::<Vec<_>>();
+        let found =
+            found.into_iter().filter(|entry| !self.left_out.contains(&self.hash(entry))).collect::<Vec<_>>();
         let texts: Vec<String> = found.iter().filter_map(|(_, text)| text.clone().ok()).collect();
         let sorted = if texts.is_empty() { None } else { Some(sort(texts)?) };
         let (mut came, mut at) = (Vec::new(), 0);
         for (place, text) in found {
-            let taken = match &text {
+            let entry = (place, text);
+            let (place, text) = &entry;
+            let taken = match text {
                 Ok(text) => {
                     let taken = sorted.as_ref().map(|sorted| {
                         let left = sorted.skipped.iter().find(|skipped| skipped.at == at);
@@ -205,17 +211,22 @@ impl<'s> Exchange<'s> {
                     let end = if self.directory.is_some() { SUFFIX } else { "" };
                     self.session.output.warn(
                         ErrorCode::InvalidInput,
-                        &format!("left out {}{end}: {}", shown(&place), shown_reason(&reason)),
+                        &format!("left out {}{end}: {}", shown(place), shown_reason(&reason)),
                         "nothing was made of it; the session goes on waiting",
                     );
                     // What is given again by a person is looked at again.
                     if self.directory.is_some() {
-                        self.left_out.push((place, text));
+                        self.left_out.insert(self.hash(&entry));
                     }
                 }
             }
         }
         Ok(came)
+    }
+
+    /// What an entry is known by for as long as it stays as it is.
+    fn hash(&self, (name, text): &Entry) -> u64 {
+        self.hashes.hash_one((name, text.as_ref().map_err(Fault::message)))
     }
 
     /// Removes the files of a session that is over.
