@@ -221,6 +221,14 @@ pub enum FrostError {
         /// Those whom they name.
         about: Vec<Index>,
     },
+    /// A member made a plan of a renewal that does not fit the group.
+    #[error("member {from} made a plan that cannot be followed: {reason}")]
+    BadPlan {
+        /// Who made it.
+        from: Index,
+        /// What does not fit.
+        reason: String,
+    },
     /// A member's contribution is wrong.
     #[error("wrong contribution from {}", list(.0))]
     BadContribution(Vec<Index>),
@@ -280,6 +288,7 @@ impl FrostError {
             | Self::Equivocation(_)
             | Self::Disagreement { .. }
             | Self::Complaint { .. }
+            | Self::BadPlan { .. }
             | Self::BadContribution(_)
             | Self::RepairFailed
             | Self::UnknownNonce

@@ -232,7 +232,8 @@ fn a_plan_needs_sound_parameters_and_its_own_devices() {
     assert_eq!(Plan::generate(Suite::Ed25519, 2, twice, &mut OsRng), Err(FrostError::Duplicate(index(3))));
     let plan = Plan::generate(Suite::Ed25519, 2, devices.public(), &mut OsRng).unwrap();
     let wrong = Ceremony::generate(plan.clone(), index(1), copy(&devices.0[&index(2)]), &mut OsRng);
-    assert_eq!(wrong.unwrap_err(), FrostError::NotAuthentic(index(1)));
+    let wrong = wrong.unwrap_err().to_string();
+    assert_eq!(wrong, "not a valid plan: it names another device key for member 1 than is known here");
     let stranger = Ceremony::generate(plan, index(7), copy(&devices.0[&index(2)]), &mut OsRng);
     assert_eq!(stranger.unwrap_err(), FrostError::UnknownMember(index(7)));
 }

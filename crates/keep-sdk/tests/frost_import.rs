@@ -16,7 +16,8 @@ use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
 
 const CHEAP: KdfCost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
 const EXPORT: Option<(u32, u8, u8)> = Some((8192, 1, 1));
-const PLAIN: ImportOptions = ImportOptions { replace: false, unproved: false, trust_roster: false };
+const PLAIN: ImportOptions =
+    ImportOptions { replace: false, unproved: false, trust_roster: false, abandon: false };
 const REPLACE: ImportOptions = ImportOptions { replace: true, ..PLAIN };
 
 struct World(tempfile::TempDir);

@@ -10,7 +10,7 @@ mod groups;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keep_sdk::frost::{StepView, Suite};
+use keep_sdk::frost::{ImportOptions, StepView, Suite};
 use keep_sdk::{BackupKey, BackupLock, Keep, LockedBackup, SecretText, verify_backup};
 
 use groups::*;
@@ -168,6 +168,54 @@ fn a_renewal_that_was_certified_is_not_forgotten_for_another_one() {
     assert_eq!([&frosts[0], &frosts[1]].map(|frost| frost.find(this).unwrap().epoch), [1, 1]);
     // Who is through begins the next one.
     assert!(frosts[0].refresh_step(this, true, vec![], vec![]).is_ok());
+}
+
+/// What is given up goes in the commit of the step that takes its place: where there is none, nothing goes.
+#[test]
+fn a_step_that_fails_gives_nothing_up() {
+    let world = World::new();
+    let (vaults, group) = scattered(&world, Suite::Secp256k1Tr);
+    let this = Some(group.pubkey.as_str());
+    let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
+    let mut board = Board::default();
+    renewed(&frosts, this, &mut board, |_, name| !name.contains("-certificate-"));
+    let two = &frosts[1];
+    let no_plan = two.refresh_step_abandoning(this, false, vec![], vec![]).unwrap_err();
+    assert_eq!(no_plan.code(), keep_sdk::ErrorCode::NotFound, "{no_plan}");
+    assert!(two.refresh_step(this, true, vec![], vec![]).is_err(), "it was given up");
+    assert!(two.refresh_step(this, false, vec![], board.all()).unwrap().done);
+}
+
+/// What would take the place of a certified renewal is refused unless it is its end, or the owner gives it up.
+#[test]
+fn shares_of_another_epoch_do_not_take_the_place_of_a_certified_renewal() {
+    let world = World::new();
+    let dealer = world.vault("dealer").frost();
+    let group = dealer.generate(name("family"), Suite::Secp256k1Tr, 2, 3).unwrap();
+    let this = Some(group.pubkey.as_str());
+    let frosts: Vec<_> =
+        (1..=3_u16).map(|index| (index, world.vault(&format!("v{index}")).frost())).collect();
+    for (index, frost) in &frosts {
+        import(frost, &export(&dealer, &group, *index)).unwrap();
+    }
+    let frosts: Vec<_> = frosts.into_iter().map(|(_, frost)| frost).collect();
+    let mut board = Board::default();
+    renewed(&frosts, this, &mut board, |_, name| !name.contains("-certificate-"));
+    let first = board.0.keys().next().unwrap()[..8].to_owned();
+    let elsewhere = export(&dealer, &dealer.refresh(this, vec![]).unwrap(), 2);
+    let take = |frost: &keep_sdk::frost::Frost, text: &str, accept| {
+        frost.import(text.to_owned().into(), Some(share_passphrase()), None, accept)
+    };
+    let refused = take(&frosts[1], &elsewhere, REPLACE).unwrap_err();
+    assert!(refused.message().contains(&first) && refused.hint().contains("--abandon"), "{refused}");
+    let refused = frosts[1].delete_share(this, 2).unwrap_err();
+    assert!(refused.message().contains(&first), "{refused}");
+    // Its own end may come that way.
+    assert!(frosts[0].refresh_step(this, false, vec![], board.all()).unwrap().done);
+    let end = export(&frosts[0], &frosts[0].find(this).unwrap(), 1);
+    assert_eq!(take(&frosts[2], &end, REPLACE).unwrap().group.epoch, 1);
+    let given_up = take(&frosts[1], &elsewhere, ImportOptions { abandon: true, ..REPLACE }).unwrap();
+    assert_eq!((given_up.group.epoch, given_up.group.shares), (1, vec![2]));
 }
 
 #[test]

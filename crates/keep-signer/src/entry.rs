@@ -62,7 +62,7 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
         GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
             entry.reason(format!("member {index}"))
         }
-        GroupUse::Refresh { keep } => entry.reason(format!("for {}", counted(keep.len(), "member"))),
+        GroupUse::Refresh { keep, .. } => entry.reason(format!("for {}", counted(keep.len(), "member"))),
         GroupUse::RefreshStep { .. } => entry.reason("a step among vaults"),
         GroupUse::Split { name, threshold, members } => {
             entry.reason(format!("{name}: {threshold} of {members}"))

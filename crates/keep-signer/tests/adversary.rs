@@ -343,8 +343,8 @@ async fn nobody_but_the_owner_reaches_a_group() {
             GroupUse::Sign(sign),
             GroupUse::ExportShare { index: 1 },
             GroupUse::Recover,
-            GroupUse::Refresh { keep: vec![1, 2] },
-            GroupUse::RefreshStep { keep: None, messages: vec![] },
+            GroupUse::Refresh { keep: vec![1, 2], abandon: false },
+            GroupUse::RefreshStep { keep: None, messages: vec![], abandon: true },
             GroupUse::Repair { index: 1 },
             GroupUse::RepairStep { index: 1, messages: vec![] },
         ]

@@ -118,6 +118,8 @@ pub enum GroupUse {
     Refresh {
         /// The members that keep a share.
         keep: Vec<u16>,
+        /// Renewals among vaults that are under way here are given up.
+        abandon: bool,
     },
     /// A step of a renewal among vaults.
     RefreshStep {
@@ -125,6 +127,8 @@ pub enum GroupUse {
         keep: Option<Vec<u16>>,
         /// What came from the others.
         messages: Vec<Vec<u8>>,
+        /// Renewals among vaults that are under way here are given up, but for this one.
+        abandon: bool,
     },
     /// Make the share of a member again from those that are here.
     Repair {
@@ -148,6 +152,9 @@ pub enum GroupUse {
         members: u16,
     },
 }
+
+/// What a person is told of renewals that are given up.
+const GIVEN_UP: &str = "; every other renewal that is under way here is given up";
 
 impl GroupUse {
     /// Who proposed a signature that nobody here was asked about.
@@ -185,10 +192,14 @@ impl GroupUse {
             Self::Spend(_) => String::new(),
             Self::ExportShare { index } => format!("the share of member {index} is handed out"),
             Self::Recover => "the whole secret key is handed out".to_owned(),
-            Self::Refresh { keep } => {
-                format!("all shares are renewed, for {}", counted(keep.len(), "member"))
+            Self::Refresh { keep, abandon } => {
+                let others = if *abandon { GIVEN_UP } else { "" };
+                format!("all shares are renewed, for {}{others}", counted(keep.len(), "member"))
             }
-            Self::RefreshStep { .. } => "a step of a renewal of the shares among vaults".to_owned(),
+            Self::RefreshStep { abandon, .. } => {
+                let others = if *abandon { GIVEN_UP } else { "" };
+                format!("a step of a renewal of the shares among vaults{others}")
+            }
             Self::Repair { index } => format!("the share of member {index} is made again"),
             Self::RepairStep { index, .. } => {
                 format!("help another vault to make the share of member {index} again")

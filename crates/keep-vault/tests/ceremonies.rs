@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::memory_vault;
 use keep_frost::ceremony::Plan;
@@ -116,6 +116,29 @@ fn a_plan_that_is_damaged_is_missed_and_one_of_others_is_not() {
     for plan in [&plan, &second] {
         assert!(several.contains(&plan.session().to_string()[..8]), "{several}");
     }
+}
+
+/// A plan that names a member's device key or the threshold otherwise than the roster stops nobody, and its maker is named.
+#[test]
+fn a_plan_that_does_not_fit_is_its_makers_fault() {
+    let (vault, record) = group();
+    let all: BTreeSet<Index> = record.group.indices().collect();
+    let announce = |plan: &Plan, from: u64| {
+        let device = vault.device_key(record.id, index(from)).unwrap();
+        let envelope = Envelope::sign(Kind::Plan, plan.session(), index(from), &device, plan).unwrap();
+        envelope.to_bytes().unwrap()
+    };
+    let stranger = DeviceKey::generate(&mut OsRng).unwrap().public();
+    let other_roster = record.group.clone().with_devices(&BTreeMap::from([(index(3), stranger)])).unwrap();
+    let bad = Plan::refresh(&other_roster, &all, &mut OsRng).unwrap();
+    let why = "member 2 made a plan that cannot be followed: it names another device key for member 3 than is known here";
+    let alone = record.sort_renewal(&[announce(&bad, 2)]).unwrap();
+    assert!(alone.plan().is_none());
+    assert_eq!(alone.wrong().unwrap().message(), why);
+    let good = Plan::refresh(&record.group, &all, &mut OsRng).unwrap();
+    let both = record.sort_renewal(&[announce(&bad, 2), announce(&good, 4)]).unwrap();
+    assert_eq!(both.plan().unwrap().0, good);
+    assert_eq!((both.wrong(), reasons(&both.skipped())), (None, vec![(0, why.to_owned())]));
 }
 
 #[test]

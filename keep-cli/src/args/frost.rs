@@ -119,6 +119,11 @@ pub struct DeleteShare {
     /// Whose share
     #[arg(long, value_name = "INDEX")]
     pub share: u16,
+    /// Also while a renewal that this vault has certified is not done
+    ///
+    /// What the member has of it is gone with the share.
+    #[arg(long)]
+    pub abandon: bool,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -189,8 +194,13 @@ pub struct Import {
     /// Take device keys of other members that are not known here on the word of whoever made the shares
     #[arg(long)]
     pub trust_roster: bool,
+    /// Give up a renewal that this vault has certified, and that these shares are not the end of
+    ///
+    /// Only when no member has gone over to its end, and all give it up.
+    #[arg(long, requires = "replace")]
+    pub abandon: bool,
     /// Do not ask
-    #[arg(long, requires = "unproved")]
+    #[arg(long)]
     pub yes: bool,
     /// A file with the shares' passphrase; without it, KEEP_PASSPHRASE, or you are asked
     #[arg(long, value_name = "FILE")]
@@ -414,7 +424,7 @@ pub struct Refresh {
     ///
     /// Only when no member has gone over to its end, and all give it up: else some end with shares that do not sign with the
     /// others'.
-    #[arg(long, requires = "exchange")]
+    #[arg(long)]
     pub abandon: bool,
     #[command(flatten)]
     pub exchange: Exchange,

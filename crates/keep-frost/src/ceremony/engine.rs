@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use keep_types::{SecretBytes, SecretKey32};
-use minicbor::{Decoder, Encoder};
+use keep_types::SecretKey32;
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
-use super::plan::{Certificate, Endorsement, Plan, word};
+use super::plan::{Certificate, Endorsement, Plan, other_device, word};
 use super::rounds::{self, Contribution};
 use crate::bytes::Transcript;
 use crate::complaint::{complain, complaints};
@@ -26,13 +25,13 @@ use crate::{DeviceKey, FrostError, Group, Index, SecretShare, SessionId, Signatu
 /// Call [`Ceremony::advance`] after every message and send what it returns; the same call after a restore sends
 /// everything again, byte for byte. Nothing is usable before [`Ceremony::finish`].
 pub struct Ceremony {
-    plan: Plan,
+    pub(super) plan: Plan,
     session: SessionId,
-    me: Index,
+    pub(super) me: Index,
     device: DeviceKey,
-    seed: SecretKey32,
+    pub(super) seed: SecretKey32,
     old: Option<(Group, SecretShare)>,
-    mailbox: Mailbox,
+    pub(super) mailbox: Mailbox,
     sent: BTreeSet<Kind>,
     prepared: Option<Prepared>,
     certificate: Option<Certificate>,
@@ -83,8 +82,8 @@ impl Ceremony {
     /// Takes part in a key generation.
     ///
     /// # Errors
-    /// [`FrostError::UnknownMember`] when the plan has no such member; [`FrostError::NotAuthentic`] when it names
-    /// another device for it; [`FrostError::OutOfOrder`] for a plan to refresh; [`FrostError::Threshold`].
+    /// [`FrostError::UnknownMember`] when the plan has no such member; [`FrostError::Malformed`] when it names another
+    /// device for it; [`FrostError::OutOfOrder`] for a plan to refresh; [`FrostError::Threshold`].
     pub fn generate(
         plan: Plan,
         me: Index,
@@ -100,8 +99,7 @@ impl Ceremony {
     /// Takes part in the refresh of `group` with this device's share of it.
     ///
     /// # Errors
-    /// As [`Ceremony::generate`]; the errors of [`SecretShare::check`]; [`FrostError::NotAuthentic`] when the plan's
-    /// roster is not the group's.
+    /// As [`Ceremony::generate`]; the errors of [`Plan::fits`] and [`SecretShare::check`].
     pub fn refresh(
         plan: Plan,
         device: DeviceKey,
@@ -114,7 +112,7 @@ impl Ceremony {
         Self::new(plan, me, device, seed(rng)?, Some((group, share)))
     }
 
-    fn new(
+    pub(super) fn new(
         plan: Plan,
         me: Index,
         device: DeviceKey,
@@ -123,7 +121,7 @@ impl Ceremony {
     ) -> Result<Self, FrostError> {
         plan.check()?;
         if *plan.members().get(&me).ok_or(FrostError::UnknownMember(me))? != device.public() {
-            return Err(FrostError::NotAuthentic(me));
+            return Err(other_device(me));
         }
         let session = plan.session();
         let kinds = [made_of(&plan), &[Kind::Certificate, Kind::Complaint]].concat();
@@ -150,6 +148,11 @@ impl Ceremony {
     /// The session.
     pub const fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// The group as it will be, once this member has certified it.
+    pub fn certified_group(&self) -> Option<&Group> {
+        self.prepared.as_ref().map(|prepared| &prepared.group)
     }
 
     /// The plan.
@@ -475,98 +478,15 @@ impl Ceremony {
             _ => Err(FrostError::OutOfOrder("not all members have certified the result yet")),
         }
     }
-
-    /// Everything needed to go on in another process, but for device key and old share, and for complaints: these count for as
-    /// long as they are there. Secret.
-    ///
-    /// # Errors
-    /// [`FrostError::Internal`] if encoding fails.
-    pub fn snapshot(&self) -> Result<SecretBytes, FrostError> {
-        let mut out = Vec::with_capacity(1024);
-        let mut e = Encoder::new(&mut out);
-        let mut write = || -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-            e.array(5)?.u8(1)?.encode(&self.plan)?.encode(self.me)?;
-            e.bytes(self.seed.expose())?.encode(self.mailbox.envelopes())?;
-            Ok(())
-        };
-        write().map_err(|_| FrostError::Internal("snapshot"))?;
-        Ok(SecretBytes::new(out))
-    }
-
-    /// The session of a snapshot, and whether everything is there that a certificate needs, whatever the group is by now.
-    ///
-    /// # Errors
-    /// [`FrostError::Malformed`].
-    pub fn peek(snapshot: &[u8]) -> Result<(SessionId, bool), FrostError> {
-        let bad = |_| FrostError::malformed("ceremony snapshot", "not of the documented form");
-        let (plan, me, _, envelopes) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
-        let is_there = |kind: Kind, from: Index| {
-            envelopes.iter().any(|envelope| envelope.kind() == kind && envelope.from() == from)
-        };
-        let others: Vec<Index> = plan.members().keys().copied().filter(|index| *index != me).collect();
-        let has_all = made_of(&plan).iter().all(|kind| others.iter().all(|from| is_there(*kind, *from)));
-        Ok((plan.session(), has_all))
-    }
-
-    /// Goes on from a snapshot. For a refresh the old group and share are given again.
-    ///
-    /// # Errors
-    /// [`FrostError::Malformed`], and those of [`Ceremony::generate`], [`Ceremony::refresh`] and
-    /// [`Ceremony::receive`].
-    pub fn restore(
-        snapshot: &[u8],
-        device: DeviceKey,
-        old: Option<(Group, SecretShare)>,
-    ) -> Result<Self, FrostError> {
-        let bad = |_| FrostError::malformed("ceremony snapshot", "not of the documented form");
-        let (plan, me, seed, envelopes) = read_snapshot(&mut Decoder::new(snapshot)).map_err(bad)?;
-        match (&old, plan.is_refresh()) {
-            (Some((group, share)), true) if share.index() == me => check_refresh(&plan, group, share)?,
-            (None, false) => {}
-            _ => return Err(FrostError::malformed("ceremony snapshot", "it belongs to another share")),
-        }
-        let mut ceremony = Self::new(plan, me, device, seed, old)?;
-        // Complaints come again as long as they stand.
-        for envelope in envelopes.iter().filter(|envelope| envelope.kind() != Kind::Complaint) {
-            ceremony.receive(envelope)?;
-        }
-        Ok(ceremony)
-    }
 }
 
 /// The messages that the result is made of.
-const fn made_of(plan: &Plan) -> &'static [Kind] {
+pub(super) const fn made_of(plan: &Plan) -> &'static [Kind] {
     if plan.is_refresh() { REFRESH } else { GENERATE }
 }
 
-type Snapshot = (Plan, Index, SecretKey32, Vec<Envelope>);
-
-fn read_snapshot(d: &mut Decoder<'_>) -> Result<Snapshot, minicbor::decode::Error> {
-    if d.array()? != Some(5) || d.u8()? != 1 {
-        return Err(minicbor::decode::Error::message("version"));
-    }
-    let (plan, me) = (d.decode()?, d.decode()?);
-    let mut seed = Zeroizing::new([0; 32]);
-    let bytes = d.bytes()?;
-    if bytes.len() != 32 {
-        return Err(minicbor::decode::Error::message("seed"));
-    }
-    seed.copy_from_slice(bytes);
-    Ok((plan, me, SecretKey32::take(&mut seed), d.decode()?))
-}
-
-/// The plan renews this very sharing, with the devices of its roster.
-fn check_refresh(plan: &Plan, group: &Group, share: &SecretShare) -> Result<(), FrostError> {
+/// The plan renews this very sharing, and the share is one of it.
+pub(super) fn check_refresh(plan: &Plan, group: &Group, share: &SecretShare) -> Result<(), FrostError> {
     plan.fits(group)?;
-    share.check(group)?;
-    if plan.threshold() != group.threshold() {
-        let members = plan.members().len();
-        return Err(FrostError::Threshold { threshold: plan.threshold(), members, max: Index::MAX });
-    }
-    for (index, device) in plan.members() {
-        if group.device(*index)? != *device {
-            return Err(FrostError::NotAuthentic(*index));
-        }
-    }
-    Ok(())
+    share.check(group)
 }

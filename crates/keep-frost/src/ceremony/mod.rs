@@ -15,6 +15,7 @@
 mod engine;
 mod plan;
 mod rounds;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -22,3 +23,4 @@ mod vectors;
 
 pub use engine::{Ceremony, Outcome};
 pub use plan::{Certificate, Plan};
+pub use snapshot::Peeked;

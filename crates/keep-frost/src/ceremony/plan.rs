@@ -26,7 +26,7 @@ pub struct Plan {
     #[n(3)]
     members: BTreeMap<Index, DevicePublic>,
     #[n(4)]
-    renews: Option<Renewed>,
+    renewed: Option<Renewed>,
 }
 
 /// The sharing that a refresh replaces.
@@ -51,7 +51,7 @@ impl Plan {
         members: BTreeMap<Index, DevicePublic>,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<Self, FrostError> {
-        let plan = Self { nonce: fresh(rng)?, suite, threshold, members, renews: None };
+        let plan = Self { nonce: fresh(rng)?, suite, threshold, members, renewed: None };
         plan.check()?;
         Ok(plan)
     }
@@ -72,9 +72,9 @@ impl Plan {
         for index in keep {
             members.insert(*index, group.device(*index)?);
         }
-        let renews = Renewed { group: group.id(), sharing: group.sharing(), epoch: group.epoch() };
+        let renewed = Renewed { group: group.id(), sharing: group.sharing(), epoch: group.epoch() };
         let (suite, threshold) = (group.suite(), group.threshold());
-        let plan = Self { nonce: fresh(rng)?, suite, threshold, members, renews: Some(renews) };
+        let plan = Self { nonce: fresh(rng)?, suite, threshold, members, renewed: Some(renewed) };
         plan.check()?;
         Ok(plan)
     }
@@ -98,7 +98,7 @@ impl Plan {
             .with(&self.nonce)
             .with(&[self.suite.number()])
             .with(&self.threshold.to_be_bytes());
-        match &self.renews {
+        match &self.renewed {
             None => hash.add(b"generate"),
             Some(renewed) => {
                 hash.add(b"refresh");
@@ -124,7 +124,7 @@ impl Plan {
         envelope.expect(Kind::Plan, envelope.session())?;
         let plan: Self = minicbor::decode(envelope.body())
             .map_err(|_| FrostError::malformed("refresh plan", "its content has another form"))?;
-        match &plan.renews {
+        match &plan.renewed {
             Some(renewed) if renewed.group == group.id() => {}
             Some(_) => return Err(FrostError::WrongGroup),
             None => return Err(FrostError::malformed("refresh plan", "it makes a new key")),
@@ -133,14 +133,39 @@ impl Plan {
         if plan.session() == envelope.session() { Ok(plan) } else { Err(FrostError::WrongSession) }
     }
 
-    /// Whether it renews the group as it is now.
+    /// Whether it renews the present sharing of the group.
     ///
     /// # Errors
     /// [`FrostError::WrongGroup`], [`FrostError::WrongEpoch`], [`FrostError::WrongSharing`], [`FrostError::WrongSuite`];
     /// [`FrostError::OutOfOrder`] for a plan that makes a new key.
-    pub fn fits(&self, group: &Group) -> Result<(), FrostError> {
-        let renewed = self.renews.as_ref().ok_or(FrostError::OutOfOrder("this plan makes a new key"))?;
+    pub fn renews(&self, group: &Group) -> Result<(), FrostError> {
+        let renewed = self.renewed.as_ref().ok_or(FrostError::OutOfOrder("this plan makes a new key"))?;
         check_binding(group, self.suite, renewed.group, renewed.epoch, renewed.sharing)
+    }
+
+    /// Whether members of the group can take part in it: it renews the present sharing, with the group's threshold, for
+    /// members with the device keys of the roster.
+    ///
+    /// # Errors
+    /// As [`renews`](Self::renews); [`FrostError::Malformed`] for all else that is wrong with it.
+    pub fn fits(&self, group: &Group) -> Result<(), FrostError> {
+        self.renews(group)?;
+        let bad = |reason: String| FrostError::Malformed { what: "refresh plan", reason };
+        if self.threshold != group.threshold() {
+            return Err(bad(format!(
+                "its threshold is {}, the group's {}",
+                self.threshold,
+                group.threshold()
+            )));
+        }
+        self.check().map_err(|error| bad(error.to_string()))?;
+        for (index, device) in &self.members {
+            let known = group.device(*index).map_err(|error| bad(error.to_string()))?;
+            if known != *device {
+                return Err(other_device(*index));
+            }
+        }
+        Ok(())
     }
 
     /// What a message is to the members that are `here`, in the ceremony by this plan. Plans are not asked about.
@@ -152,7 +177,7 @@ impl Plan {
     pub fn place(&self, here: &BTreeSet<Index>, envelope: &Envelope) -> Result<Place, FrostError> {
         let renewal = [Kind::Contribution, Kind::Certificate, Kind::Complaint].as_slice();
         let generation = [Kind::DkgCommit, Kind::Contribution, Kind::Certificate, Kind::Complaint].as_slice();
-        let (what, open) = match &self.renews {
+        let (what, open) = match &self.renewed {
             Some(_) => ("message of a renewal", renewal),
             None => ("message of a key generation", generation),
         };
@@ -178,8 +203,14 @@ impl Plan {
 
     /// Whether it renews an existing group.
     pub const fn is_refresh(&self) -> bool {
-        self.renews.is_some()
+        self.renewed.is_some()
     }
+}
+
+/// A plan that would have a member speak with another key than the one that it is known by.
+pub(super) fn other_device(member: Index) -> FrostError {
+    let reason = format!("it names another device key for member {member} than is known here");
+    FrostError::Malformed { what: "plan", reason }
 }
 
 fn fresh(rng: &mut (impl RngCore + CryptoRng)) -> Result<[u8; 16], FrostError> {

@@ -140,6 +140,9 @@ impl Call for Find {
 pub(crate) struct DeleteShare {
     pub group: Option<String>,
     pub index: u16,
+    /// Also while a renewal is under way that was certified here.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for DeleteShare {
@@ -150,7 +153,7 @@ impl Call for DeleteShare {
     fn run(self, host: &Host) -> Result<GroupView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        let record = host.vault().delete_share(record.id, index(self.index)?)?;
+        let record = host.vault().delete_share(record.id, index(self.index)?, self.abandon)?;
         Ok(GroupView::new(&record, host.vault().id()))
     }
 }

@@ -1,5 +1,6 @@
 //! Threshold keys: made, split, moved, renewed, repaired, and used to sign.
 
+mod among_vaults;
 mod cosigners;
 mod documents;
 mod groups;
@@ -14,8 +15,6 @@ mod sort_round;
 mod texts;
 mod verify;
 mod views;
-
-use std::collections::BTreeMap;
 
 use keep_policy::SpendLimits;
 use keep_types::{Event, EventTemplate, Fault, Name, SecretText};
@@ -122,9 +121,18 @@ impl Frost {
     /// Deletes a share for good.
     ///
     /// # Errors
-    /// When it is not here.
+    /// When it is not here; while a renewal that was certified here is not done.
     pub fn delete_share(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
-        self.keep.call(DeleteShare { group: owned(group), index })
+        self.keep.call(DeleteShare { group: owned(group), index, abandon: false })
+    }
+
+    /// As [`delete_share`](Self::delete_share), also while a renewal that was certified here is not done. What the member has of
+    /// it is gone with the share; others may go over to its end all the same.
+    ///
+    /// # Errors
+    /// When it is not here.
+    pub fn delete_share_abandoning(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
+        self.keep.call(DeleteShare { group: owned(group), index, abandon: true })
     }
 
     /// Gives a member in another vault a standing grant: what it proposes within it is signed although nobody is asked.
@@ -186,7 +194,8 @@ impl Frost {
     ///
     /// # Errors
     /// When a share is damaged, of another group or epoch, or the passphrase is wrong; when nothing proves that shares of
-    /// a later epoch are the group's, or they bring device keys that are not known here.
+    /// a later epoch are the group's, or they bring device keys that are not known here; while another renewal that was
+    /// certified here is not done.
     pub fn import(
         &self,
         text: SecretText,
@@ -499,108 +508,19 @@ impl Frost {
     /// Renews all shares at once, where all that are kept are here.
     ///
     /// # Errors
-    /// When a kept share is elsewhere, or fewer than the threshold are kept.
+    /// When a kept share is elsewhere, or fewer than the threshold are kept; while a renewal among vaults that was certified
+    /// here is not done.
     pub fn refresh(&self, group: Option<&str>, drop: Vec<u16>) -> Result<GroupView, Fault> {
-        self.keep.call(Refresh { group: owned(group), drop })
+        self.keep.call(Refresh { group: owned(group), drop, abandon: false })
     }
 
-    /// A step of a renewal among vaults: takes what has come, gives what is to be sent. With `begin` it may start one. What is no
-    /// part of it is left out, and said to be.
+    /// As [`refresh`](Self::refresh), giving up every renewal among vaults that is under way here. Others may go over to its end
+    /// all the same, and their shares do not sign with those that are here then.
     ///
     /// # Errors
-    /// When there is no plan, and none may be made; when it does not fit. What stops it otherwise is said in the view.
-    pub fn refresh_step(
-        &self,
-        group: Option<&str>,
-        begin: bool,
-        drop: Vec<u16>,
-        messages: Vec<String>,
-    ) -> Result<StepView, Fault> {
-        self.keep.call(RefreshStep { group: owned(group), begin, drop, messages, abandon: false })
-    }
-
-    /// As [`refresh_step`](Self::refresh_step), giving up every other renewal that is under way here. Others may go over to its
-    /// end all the same, and their shares do not sign with those that are here then.
-    ///
-    /// # Errors
-    /// As [`refresh_step`](Self::refresh_step).
-    pub fn refresh_step_abandoning(
-        &self,
-        group: Option<&str>,
-        begin: bool,
-        drop: Vec<u16>,
-        messages: Vec<String>,
-    ) -> Result<StepView, Fault> {
-        self.keep.call(RefreshStep { group: owned(group), begin, drop, messages, abandon: true })
-    }
-
-    /// What the plan among the messages asks for: that of a renewal, or with `lost` that of the repair of this member's share.
-    ///
-    /// # Errors
-    /// When there are several.
-    pub fn inspect_plan(
-        &self,
-        group: Option<&str>,
-        lost: Option<u16>,
-        messages: Vec<String>,
-    ) -> Result<PlanView, Fault> {
-        self.keep.call(InspectPlan { group: owned(group), lost, messages })
-    }
-
-    /// Makes a lost share again from those that are here.
-    ///
-    /// # Errors
-    /// When there are too few, or the share is here.
-    pub fn repair(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
-        self.keep.call(Repair { group: owned(group), index })
-    }
-
-    /// A step of a repair among vaults, on the side that helps.
-    ///
-    /// # Errors
-    /// When a message is wrong; whoever sent it is named.
-    pub fn repair_step(
-        &self,
-        group: Option<&str>,
-        index: u16,
-        messages: Vec<String>,
-    ) -> Result<StepView, Fault> {
-        self.keep.call(RepairStep { group: owned(group), index, messages })
-    }
-
-    /// A step of a repair among vaults, on the side that has lost its share.
-    ///
-    /// # Errors
-    /// As [`repair_step`](Self::repair_step); when the share that comes out is not the lost one.
-    pub fn repair_own(
-        &self,
-        group: Option<&str>,
-        index: u16,
-        helpers: Vec<u16>,
-        messages: Vec<String>,
-    ) -> Result<StepView, Fault> {
-        self.keep.call(RepairOwn { group: owned(group), index, helpers, messages })
-    }
-
-    /// Gives a member whose share is here a new device key.
-    ///
-    /// # Errors
-    /// When the share is not here.
-    pub fn rotate_device(&self, group: Option<&str>, index: u16) -> Result<DeviceView, Fault> {
-        self.keep.call(RotateDevice { group: owned(group), index })
-    }
-
-    /// Takes new device keys of other members: from signed notices, or on the owner's word.
-    ///
-    /// # Errors
-    /// When a notice is not signed with the member's old key.
-    pub fn take_devices(
-        &self,
-        group: Option<&str>,
-        notices: Vec<String>,
-        trusted: BTreeMap<u16, String>,
-    ) -> Result<GroupView, Fault> {
-        self.keep.call(TakeDevices { group: owned(group), notices, trusted })
+    /// As [`refresh`](Self::refresh).
+    pub fn refresh_abandoning(&self, group: Option<&str>, drop: Vec<u16>) -> Result<GroupView, Fault> {
+        self.keep.call(Refresh { group: owned(group), drop, abandon: true })
     }
 }
 

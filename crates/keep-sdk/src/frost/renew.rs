@@ -28,6 +28,9 @@ fn kept(record: &GroupRecord, dropped: &[u16]) -> Result<Vec<u16>, Fault> {
 pub(crate) struct Refresh {
     pub group: Option<String>,
     pub drop: Vec<u16>,
+    /// Renewals among vaults that are under way are given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for Refresh {
@@ -51,7 +54,8 @@ impl Call for Refresh {
             )
             .with_hint("renew them together with --exchange DIR, or leave these members out with --drop"));
         }
-        host.answer(record.id, Intent::Group(Box::new(GroupUse::Refresh { keep })))?;
+        let refresh = GroupUse::Refresh { keep, abandon: self.abandon };
+        host.answer(record.id, Intent::Group(Box::new(refresh)))?;
         Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
     }
 }
@@ -83,14 +87,7 @@ impl Call for RefreshStep {
             check_dropped(&record, &self.drop)?;
         }
         let keep = if self.begin && !is_over { Some(kept(&record, &self.drop)?) } else { None };
-        if let Some(wrong) = sorted.wrong().filter(|_| self.abandon) {
-            return Err(wrong);
-        }
-        if self.abandon {
-            let present = sorted.plan().map(|(plan, _)| plan.session());
-            host.vault().give_up_renewals(record.id, present)?;
-        }
-        let step = GroupUse::RefreshStep { keep, messages: texts.bytes.clone() };
+        let step = GroupUse::RefreshStep { keep, messages: texts.bytes.clone(), abandon: self.abandon };
         ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?, &texts)
     }
 }

@@ -127,6 +127,8 @@ pub struct ImportOptions {
     pub unproved: bool,
     /// Device keys that are not known here are taken on the word of whoever made the shares.
     pub trust_roster: bool,
+    /// A renewal that was certified here, and that they are not the end of, is given up for them.
+    pub abandon: bool,
 }
 
 impl Import {
@@ -150,8 +152,8 @@ impl Call for Import {
         let known = host.vault().groups()?.into_iter().find(|record| record.group.id() == id);
         let (record, proof) = match known {
             Some(known) => {
-                let ImportOptions { replace, unproved, trust_roster: roster } = self.accept;
-                host.vault().add_shares(known.id, incoming, Accept { replace, unproved, roster })?
+                let ImportOptions { replace, unproved, trust_roster: roster, abandon } = self.accept;
+                host.vault().add_shares(known.id, incoming, Accept { replace, unproved, roster, abandon })?
             }
             None => {
                 let name = self.name.map_or_else(|| free_name(host), Ok)?;

@@ -7,7 +7,8 @@ use keep_sdk::frost::{
 use keep_sdk::{ErrorCode, Fault, Home, KdfCost, Keep, Name, Options, SecretText};
 
 pub const CHEAP: KdfCost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
-pub const REPLACE: ImportOptions = ImportOptions { replace: true, unproved: false, trust_roster: false };
+pub const REPLACE: ImportOptions =
+    ImportOptions { replace: true, unproved: false, trust_roster: false, abandon: false };
 pub const EXPORT: Option<(u32, u8, u8)> = Some((8192, 1, 1));
 
 pub struct World(pub tempfile::TempDir);

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keep_audit::Action;
 use keep_frost::ceremony::{Ceremony, Plan};
 use keep_frost::wire::{Envelope, Kind};
-use keep_frost::{FrostError, Index, SessionId};
+use keep_frost::{FrostError, Group, Index, SessionId};
 use keep_types::{CeremonyStep, ErrorCode, Fault, KeyId, SecretBytes};
 use rand_core::OsRng;
 
-use super::change::{entry, list};
+use super::change::list;
 use super::keyring::{REFRESH, secret_place};
 use super::perform::NextSharing;
 use super::record::{Message, Messages};
 use super::sorting::Sorted;
-use super::{GroupRecord, Holding};
+use super::under_way::{Lying, RightOfWay, lying};
+use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
 
@@ -26,12 +26,16 @@ impl Vault {
         id: KeyId,
         keep: Option<&BTreeSet<Index>>,
         messages: &[Vec<u8>],
+        abandon: bool,
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.signing_group(id)?;
         let sorted = record.sort_renewal(messages)?;
         let mut step = match already_done(&record, &sorted) {
-            Some(step) => step,
-            None => self.renew(&record, keep, &sorted)?,
+            Some(step) => {
+                self.give_up_others(&record, abandon)?;
+                step
+            }
+            None => self.renew(&record, keep, &sorted, abandon)?,
         };
         step.skipped = sorted.skipped();
         if !step.done {
@@ -45,28 +49,47 @@ impl Vault {
         record: &GroupRecord,
         keep: Option<&BTreeSet<Index>>,
         sorted: &Sorted<Plan>,
+        abandon: bool,
     ) -> Result<CeremonyStep, VaultError> {
-        let id = record.id;
         let (plan, announcement) = self.plan(record, keep, sorted)?;
-        let ours: Vec<Index> =
-            record.shares.iter().filter(|index| plan.members().contains_key(index)).copied().collect();
-        if ours.is_empty() {
+        if !record.shares.iter().any(|index| plan.members().contains_key(index)) {
+            self.give_up_others(record, abandon)?;
             return self.dropped(record, &plan);
         }
-        let mut run = Run { ceremonies: BTreeMap::new(), sent: announcement.into_iter().collect() };
-        for index in &ours {
-            run.ceremonies.insert(*index, self.take_part(record, &plan, *index)?);
-        }
+        let mut run = self.go_on(record, &plan, announcement, abandon)?;
         match run.advance(sorted.came()) {
-            Ok(()) => {}
-            Err((index, error)) => return run.stop(index, error),
+            Ok(()) => self.keep_step(record, run),
+            Err((index, error)) => run.stop(index, error),
         }
-        self.keep_snapshots(id, &run)?;
+    }
+
+    /// Our members' sides, as they lie in the vault, or new ones.
+    fn go_on(
+        &self,
+        record: &GroupRecord,
+        plan: &Plan,
+        announcement: Option<Envelope>,
+        abandon: bool,
+    ) -> Result<Run, VaultError> {
+        let way = RightOfWay { of: vec![plan.session()], abandon, found: BTreeMap::new() };
+        self.expect_way(record, &way)?;
+        let sent = announcement.into_iter().collect();
+        let mut run = Run { session: plan.session(), ceremonies: BTreeMap::new(), sent, way };
+        for index in record.shares.iter().filter(|index| plan.members().contains_key(index)) {
+            let (ceremony, found) = self.take_part(record, plan, *index)?;
+            run.ceremonies.insert(*index, ceremony);
+            run.way.found.insert(*index, found);
+        }
+        Ok(run)
+    }
+
+    /// Keeps what a step has made, or the end that it has come to, and gives what is to be sent.
+    fn keep_step(&self, record: &GroupRecord, mut run: Run) -> Result<CeremonyStep, VaultError> {
         let waiting: BTreeSet<Index> = run
             .ceremonies
             .values()
             .flat_map(Ceremony::waiting_for)
-            .filter(|index| !ours.contains(index))
+            .filter(|index| !run.ceremonies.contains_key(index))
             .collect();
         if waiting.is_empty() {
             run.relay_certificates();
@@ -81,9 +104,11 @@ impl Vault {
             skipped: Vec::new(),
         };
         if waiting.is_empty() {
-            let last = Messages { session: *plan.session().as_bytes(), sent };
+            let last = Messages { session: *run.session.as_bytes(), sent };
             self.finish_refresh(record, run, last)?;
             step.done = true;
+        } else {
+            self.keep_snapshots(record, run)?;
         }
         Ok(step)
     }
@@ -130,87 +155,81 @@ impl Vault {
         }
     }
 
-    fn take_part(&self, record: &GroupRecord, plan: &Plan, index: Index) -> Result<Ceremony, VaultError> {
+    /// One member's side, and what lay in its place.
+    fn take_part(
+        &self,
+        record: &GroupRecord,
+        plan: &Plan,
+        index: Index,
+    ) -> Result<(Ceremony, Lying), VaultError> {
         let Holding { share, device } = self.holding(record, index)?;
         let device = device.ok_or(FrostError::NoDeviceKey(index))?;
         let group = record.group.clone();
         let snapshot = self.group_secret(record.id, REFRESH, index)?;
+        let found = lying(snapshot.as_ref());
         if let Some(snapshot) = snapshot {
-            let old = Some((group.clone(), self.holding(record, index)?.share));
-            let again = self.device_key(record.id, index)?;
-            match Ceremony::restore(snapshot.secret.expose(), again, old) {
-                Ok(ceremony) if ceremony.session() == plan.session() => return Ok(ceremony),
-                // With our certificate the others may go over to its end: whoever forgets it stays behind for good.
-                Ok(mut other) => {
-                    if has_certified(&mut other) {
-                        return Err(under_way(Some(other.session())));
-                    }
-                    // Without it nobody does.
-                }
-                // What is of an older sharing is of no use.
-                Err(FrostError::WrongEpoch { .. } | FrostError::WrongSharing) => {}
-                // A device key of the plan has changed since, say.
-                Err(_) => match Ceremony::peek(snapshot.secret.expose()) {
-                    Ok((_, false)) => {}
-                    Ok((session, true)) => return Err(under_way(Some(session))),
-                    Err(_) => return Err(under_way(None)),
-                },
+            let snapshot = snapshot.secret.expose();
+            if Ceremony::peek(snapshot).is_ok_and(|peeked| peeked.plan().session() == plan.session()) {
+                // What was said once is said again, or nothing is.
+                return Ok((Ceremony::restore(snapshot, device, Some((group, share)))?, found));
             }
         }
-        Ok(Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?)
+        Ok((Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?, found))
     }
 
-    /// Refuses what would keep a member from coming to the end of a renewal that it has certified.
-    pub(super) fn expect_no_certified(&self, record: &GroupRecord, index: Index) -> Result<(), VaultError> {
-        let Some(snapshot) = self.group_secret(record.id, REFRESH, index)? else { return Ok(()) };
-        let Holding { share, device: Some(device) } = self.holding(record, index)? else { return Ok(()) };
-        let old = Some((record.group.clone(), share));
-        let Ok(mut ceremony) = Ceremony::restore(snapshot.secret.expose(), device, old) else {
-            return Ok(());
-        };
-        if has_certified(&mut ceremony) { Err(under_way(Some(ceremony.session()))) } else { Ok(()) }
+    /// Whether nothing of our members stands in the way as things are.
+    pub(super) fn expect_way(&self, record: &GroupRecord, way: &RightOfWay) -> Result<(), VaultError> {
+        way.expect(record, |index| self.group_secret(record.id, REFRESH, index))
     }
 
-    /// Forgets what our members have of renewals that are under way, but for that of the session `keep`. Those among them that
-    /// were certified here may come to their end elsewhere all the same.
-    ///
-    /// # Errors
-    /// [`VaultError::NoSuchKey`]; when the store cannot be written.
-    pub fn give_up_renewals(&self, id: KeyId, keep: Option<SessionId>) -> Result<(), VaultError> {
-        let record = self.signing_group(id)?;
-        let mut given_up = Vec::new();
+    /// The renewals that our members have certified and that end with this sharing.
+    pub(super) fn ending_with(
+        &self,
+        record: &GroupRecord,
+        next: &Group,
+    ) -> Result<Vec<SessionId>, VaultError> {
+        let mut sessions = Vec::new();
         for index in record.shares.iter().copied() {
-            let Some(snapshot) = self.group_secret(id, REFRESH, index)? else { continue };
-            let Holding { share, device } = self.holding(&record, index)?;
-            let device = device.ok_or(FrostError::NoDeviceKey(index))?;
+            let Some(snapshot) = self.group_secret(record.id, REFRESH, index)? else { continue };
+            let Holding { share, device: Some(device) } = self.holding(record, index)? else { continue };
             let old = Some((record.group.clone(), share));
-            let ceremony = Ceremony::restore(snapshot.secret.expose(), device, old);
-            let kept = ceremony.is_ok_and(|ceremony| Some(ceremony.session()) == keep);
-            if !kept {
-                given_up.push(index);
+            // What cannot be gone on with has no end.
+            let Ok(mut ceremony) = Ceremony::restore(snapshot.secret.expose(), device, old) else { continue };
+            let end = if ceremony.advance().is_ok() { ceremony.certified_group() } else { None };
+            if end.is_some_and(|end| end.sharing() == next.sharing()) {
+                sessions.push(ceremony.session());
             }
         }
-        if given_up.is_empty() {
+        Ok(sessions)
+    }
+
+    /// Forgets what our members have of renewals that are under way, where the owner says so. Those that were certified here may
+    /// come to their end elsewhere all the same.
+    fn give_up_others(&self, record: &GroupRecord, abandon: bool) -> Result<(), VaultError> {
+        if !abandon {
             return Ok(());
         }
+        let id = record.id;
         self.submit(move |tx| {
-            for index in &given_up {
-                tx.delete_any::<SecretRecord>(&secret_place(id, REFRESH, *index))?;
-            }
-            let reason = format!("{}: gave up a renewal for members {}", record.name, list(&given_up));
-            tx.audit(entry(Action::GroupChanged, &record, reason));
-            Ok(())
+            let record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
+            RightOfWay { abandon, ..RightOfWay::default() }.take(tx, &record)
         })
         .wait()?;
         Ok(())
     }
 
-    fn keep_snapshots(&self, id: KeyId, run: &Run) -> Result<(), VaultError> {
+    fn keep_snapshots(&self, record: &GroupRecord, run: Run) -> Result<(), VaultError> {
         let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(run.ceremonies.len());
         for (index, ceremony) in &run.ceremonies {
             snapshots.push((*index, ceremony.snapshot()?));
         }
+        let (id, sharing, shares, way) = (record.id, record.group.sharing(), record.shares.clone(), run.way);
         self.submit(move |tx| {
+            let record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
+            if record.group.sharing() != sharing || record.shares != shares {
+                return Err(changed_meanwhile());
+            }
+            way.take(tx, &record)?;
             for (index, secret) in snapshots {
                 let place = secret_place(id, REFRESH, index);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
@@ -232,10 +251,8 @@ impl Vault {
             endorsement = outcome.endorsement;
         }
         let group = next.ok_or(FrostError::Internal("refresh"))?;
-        self.replace_sharing(
-            record,
-            NextSharing { group, holdings, last_refresh: Some(last), endorsement, burns: Vec::new() },
-        )
+        let (last_refresh, burns, way) = (Some(last), Vec::new(), run.way);
+        self.replace_sharing(record, NextSharing { group, holdings, last_refresh, endorsement, burns, way })
     }
 
     /// None of our members keeps a share: theirs are of no use any more once the others are through.
@@ -255,25 +272,6 @@ fn already_done(record: &GroupRecord, sorted: &Sorted<Plan>) -> Option<CeremonyS
         done: true,
         ..CeremonyStep::default()
     })
-}
-
-/// Whether this side has said that it is ready to go over to the end.
-fn has_certified(ceremony: &mut Ceremony) -> bool {
-    ceremony.advance().is_ok_and(|sent| sent.iter().any(|envelope| envelope.kind() == Kind::Certificate))
-}
-
-/// Another renewal than the one that is asked for is under way here.
-fn under_way(session: Option<SessionId>) -> VaultError {
-    let named = session.map_or_else(
-        || "another renewal that cannot be read".to_owned(),
-        |session| format!("the renewal {}", session.to_string().chars().take(8).collect::<String>()),
-    );
-    let message =
-        format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
-    let hint = "finish it: run the same command with its directory, whose files begin with that number. Give it up, with \
-                --abandon, only when every member that can be reached says that its `keep frost show` shows the old epoch, and \
-                that it gives it up too: else some end with shares that do not sign with the others'";
-    Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 
 /// An error of a renewal, with what its owner is to do: what came may be wrong for this vault only, and right for the others.
@@ -302,8 +300,10 @@ pub(super) fn complained(
 
 /// Our members' sides of one ceremony, and what they have to send.
 struct Run {
+    session: SessionId,
     ceremonies: BTreeMap<Index, Ceremony>,
     sent: Vec<Envelope>,
+    way: RightOfWay,
 }
 
 impl Run {
@@ -369,3 +369,6 @@ impl Run {
         Ok(self.sent.iter().map(|e| e.to_bytes().map(Message)).collect::<Result<Vec<_>, _>>()?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
 
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
+use super::under_way::{expect_finishable, expect_none_certified};
 use super::{GroupRecord, Holding, IncomingShares};
 use crate::keyring::check_name;
 use crate::records::{SecretKind, SecretRecord};
@@ -148,16 +149,21 @@ impl Vault {
     }
 
     /// Deletes a share for good. What is public about the group stays, and with it the epoch that older shares are
-    /// refused by.
+    /// refused by. With `abandon` also while a renewal is under way that was certified here: what the member has of it goes
+    /// with the share.
     ///
     /// # Errors
-    /// [`FrostError::NotHere`]; when the store cannot be written.
-    pub fn delete_share(&self, id: KeyId, index: Index) -> Result<GroupRecord, VaultError> {
+    /// [`FrostError::NotHere`]; while a member here has certified a renewal that is not done; when the store cannot be
+    /// written.
+    pub fn delete_share(&self, id: KeyId, index: Index, abandon: bool) -> Result<GroupRecord, VaultError> {
         let (record, _) = self
             .submit(move |tx| {
                 let place = GroupRecord::place(id);
                 let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
                 record.expect_share(index)?;
+                if !abandon {
+                    expect_none_certified(tx, &record)?;
+                }
                 forget_member(tx, id, index)?;
                 record.shares.retain(|held| *held != index);
                 tx.put(place, &record)?;
@@ -193,14 +199,14 @@ impl Vault {
     /// one is given back, signed with the old one.
     ///
     /// # Errors
-    /// [`FrostError::NotHere`]; while the member has certified a renewal that is not done; when the store cannot be written.
+    /// [`FrostError::NotHere`]; while a member here has certified a renewal with the device key that it has now, and that
+    /// is not done; when the store cannot be written.
     pub fn rotate_device(
         &self,
         id: KeyId,
         index: Index,
     ) -> Result<(DevicePublic, Option<Envelope>), VaultError> {
         let record = self.group(id)?;
-        self.expect_no_certified(&record, index)?;
         let Holding { share, device: old } = self.holding(&record, index)?;
         let device = DeviceKey::generate(&mut OsRng)?;
         let public = device.public();
@@ -232,7 +238,8 @@ impl Vault {
     /// Takes device keys of members on the owner's word.
     ///
     /// # Errors
-    /// [`FrostError::UnknownMember`]; when the store cannot be written.
+    /// [`FrostError::UnknownMember`]; while a member here has certified a renewal with the device keys of before, and that
+    /// is not done; when the store cannot be written.
     pub fn trust_devices(
         &self,
         id: KeyId,
@@ -259,7 +266,9 @@ impl Vault {
                     return Err(Fault::new(ErrorCode::InvalidInput, message).into());
                 }
                 let named: Vec<Index> = devices.keys().copied().collect();
-                record.group = record.group.with_devices(&devices)?;
+                let roster = record.group.clone().with_devices(&devices)?;
+                expect_finishable(tx, &record, &roster)?;
+                record.group = roster;
                 if let Some(own) = own {
                     // With the device key the share is written again: it must still be the share.
                     if record.group.sharing() != own.sharing {

@@ -11,7 +11,8 @@ use keep_frost::{DevicePublic, Endorsement, FrostError, Group, Index, Status};
 use keep_types::{ErrorCode, Fault, KeyId};
 
 use super::change::{checked, entry, forget_member, list, put_holding};
-use super::{GroupRecord, Holding};
+use super::under_way::{RightOfWay, expect_finishable};
+use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::{Vault, VaultError};
 
 /// What comes in.
@@ -34,6 +35,8 @@ pub struct Accept {
     pub unproved: bool,
     /// Device keys that are not known here are taken on the word of whoever made the shares.
     pub roster: bool,
+    /// Shares of a later epoch may come in the place of a renewal that was certified here, and that they are not the end of.
+    pub abandon: bool,
 }
 
 /// What shows that shares of a later epoch are the group's.
@@ -65,7 +68,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`FrostError::WrongEpoch`], [`FrostError::WrongSharing`], [`FrostError::Unproved`], [`FrostError::NotEndorsed`],
-    /// [`FrostError::StrangeDevices`], [`FrostError::Changed`], and those of [`add_group`](Self::add_group).
+    /// [`FrostError::StrangeDevices`], [`FrostError::Changed`], and those of [`add_group`](Self::add_group); while a member
+    /// here has certified another renewal that is not done.
     pub fn add_shares(
         &self,
         id: KeyId,
@@ -94,6 +98,11 @@ impl Vault {
         }
         let group = merged(&before.group, &incoming, accept)?;
         let (indices, secrets) = checked(&group, &incoming.holdings)?;
+        let way = RightOfWay {
+            of: if proof.is_some() { self.ending_with(&before, &group)? } else { Vec::new() },
+            abandon: accept.abandon,
+            ..RightOfWay::default()
+        };
         let (vault, endorsement) = (self.id(), incoming.endorsement.take());
         drop(incoming);
         let (record, _) = self
@@ -102,6 +111,10 @@ impl Vault {
                 let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
                 if record != before {
                     return Err(changed_meanwhile());
+                }
+                match proof {
+                    Some(_) => way.take(tx, &record)?,
+                    None => expect_finishable(tx, &record, &group)?,
                 }
                 record.group = group;
                 if proof.is_some() || record.endorsement.is_none() {
@@ -155,12 +168,6 @@ fn no_share_for_a_share() -> VaultError {
     )
     .with_hint("import your share of the later epoch, or delete yours first with `keep frost delete-share`")
     .into()
-}
-
-fn changed_meanwhile() -> VaultError {
-    Fault::new(ErrorCode::StorageBusy, "the group was changed by another process meanwhile")
-        .with_hint("try again")
-        .into()
 }
 
 /// Whether these shares may come in: nothing for the present epoch, the proof for a later one.

@@ -17,6 +17,7 @@ mod repair;
 mod sessions;
 mod sorting;
 mod spend;
+mod under_way;
 
 pub(crate) use held_secret::HeldSecret;
 pub use holding::Holding;
@@ -54,5 +55,12 @@ fn unconfirmed(name: &str) -> VaultError {
     );
     Fault::new(ErrorCode::RefusedByPolicy, message)
         .with_hint("if the group was not refreshed since that backup, say so with `keep frost confirm`")
+        .into()
+}
+
+/// What was read here is no longer what lies in the vault.
+fn changed_meanwhile() -> VaultError {
+    Fault::new(ErrorCode::StorageBusy, "the group was changed by another process meanwhile")
+        .with_hint("try again")
         .into()
 }

@@ -14,6 +14,7 @@ use keep_types::{
 use rand_core::OsRng;
 
 use super::change::{forget_member, list, put_holding};
+use super::under_way::RightOfWay;
 use super::{GroupRecord, Holding};
 use crate::records::{SecretKind, key_place};
 use crate::{Vault, VaultError};
@@ -51,6 +52,8 @@ pub(super) struct NextSharing {
     pub endorsement: Option<Endorsement>,
     /// The nonces that this took.
     pub burns: Vec<NonceId>,
+    /// On what terms it takes the place of renewals that are under way.
+    pub way: RightOfWay,
 }
 
 impl Vault {
@@ -61,10 +64,10 @@ impl Vault {
             GroupUse::Spend(spend) => self.spend_with_shares(key, spend),
             GroupUse::ExportShare { index } => Ok(Answer::Share(self.export_share(key, member(index)?)?)),
             GroupUse::Recover => self.recover_key(key),
-            GroupUse::Refresh { keep } => self.refresh_here(key, &members(&keep)?),
-            GroupUse::RefreshStep { keep, messages } => {
+            GroupUse::Refresh { keep, abandon } => self.refresh_here(key, &members(&keep)?, abandon),
+            GroupUse::RefreshStep { keep, messages, abandon } => {
                 let keep = keep.as_deref().map(members).transpose()?;
-                self.refresh_step(key, keep.as_ref(), &messages).map(Answer::Ceremony)
+                self.refresh_step(key, keep.as_ref(), &messages, abandon).map(Answer::Ceremony)
             }
             GroupUse::Repair { index } => self.repair_here(key, member(index)?),
             GroupUse::RepairStep { index, messages } => {
@@ -108,8 +111,10 @@ impl Vault {
         Ok(Answer::SecretKey(dealer::recover(&record.group, &shares)?))
     }
 
-    fn refresh_here(&self, id: KeyId, keep: &BTreeSet<Index>) -> Result<Answer, VaultError> {
+    fn refresh_here(&self, id: KeyId, keep: &BTreeSet<Index>, abandon: bool) -> Result<Answer, VaultError> {
         let record = self.signing_group(id)?;
+        let way = RightOfWay { abandon, ..RightOfWay::default() };
+        self.expect_way(&record, &way)?;
         let held = self.shares(&record, &record.shares)?;
         let shares: Vec<&SecretShare> = held.iter().collect();
         let (group, renewed) = dealer::refresh(&record.group, &shares, keep, &mut OsRng)?;
@@ -122,14 +127,14 @@ impl Vault {
             new.push(Holding { share, device });
         }
         let endorsement = Some(endorsement);
-        let next = NextSharing { group, holdings: new, last_refresh: None, endorsement, burns };
+        let next = NextSharing { group, holdings: new, last_refresh: None, endorsement, burns, way };
         self.replace_sharing(&record, next)?;
         Ok(Answer::Done)
     }
 
     /// Puts the next epoch in the place of the present one: record and all shares that are here, in one commit.
     pub(super) fn replace_sharing(&self, old: &GroupRecord, next: NextSharing) -> Result<(), VaultError> {
-        let NextSharing { group, holdings, last_refresh, endorsement, burns } = next;
+        let NextSharing { group, holdings, last_refresh, endorsement, burns, way } = next;
         let (id, before) = (old.id, old.group.sharing());
         let mut secrets = Vec::with_capacity(holdings.len());
         for holding in &holdings {
@@ -143,6 +148,7 @@ impl Vault {
             if record.group.sharing() != before {
                 return Err(FrostError::WrongSharing.into());
             }
+            way.take(tx, &record)?;
             for index in std::mem::take(&mut record.shares) {
                 forget_member(tx, id, index)?;
             }

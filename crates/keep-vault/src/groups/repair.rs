@@ -13,6 +13,7 @@ use super::ceremony::complained;
 use super::change::{forget_member, put_holding};
 use super::keyring::{DEVICE, REPAIR, secret_place};
 use super::sorting::Sorted;
+use super::under_way::expect_finishable;
 use super::{GroupRecord, Holding};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
@@ -128,7 +129,9 @@ impl Vault {
             if let Some(helped) = helped {
                 let place = GroupRecord::place(id);
                 let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
-                record.group = record.group.with_devices(&BTreeMap::from([helped]))?;
+                let roster = record.group.clone().with_devices(&BTreeMap::from([helped]))?;
+                expect_finishable(tx, &record, &roster)?;
+                record.group = roster;
                 tx.put(place, &record)?;
             }
             Ok(())

@@ -47,6 +47,10 @@ impl<P> Sorted<P> {
             FrostError::Malformed { what, .. } if *what == OTHER_REPAIR => {
                 "name with --share the member whose share the plan is about"
             }
+            FrostError::BadPlan { .. } => {
+                "if a member has changed its device key, take the new one with `keep frost device` here; else ask the member \
+                 that made the plan about it, and take an empty directory for another one"
+            }
             _ => "ask the member that made the plan for it again, or take an empty directory",
         };
         self.wrong.clone().map(|why| Fault::from(why).with_hint(hint))
@@ -115,12 +119,12 @@ impl<P> Plans<P> {
     fn choose(
         mut self,
         what: &'static str,
-        fits: impl Fn(&P) -> Result<(), FrostError>,
+        fits: impl Fn(&P, &Envelope) -> Result<(), FrostError>,
         place: impl Fn(&P, &Envelope) -> Result<Place, FrostError>,
     ) -> Result<Sorted<P>, FrostError> {
         let mut chosen: Option<(P, Envelope)> = None;
         for (at, plan, envelope) in self.found {
-            match (fits(&plan), &chosen) {
+            match (fits(&plan, &envelope), &chosen) {
                 (Err(why), _) => self.left_out.push(LeftOut { at, kind: Some(envelope.kind()), why }),
                 (Ok(()), None) => chosen = Some((plan, envelope)),
                 (Ok(()), Some((_, first))) if first.session() == envelope.session() => {}
@@ -150,6 +154,14 @@ impl<P> Plans<P> {
     }
 }
 
+/// What is wrong with a plan that a member has signed, and was wrong when it made it.
+fn blamed(why: FrostError, from: Index) -> FrostError {
+    match why {
+        FrostError::Malformed { reason, .. } => FrostError::BadPlan { from, reason },
+        other => other,
+    }
+}
+
 /// A plan that has nothing to do with this group stands in nobody's way.
 const fn is_foreign(why: &FrostError) -> bool {
     matches!(why, FrostError::WrongGroup | FrostError::WrongSuite { .. })
@@ -175,7 +187,12 @@ impl GroupRecord {
         };
         plans(messages, Kind::Plan, |envelope| Plan::read(envelope, &self.group)).choose(
             "refresh plan",
-            |plan| if self.is_finished(plan) { Ok(()) } else { plan.fits(&self.group) },
+            |plan, envelope| {
+                if self.is_finished(plan) {
+                    return Ok(());
+                }
+                plan.fits(&self.group).map_err(|why| blamed(why, envelope.from()))
+            },
             |plan, envelope| plan.place(&held(plan), envelope),
         )
     }
@@ -209,7 +226,7 @@ impl GroupRecord {
                 Err(FrostError::NotAuthentic(envelope.from()))
             }
         };
-        let fits = |plan: &RepairPlan| {
+        let fits = |plan: &RepairPlan, _: &Envelope| {
             plan.check(&self.group)?;
             if plan.lost() != lost {
                 let reason = format!("it is about the share of member {}", plan.lost());

@@ -82,7 +82,12 @@ pub fn delete_share(session: &Session, arguments: &args::DeleteShare) -> Result<
     if group.shares.contains(&arguments.share) {
         agree(arguments.yes, &question, "nothing was deleted")?;
     }
-    let group = keep.frost().delete_share(Some(&group.pubkey), arguments.share)?;
+    let (frost, this) = (keep.frost(), Some(group.pubkey.as_str()));
+    let group = if arguments.abandon {
+        frost.delete_share_abandoning(this, arguments.share)?
+    } else {
+        frost.delete_share(this, arguments.share)?
+    };
     session.output.show(&OneGroup(&group))
 }
 

@@ -16,6 +16,10 @@ use crate::output::View;
 use crate::session::Session;
 use crate::style::Style;
 
+/// What is asked before renewals are forgotten.
+pub const ABANDON: &str = "Give up every other renewal of this group that is under way here? If another member has gone over to its end, \
+                           its share does not sign with yours any more, and the key can be lost.";
+
 /// Where a ceremony among vaults stands.
 #[derive(Serialize)]
 struct Standing<'a> {
@@ -66,7 +70,13 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
             group.name
         );
         agree(arguments.exchange.yes, &question, "nothing was renewed")?;
-        let group = frost.refresh(Some(&group.pubkey), arguments.drop.clone())?;
+        let (this, drop) = (Some(group.pubkey.as_str()), arguments.drop.clone());
+        let group = if arguments.abandon {
+            agree(arguments.exchange.yes, ABANDON, "nothing was given up")?;
+            frost.refresh_abandoning(this, drop)?
+        } else {
+            frost.refresh(this, drop)?
+        };
         session.output.show(&OneGroup(&group))?;
         warn_of_old(session, &group);
         return Ok(());
@@ -100,9 +110,7 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
     let begin = begin || !arguments.drop.is_empty();
     let (drop, texts) = (arguments.drop.clone(), folder.texts());
     let step = if arguments.abandon {
-        let question = "Give up every other renewal of it that is under way here? If another member has gone over to its end, \
-                        its share does not sign with yours any more, and the key can be lost.";
-        agree(arguments.exchange.yes, question, "nothing was given up")?;
+        agree(arguments.exchange.yes, ABANDON, "nothing was given up")?;
         frost.refresh_step_abandoning(this, begin, drop, texts)?
     } else {
         frost.refresh_step(this, begin, drop, texts)?

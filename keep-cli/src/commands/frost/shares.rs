@@ -7,6 +7,7 @@ use keep_sdk::{ErrorCode, Fault, SecretText};
 use serde::Serialize;
 
 use super::files::{agree, read_text, refuse_existing, write_private};
+use super::renew::ABANDON;
 use super::view::Imported;
 use crate::args::frost as args;
 use crate::ending::Ending;
@@ -109,11 +110,15 @@ pub fn import(session: &Session, arguments: &args::Import) -> Result<(), Ending>
                         are deleted for them, the key is lost. Take them?";
         agree(arguments.yes, question, "nothing was imported")?;
     }
+    if arguments.abandon {
+        agree(arguments.yes, ABANDON, "nothing was given up")?;
+    }
     let keep = session.open()?;
     let accept = ImportOptions {
         replace: arguments.replace,
         unproved: arguments.unproved,
         trust_roster: arguments.trust_roster,
+        abandon: arguments.abandon,
     };
     let imported = keep.frost().import(text, passphrase, given, accept)?;
     session.output.show(&Imported(&imported))?;

@@ -1,0 +1,153 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+
+use keep_frost::{Suite, dealer};
+use keep_store::MemoryStore;
+use keep_testing::clock::FakeClock;
+use keep_types::{GroupUse, Name, SecretText, Timestamp};
+
+use super::*;
+use crate::groups::IncomingShares;
+use crate::{Environment, KdfCost};
+
+fn index(n: u64) -> Index {
+    Index::new(n).unwrap()
+}
+
+fn indices(numbers: &[u64]) -> BTreeSet<Index> {
+    numbers.iter().copied().map(index).collect()
+}
+
+/// Vaults with these members of one group, of which two sign.
+struct World(Vec<(Vault, KeyId)>);
+
+type Mail = Vec<Vec<u8>>;
+
+impl World {
+    fn of(members: &[&[u64]]) -> Self {
+        let number = members.iter().map(|here| here.len()).sum::<usize>();
+        let dealt =
+            dealer::generate(Suite::Secp256k1Tr, 2, u16::try_from(number).unwrap(), &mut OsRng).unwrap();
+        let mut pairs = dealt.shares.into_iter().zip(dealt.devices);
+        let vaults = members.iter().map(|here| {
+            let clock = FakeClock::at(Timestamp::from_secs(1_800_000_000));
+            let cheap = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+            let environment = Environment::new(clock).allow_weak_kdf();
+            let passphrase = SecretText::from("correct horse".to_owned());
+            let store = Arc::new(MemoryStore::new());
+            let vault = Vault::create(store, &passphrase, [7; 32], cheap, &environment).unwrap();
+            let holdings = pairs.by_ref().take(here.len());
+            let holdings = holdings.map(|(share, device)| Holding { share, device: Some(device) }).collect();
+            let incoming = IncomingShares { group: dealt.group.clone(), endorsement: None, holdings };
+            let record = vault.add_group(Name::new("g").unwrap(), incoming).unwrap();
+            (vault, record.id)
+        });
+        Self(vaults.collect())
+    }
+
+    fn step(
+        &self,
+        at: usize,
+        keep: Option<&BTreeSet<Index>>,
+        mail: &Mail,
+    ) -> Result<CeremonyStep, VaultError> {
+        let (vault, id) = &self.0[at];
+        vault.refresh_step(*id, keep, mail, false)
+    }
+
+    /// A step whose result is not kept yet, as of another process that has the vault open.
+    fn half(&self, at: usize, mail: &Mail) -> (GroupRecord, Run) {
+        let (vault, id) = &self.0[at];
+        let record = vault.signing_group(*id).unwrap();
+        let sorted = record.sort_renewal(mail).unwrap();
+        let mut run = vault.go_on(&record, &sorted.plan().unwrap().0, None, false).unwrap();
+        assert!(run.advance(sorted.came()).is_ok());
+        (record, run)
+    }
+
+    fn keep(&self, at: usize, (record, run): (GroupRecord, Run)) -> Result<CeremonyStep, VaultError> {
+        self.0[at].0.keep_step(&record, run)
+    }
+
+    /// Steps of these vaults in turn until nobody says anything new, without certificates of others.
+    fn certified(&self, vaults: &[usize], mail: &mut Mail) {
+        loop {
+            let before = mail.len();
+            for at in vaults {
+                let reaches = |bytes: &&Vec<u8>| {
+                    Envelope::from_bytes(bytes).is_ok_and(|envelope| envelope.kind() != Kind::Certificate)
+                };
+                let came = mail.iter().filter(reaches).cloned().collect();
+                for message in self.step(*at, None, &came).unwrap().messages {
+                    if !mail.contains(&message) {
+                        mail.push(message);
+                    }
+                }
+            }
+            if mail.len() == before {
+                return;
+            }
+        }
+    }
+}
+
+fn name(mail: &Mail) -> String {
+    Envelope::from_bytes(&mail[0]).unwrap().session().to_string().chars().take(8).collect()
+}
+
+fn refused(result: Result<impl std::fmt::Debug, VaultError>, words: &str) {
+    let said = Fault::from(result.unwrap_err()).message().to_owned();
+    assert!(said.contains(words), "{words}: {said}");
+}
+
+/// Two processes have one vault open: what one of them certifies meanwhile, the other does not overwrite.
+#[test]
+fn a_step_is_kept_only_beside_what_it_has_seen() {
+    let world = World::of(&[&[1], &[2], &[3]]);
+    let all = indices(&[1, 2, 3]);
+    let other = world.step(2, Some(&all), &Mail::new()).unwrap().messages;
+    let mut mail = world.step(0, Some(&all), &Mail::new()).unwrap().messages;
+    // Of the same renewal too: an earlier state of it, and a second beginning, which would say something else.
+    let (late, again) = (world.half(0, &other), world.half(1, &mail));
+    let earlier = world.half(0, &mail);
+    world.step(1, None, &mail).unwrap();
+    refused(world.keep(1, again), "changed by another process");
+    world.certified(&[0, 1, 2], &mut mail);
+    refused(world.keep(0, late), &name(&mail));
+    refused(world.keep(0, earlier), "changed by another process");
+    // So nothing was forgotten.
+    refused(world.step(0, None, &other), &name(&mail));
+    for at in 0..3 {
+        assert!(world.step(at, None, &mail).unwrap().done);
+    }
+}
+
+/// One vault holds two shares. What one of them has certified keeps the other from all that would leave it behind.
+#[test]
+fn every_member_here_keeps_what_one_has_certified() {
+    let world = World::of(&[&[1, 2], &[3], &[4]]);
+    let (vault, id) = &world.0[0];
+    let mut mail = world.step(0, Some(&indices(&[1, 3])), &Mail::new()).unwrap().messages;
+    world.certified(&[0, 1], &mut mail);
+    let first = name(&mail);
+    let other = world.step(2, Some(&indices(&[2, 4])), &Mail::new()).unwrap().messages;
+    refused(world.step(0, None, &other), &first);
+    refused(world.step(0, Some(&indices(&[2, 4])), &Mail::new()), &first);
+    let local = GroupUse::Refresh { keep: vec![1, 2], abandon: false };
+    refused(vault.perform_group(*id, local), &first);
+    for member in [1, 2] {
+        refused(vault.delete_share(*id, index(member), false), &first);
+    }
+    // The devices by which its members know each other stay, others do not matter.
+    let stranger = || keep_frost::DeviceKey::generate(&mut OsRng).unwrap().public();
+    refused(vault.rotate_device(*id, index(1)), &first);
+    refused(vault.trust_devices(*id, BTreeMap::from([(index(3), stranger())])), &first);
+    vault.rotate_device(*id, index(2)).unwrap();
+    vault.trust_devices(*id, BTreeMap::from([(index(4), stranger())])).unwrap();
+    // The owner may delete it, or give it up for another one.
+    assert_eq!(vault.delete_share(*id, index(2), true).unwrap().shares, [index(1)]);
+    refused(world.step(0, Some(&indices(&[1, 3])), &Mail::new()), &first);
+    assert!(vault.refresh_step(*id, Some(&indices(&[1, 3])), &Mail::new(), true).is_ok());
+    assert!(world.step(0, None, &mail).is_ok(), "the new one is not certified, and gives way");
+}

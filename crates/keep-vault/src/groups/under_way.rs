@@ -1,0 +1,162 @@
+//! Renewals among vaults that are under way: what members here have of them, and what may not be done meanwhile.
+//!
+//! With a member's certificate the others may go over to the end of a renewal. Whoever forgets it then, or takes another
+//! sharing, keeps shares that sign with nobody's. Several processes may have the vault open, so all of this is looked at in
+//! the very job that writes.
+
+use std::collections::BTreeMap;
+
+use keep_audit::Action;
+use keep_frost::ceremony::{Ceremony, Peeked};
+use keep_frost::{FrostError, Group, Index, SessionId};
+use keep_types::{ErrorCode, Fault};
+use sha2::{Digest as _, Sha256};
+
+use super::change::{entry, list};
+use super::keyring::{REFRESH, secret_place};
+use super::{GroupRecord, changed_meanwhile};
+use crate::records::SecretRecord;
+use crate::{Tx, VaultError};
+
+/// What a member here has of a renewal of the present sharing.
+struct Begun {
+    index: Index,
+    /// None where it cannot be read. Then it may be of any renewal, and certified.
+    peeked: Option<Peeked>,
+}
+
+impl Begun {
+    fn session(&self) -> Option<SessionId> {
+        self.peeked.as_ref().map(|peeked| peeked.plan().session())
+    }
+
+    fn is_certified(&self) -> bool {
+        self.peeked.as_ref().is_none_or(Peeked::is_certified)
+    }
+
+    fn is_one_of(&self, sessions: &[SessionId]) -> bool {
+        self.session().is_some_and(|session| sessions.contains(&session))
+    }
+}
+
+/// What our members have begun. What is of an older sharing is of no use to anybody, and left out.
+fn begun(
+    record: &GroupRecord,
+    mut read: impl FnMut(Index) -> Result<Option<SecretRecord>, VaultError>,
+) -> Result<Vec<Begun>, VaultError> {
+    let mut begun = Vec::new();
+    for index in record.shares.iter().copied() {
+        let Some(snapshot) = read(index)? else { continue };
+        let peeked = Ceremony::peek(snapshot.secret.expose()).ok();
+        let renews = peeked.as_ref().map(|peeked| peeked.plan().renews(&record.group));
+        if !matches!(renews, Some(Err(FrostError::WrongEpoch { .. } | FrostError::WrongSharing))) {
+            begun.push(Begun { index, peeked });
+        }
+    }
+    Ok(begun)
+}
+
+fn begun_in(tx: &mut Tx<'_, '_>, record: &GroupRecord) -> Result<Vec<Begun>, VaultError> {
+    begun(record, |index| tx.get_any(&secret_place(record.id, REFRESH, index)))
+}
+
+fn refuse(begun: &[Begun], but: &[SessionId]) -> Result<(), VaultError> {
+    match begun.iter().find(|begun| begun.is_certified() && !begun.is_one_of(but)) {
+        Some(certified) => Err(under_way(certified.session())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses while a member here has certified a renewal that is not done.
+pub(super) fn expect_none_certified(tx: &mut Tx<'_, '_>, record: &GroupRecord) -> Result<(), VaultError> {
+    refuse(&begun_in(tx, record)?, &[])
+}
+
+/// Refuses a roster with which a renewal that a member here has certified could not be finished.
+pub(super) fn expect_finishable(
+    tx: &mut Tx<'_, '_>,
+    record: &GroupRecord,
+    roster: &Group,
+) -> Result<(), VaultError> {
+    let begun = begun_in(tx, record)?;
+    let hindered = begun.iter().find(|begun| {
+        let fits = |peeked: &Peeked| peeked.plan().fits(roster).is_ok();
+        begun.is_certified() && !begun.peeked.as_ref().is_some_and(fits)
+    });
+    hindered.map_or(Ok(()), |begun| Err(under_way(begun.session())))
+}
+
+/// What lies in a member's place, told by its hash. None if nothing does.
+pub(super) type Lying = Option<[u8; 32]>;
+
+/// What lies there.
+pub(super) fn lying(snapshot: Option<&SecretRecord>) -> Lying {
+    snapshot.map(|snapshot| Sha256::digest(snapshot.secret.expose()).into())
+}
+
+/// On what terms something takes the place of renewals that are under way.
+#[derive(Debug, Default)]
+pub(super) struct RightOfWay {
+    /// The renewals that it is the end of, or a step of.
+    pub of: Vec<SessionId>,
+    /// All others are given up; else those that were certified stand in the way.
+    pub abandon: bool,
+    /// What a step has found in the places of its members, and has gone on from.
+    pub found: BTreeMap<Index, Lying>,
+}
+
+impl RightOfWay {
+    /// Whether it will be given as things stand, before anything is made for it.
+    ///
+    /// # Errors
+    /// While another renewal is under way that was certified here.
+    pub(super) fn expect(
+        &self,
+        record: &GroupRecord,
+        read: impl FnMut(Index) -> Result<Option<SecretRecord>, VaultError>,
+    ) -> Result<(), VaultError> {
+        if self.abandon { Ok(()) } else { refuse(&begun(record, read)?, &self.of) }
+    }
+
+    /// Takes it, in the job that writes.
+    ///
+    /// # Errors
+    /// As [`expect`](Self::expect); when another process has changed meanwhile what the step has gone on from.
+    pub(super) fn take(&self, tx: &mut Tx<'_, '_>, record: &GroupRecord) -> Result<(), VaultError> {
+        let begun = begun_in(tx, record)?;
+        if !self.abandon {
+            refuse(&begun, &self.of)?;
+        }
+        for (index, found) in &self.found {
+            let lies = tx.get_any::<SecretRecord>(&secret_place(record.id, REFRESH, *index))?;
+            if lying(lies.as_ref()) != *found {
+                return Err(changed_meanwhile());
+            }
+        }
+        let others: Vec<Index> =
+            begun.iter().filter(|begun| !begun.is_one_of(&self.of)).map(|begun| begun.index).collect();
+        if !self.abandon || others.is_empty() {
+            return Ok(());
+        }
+        for index in &others {
+            tx.delete_any::<SecretRecord>(&secret_place(record.id, REFRESH, *index))?;
+        }
+        let reason = format!("{}: gave up a renewal for members {}", record.name, list(&others));
+        tx.audit(entry(Action::GroupChanged, record, reason));
+        Ok(())
+    }
+}
+
+/// A renewal that is not the one that is asked for, and that others may finish.
+fn under_way(session: Option<SessionId>) -> VaultError {
+    let named = session.map_or_else(
+        || "another renewal that cannot be read".to_owned(),
+        |session| format!("the renewal {}", session.to_string().chars().take(8).collect::<String>()),
+    );
+    let message =
+        format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
+    let hint = "finish it: run `keep frost refresh` with its directory, whose files begin with that number. Give it up, with \
+                --abandon, only when every member that can be reached says that its `keep frost show` shows the old epoch, and \
+                that it gives it up too: else some end with shares that do not sign with the others'";
+    Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
+}
