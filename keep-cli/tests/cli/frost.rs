@@ -75,6 +75,17 @@ impl Talking {
         line.trim().to_owned()
     }
 
+    /// Waits until something is said on stderr.
+    pub fn said(&mut self, words: &str) {
+        let mut said = Vec::new();
+        let stderr = self.child.stderr.as_mut().unwrap();
+        while !String::from_utf8_lossy(&said).contains(words) {
+            let mut byte = [0];
+            std::io::Read::read_exact(stderr, &mut byte).unwrap();
+            said.extend(byte);
+        }
+    }
+
     pub fn say(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }

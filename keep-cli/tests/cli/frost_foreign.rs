@@ -284,3 +284,74 @@ fn a_session_goes_on_among_foreign_files() {
     left_out(&joined, &noise, "is not UTF-8 text");
     left_out(&signed, &other, "this message is a proposal, not a commitment");
 }
+
+#[test]
+fn a_command_gives_no_more_than_twenty_warnings() {
+    let world = World::new();
+    let (one, _, _) = two_vaults(&world, &[]);
+    let stick = world.path().join("stick");
+    std::fs::create_dir(&stick).unwrap();
+    for line in 0..25 {
+        // Each is cut off in another line, which is another reason.
+        let text = format!("{{{}\"", "\n".repeat(line));
+        std::fs::write(stick.join(format!("junk{line}.keepfrost")), text).unwrap();
+    }
+    let ran = Refresh { world: &world }.step(&one, &stick);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(warnings.len(), 21, "{ran:?}");
+    assert_eq!(warnings.iter().filter(|line| line.contains("left out junk")).count(), 20);
+    assert!(warnings[20].contains("left out 5 more files, for other reasons"), "{ran:?}");
+}
+
+/// A file that was left out is read again when its name is pasted again, for it may be another one by then.
+#[test]
+fn a_file_that_is_given_again_is_read_again() {
+    let world = World::new();
+    let (one, two, _) = two_vaults(&world, &[]);
+    let mut coordinator = Talking::start(command(&world, &one, &PROPOSE));
+    let mut signer = Talking::listening(command(&world, &two, &JOIN));
+    let proposal = coordinator.line();
+    let path = world.path().join("proposal");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, "a shopping list").unwrap();
+    signer.say(path);
+    signer.said("left out");
+    std::fs::write(path, &proposal).unwrap();
+    signer.say(path);
+    coordinator.say(&signer.line());
+    signer.say(&coordinator.line());
+    coordinator.say(&signer.line());
+    assert_eq!(coordinator.line().len(), 128);
+    assert_eq!((signer.end(), coordinator.end()), (Some(0), Some(0)));
+}
+
+/// Every member has certified a renewal and lacks the others' certificates: what would take its place wants `--abandon`.
+#[test]
+fn a_certified_renewal_is_given_up_only_where_the_owner_says_so() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 2);
+    let [one, two] = vaults.as_slice() else { panic!("two vaults") };
+    let refresh = Refresh { world: &world };
+    let [stick, other] = ["stick", "other"].map(|name| world.path().join(name));
+    refresh.steps(&[one, two, one], &stick);
+    let certificate = file(&stick, "certificate-1");
+    let first = certificate.file_name().unwrap().to_str().unwrap()[..8].to_owned();
+    let directory = other.to_str().unwrap();
+    let another = ["frost", "refresh", "--exchange", directory];
+    for words in [&another[..], &["frost", "delete-share", "--share", "1"]] {
+        let said = run(&world, one, &[words, &["--yes"]].concat(), "");
+        refused(&said, &format!("the renewal {first} is under way"));
+        assert!(said.stderr.contains("--abandon"), "{said:?}");
+    }
+    // Nobody is there to be asked.
+    refused(&run(&world, one, &[&another[..], &["--abandon"]].concat(), ""), "there is no terminal");
+    refused(&run(&world, one, &another, ""), "there is no terminal");
+    let given_up = run(&world, one, &[&another[..], &["--abandon", "--yes"]].concat(), "");
+    assert_eq!(given_up.code, Some(0), "{given_up:?}");
+    assert!(done(&world, one, &["audit", "list"]).stdout.contains("gave up a renewal"));
+    // The other one has certified nothing yet.
+    refresh.steps(&[two, one, two, one], &other);
+    assert_eq!((state(&world, one), state(&world, two)), ((1, 1), (1, 1)));
+    done(&world, two, &["frost", "delete-share", "--share", "2", "--yes"]);
+}
