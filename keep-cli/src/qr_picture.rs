@@ -1,11 +1,14 @@
-//! Reading QR codes from pictures: screenshots and saved codes, as PNG.
+//! Reading QR codes from pictures: screenshots and saved codes as PNG, photographs as JPEG.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use keep_sdk::{DisplayText, ErrorCode, Fault};
 use png::{ColorType, Decoder, Limits, Transformations};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::output::contained;
 use crate::secrets::unreadable;
@@ -13,8 +16,12 @@ use crate::secrets::unreadable;
 /// The largest picture, in bytes of its file and of its decoded form.
 const MAX_FILE: u64 = 32 << 20;
 const MAX_DECODED: usize = 64 << 20;
-/// Pixels beyond which nothing is looked for: a code on a screen needs far fewer.
+/// Pixels beyond which nothing is looked for: a code on a screen needs far fewer, a photograph has these.
 const MAX_PIXELS: usize = 16_000_000;
+/// How far a picture is softened where nothing is found in it, in pixels.
+const MOST_SOFTENED: usize = 2;
+/// How every JPEG begins (ITU-T T.81, B.1.1.3: start of image, and the next marker).
+const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// A picture in shades of grey.
 struct Grey {
@@ -26,13 +33,17 @@ struct Grey {
 /// What the one QR code in this picture says that begins with `scheme`.
 ///
 /// # Errors
-/// [`ErrorCode::NotFound`] without such a file; [`ErrorCode::InvalidInput`] when it is no PNG, or does not have exactly one.
+/// [`ErrorCode::NotFound`] without such a file; [`ErrorCode::InvalidInput`] when it is no PNG or JPEG, or does not have exactly one.
 pub fn read(path: &Path, scheme: &str) -> Result<String, Fault> {
     let shown = DisplayText::truncated(&path.display().to_string(), 200);
     let file = File::open(path).map_err(|error| unreadable(shown.as_str(), &error))?;
-    let picture = decode(BufReader::new(file).take(MAX_FILE)).map_err(|why| {
+    // A reader of pictures may trip over what was made for that.
+    let decoded = contained(|| decode(BufReader::new(file).take(MAX_FILE)));
+    let picture = decoded.unwrap_or_else(|| Err("it is damaged".to_owned())).map_err(|why| {
         Fault::new(ErrorCode::InvalidInput, format!("{shown} is no picture that can be read: {why}"))
-            .with_hint("save the code as PNG, such as a screenshot; or paste its text instead")
+            .with_hint(
+                "save the code as PNG (a screenshot) or JPEG (a photograph); or paste its text instead",
+            )
     })?;
     // The search asserts what the corners of a picture need not keep, and anybody may have made the picture.
     let mut codes = contained(|| codes(&picture)).ok_or_else(|| {
@@ -59,14 +70,26 @@ pub fn read(path: &Path, scheme: &str) -> Result<String, Fault> {
 fn decode(from: impl Read) -> Result<Grey, String> {
     let mut bytes = Vec::new();
     { from }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.starts_with(&JPEG) { decode_jpeg(&bytes) } else { decode_png(&bytes) }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Grey, String> {
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::Luma);
+    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
+    decoder.decode_headers().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions().ok_or("it has no size")?;
+    check_size(width, height)?;
+    let pixels = decoder.decode().map_err(|error| error.to_string())?;
+    Ok(Grey { width, height, pixels })
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Grey, String> {
     let limits = Limits { bytes: MAX_DECODED };
-    let mut decoder = Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    if width.saturating_mul(height) > MAX_PIXELS {
-        return Err(format!("{width} × {height} pixels are too many"));
-    }
+    check_size(width, height)?;
     let size = reader.output_buffer_size().filter(|size| *size <= MAX_DECODED).ok_or("it is too large")?;
     let mut raw = vec![0; size];
     let frame = reader.next_frame(&mut raw).map_err(|error| error.to_string())?;
@@ -81,6 +104,13 @@ fn decode(from: impl Read) -> Result<Grey, String> {
     Ok(Grey { width, height, pixels })
 }
 
+fn check_size(width: usize, height: usize) -> Result<(), String> {
+    if width.saturating_mul(height) > MAX_PIXELS {
+        return Err(format!("{width} × {height} pixels are too many"));
+    }
+    Ok(())
+}
+
 /// How bright a colour is (ITU-R BT.601).
 fn grey(red: u8, green: u8, blue: u8) -> u8 {
     let sum = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
@@ -93,8 +123,35 @@ fn on_white(bright: u8, alpha: u8) -> u8 {
     u8::try_from((bright * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX)
 }
 
-/// Every code that can be read, also where the screen is dark and the code is light on it.
+impl Grey {
+    /// Each pixel as the mean of those at most `reach` away: noise and ragged edges hide codes from the search.
+    fn softened(&self, reach: usize) -> Self {
+        let Self { width, height, pixels } = self;
+        let mean = |x: usize, y: usize| {
+            let columns = x.saturating_sub(reach)..(x + reach + 1).min(*width);
+            let rows = y.saturating_sub(reach)..(y + reach + 1).min(*height);
+            let around = rows.flat_map(|y| pixels.get(y * width + columns.start..y * width + columns.end));
+            let (sum, count) =
+                around.flatten().fold((0, 0), |(sum, count), p| (sum + u32::from(*p), count + 1));
+            u8::try_from(sum / count.max(1)).unwrap_or(u8::MAX)
+        };
+        let places = (0..*height).flat_map(|y| (0..*width).map(move |x| (x, y)));
+        Self { width: *width, height: *height, pixels: places.map(|(x, y)| mean(x, y)).collect() }
+    }
+}
+
+/// Every code that can be read in the picture as it is, or softened if there is none.
 fn codes(picture: &Grey) -> Vec<String> {
+    let found = codes_as_it_is(picture);
+    if !found.is_empty() {
+        return found;
+    }
+    let mut softened = (1..=MOST_SOFTENED).map(|reach| codes_as_it_is(&picture.softened(reach)));
+    softened.find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// Every code that can be read, also where the screen is dark and the code is light on it.
+fn codes_as_it_is(picture: &Grey) -> Vec<String> {
     let look = |turned: u8| {
         let at = |x: usize, y: usize| {
             picture.pixels.get(y * picture.width + x).map_or(u8::MAX, |pixel| pixel ^ turned)
@@ -145,6 +202,28 @@ mod tests {
 
     const BLACK: [u8; 4] = [0, 0, 0, 255];
     const WHITE: [u8; 4] = [255; 4];
+
+    /// Taken askew from a screen, with noise and uneven light.
+    const PHOTOGRAPH: &[u8] = include_bytes!("../tests/fixtures/code.jpg");
+
+    #[test]
+    fn a_photograph_is_read() {
+        assert_eq!(read(file(PHOTOGRAPH).path(), "nostrconnect://").unwrap(), TEXT);
+        for cut in [4, 200, PHOTOGRAPH.len() / 4] {
+            let refused = read(file(&PHOTOGRAPH[..cut]).path(), "nostrconnect://").unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::InvalidInput, "{cut}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_photograph_that_claims_to_be_huge_is_refused_before_it_is_decoded() {
+        let mut huge = PHOTOGRAPH.to_vec();
+        // Height and width stand behind the marker of the frame, its length and its precision.
+        let frame = huge.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 5;
+        huge[frame..frame + 4].copy_from_slice(&[0x3f, 0xff, 0x3f, 0xff]);
+        let refused = read(file(&huge).path(), "nostrconnect://").unwrap_err();
+        assert!(refused.message().contains("16383 × 16383 pixels are too many"), "{refused}");
+    }
 
     #[test]
     fn a_code_is_read_in_every_size_and_colour() {

@@ -150,7 +150,7 @@ pub struct Connect {
     /// The client's nostrconnect:// address, or - to read it from stdin
     #[arg(required_unless_present = "qr")]
     pub uri: Option<String>,
-    /// Read the address from a picture of its QR code (PNG) instead, such as a screenshot
+    /// Read the address from a picture of its QR code instead, such as a screenshot or a photograph (PNG, JPEG)
     #[arg(long, value_name = "FILE", conflicts_with = "uri")]
     pub qr: Option<PathBuf>,
     /// What it may do without asking
