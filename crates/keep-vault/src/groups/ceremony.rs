@@ -223,10 +223,11 @@ impl Vault {
         for (index, ceremony) in &run.ceremonies {
             snapshots.push((*index, ceremony.snapshot()?));
         }
-        let (id, sharing, shares, way) = (record.id, record.group.sharing(), record.shares.clone(), run.way);
+        let (id, group, shares, way) = (record.id, record.group.clone(), record.shares.clone(), run.way);
         self.submit(move |tx| {
             let record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
-            if record.group.sharing() != sharing || record.shares != shares {
+            // Device keys too: with others than the plan's there would be no end.
+            if record.group != group || record.shares != shares {
                 return Err(changed_meanwhile());
             }
             way.take(tx, &record)?;

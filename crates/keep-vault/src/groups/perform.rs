@@ -15,7 +15,7 @@ use rand_core::OsRng;
 
 use super::change::{forget_member, list, put_holding};
 use super::under_way::RightOfWay;
-use super::{GroupRecord, Holding};
+use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::records::{SecretKind, key_place};
 use crate::{Vault, VaultError};
 
@@ -135,7 +135,7 @@ impl Vault {
     /// Puts the next epoch in the place of the present one: record and all shares that are here, in one commit.
     pub(super) fn replace_sharing(&self, old: &GroupRecord, next: NextSharing) -> Result<(), VaultError> {
         let NextSharing { group, holdings, last_refresh, endorsement, burns, way } = next;
-        let (id, before) = (old.id, old.group.sharing());
+        let (id, before) = (old.id, old.group.clone());
         let mut secrets = Vec::with_capacity(holdings.len());
         for holding in &holdings {
             holding.share.check(&group)?;
@@ -145,8 +145,11 @@ impl Vault {
         self.submit(move |tx| {
             let place = GroupRecord::place(id);
             let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
-            if record.group.sharing() != before {
+            if record.group.sharing() != before.sharing() {
                 return Err(FrostError::WrongSharing.into());
+            }
+            if record.group != before {
+                return Err(changed_meanwhile());
             }
             way.take(tx, &record)?;
             for index in std::mem::take(&mut record.shares) {

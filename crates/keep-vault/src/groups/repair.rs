@@ -205,11 +205,13 @@ impl Vault {
             if record.group.sharing() != sharing {
                 return Err(FrostError::WrongSharing.into());
             }
+            if let Some(device) = device {
+                let roster = record.group.clone().with_devices(&BTreeMap::from([(index, device)]))?;
+                expect_finishable(tx, &record, &roster)?;
+                record.group = roster;
+            }
             forget_member(tx, id, index)?;
             put_holding(tx, id, index, secret)?;
-            if let Some(device) = device {
-                record.group = record.group.with_devices(&BTreeMap::from([(index, device)]))?;
-            }
             record.shares.push(index);
             record.shares.sort_unstable();
             record.shares.dedup();

@@ -86,7 +86,8 @@ pub fn refresh(session: &Session, arguments: &args::Refresh) -> Result<(), Endin
     let plan = inspect(session, &frost, this, None, &folder)?;
     let members: Vec<String> = plan.members.iter().map(ToString::to_string).collect();
     let kept = group.shares.is_empty() || group.shares.iter().any(|share| plan.members.contains(share));
-    if plan.from.is_some() && !kept {
+    // What is given up is given up by a step, also where it has nothing to say.
+    if plan.from.is_some() && !kept && !arguments.abandon {
         let (waiting_for, what) = (plan.members.as_slice(), "the refresh");
         return session.output.show(&Standing {
             done: false,

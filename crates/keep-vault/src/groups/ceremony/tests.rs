@@ -123,6 +123,28 @@ fn a_step_is_kept_only_beside_what_it_has_seen() {
     }
 }
 
+/// Another process changes a device key meanwhile: with the new one, what the step has made would lead to no end.
+#[test]
+fn a_step_is_not_kept_beside_other_device_keys() {
+    let world = World::of(&[&[1], &[2], &[3]]);
+    let mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
+    let late = world.half(1, &mail);
+    let (vault, id) = &world.0[1];
+    vault.rotate_device(*id, index(2)).unwrap();
+    refused(world.keep(1, late), "changed by another process");
+}
+
+/// A share that is made again comes with a device key of its own.
+#[test]
+fn no_share_is_made_again_for_a_member_of_what_was_certified() {
+    let world = World::of(&[&[1, 2], &[3]]);
+    let mut mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
+    world.certified(&[0, 1], &mut mail);
+    let (vault, id) = &world.0[0];
+    refused(vault.perform_group(*id, GroupUse::Repair { index: 3 }), &name(&mail));
+    assert!(world.step(0, None, &mail).unwrap().done);
+}
+
 /// One vault holds two shares. What one of them has certified keeps the other from all that would leave it behind.
 #[test]
 fn every_member_here_keeps_what_one_has_certified() {
