@@ -209,6 +209,7 @@ mod tests {
             last_refresh: None,
             endorsement: None,
             grants: Vec::new(),
+            given_up: Vec::new(),
         };
         let (one, two) = (Index::new(1).unwrap(), Index::new(2).unwrap());
         let session = SessionId::from_bytes([7; 32]);

@@ -13,7 +13,7 @@ use super::keyring::{REFRESH, secret_place};
 use super::perform::NextSharing;
 use super::record::{Message, Messages};
 use super::sorting::Sorted;
-use super::under_way::{Lying, RightOfWay, lying};
+use super::under_way::{Lying, RightOfWay, lying, spoken_before};
 use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
@@ -56,7 +56,7 @@ impl Vault {
             self.give_up_others(record, abandon)?;
             return self.dropped(record, &plan);
         }
-        let mut run = self.go_on(record, &plan, announcement, abandon)?;
+        let mut run = self.go_on(record, &plan, announcement, sorted, abandon)?;
         match run.advance(sorted.came()) {
             Ok(()) => self.keep_step(record, run),
             Err((index, error)) => run.stop(index, error),
@@ -69,6 +69,7 @@ impl Vault {
         record: &GroupRecord,
         plan: &Plan,
         announcement: Option<Envelope>,
+        sorted: &Sorted<Plan>,
         abandon: bool,
     ) -> Result<Run, VaultError> {
         let way = RightOfWay { of: vec![plan.session()], abandon, found: BTreeMap::new() };
@@ -76,7 +77,7 @@ impl Vault {
         let sent = announcement.into_iter().collect();
         let mut run = Run { session: plan.session(), ceremonies: BTreeMap::new(), sent, way };
         for index in record.shares.iter().filter(|index| plan.members().contains_key(index)) {
-            let (ceremony, found) = self.take_part(record, plan, *index)?;
+            let (ceremony, found) = self.take_part(record, plan, *index, sorted)?;
             run.ceremonies.insert(*index, ceremony);
             run.way.found.insert(*index, found);
         }
@@ -161,6 +162,7 @@ impl Vault {
         record: &GroupRecord,
         plan: &Plan,
         index: Index,
+        sorted: &Sorted<Plan>,
     ) -> Result<(Ceremony, Lying), VaultError> {
         let Holding { share, device } = self.holding(record, index)?;
         let device = device.ok_or(FrostError::NoDeviceKey(index))?;
@@ -173,6 +175,11 @@ impl Vault {
                 // What was said once is said again, or nothing is.
                 return Ok((Ceremony::restore(snapshot, device, Some((group, share)))?, found));
             }
+        }
+        // With fresh randomness it is begun once: whoever has the first contribution takes a second one for a cheat.
+        let session = plan.session();
+        if record.given_up.contains(&session) || sorted.has_said(index, &device.public()) {
+            return Err(spoken_before(session));
         }
         Ok((Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?, found))
     }
@@ -211,8 +218,8 @@ impl Vault {
         }
         let id = record.id;
         self.submit(move |tx| {
-            let record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
-            RightOfWay { abandon, ..RightOfWay::default() }.take(tx, &record)
+            let mut record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
+            RightOfWay { abandon, ..RightOfWay::default() }.take(tx, &mut record)
         })
         .wait()?;
         Ok(())
@@ -223,14 +230,15 @@ impl Vault {
         for (index, ceremony) in &run.ceremonies {
             snapshots.push((*index, ceremony.snapshot()?));
         }
-        let (id, group, shares, way) = (record.id, record.group.clone(), record.shares.clone(), run.way);
+        let (id, before, way) = (record.id, record.clone(), run.way);
         self.submit(move |tx| {
-            let record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
-            // Device keys too: with others than the plan's there would be no end.
-            if record.group != group || record.shares != shares {
+            let mut record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
+            // Device keys too: with others than the plan's there would be no end. And what was given up meanwhile may be this.
+            let is_same = record.group == before.group && record.shares == before.shares;
+            if !is_same || record.given_up != before.given_up {
                 return Err(changed_meanwhile());
             }
-            way.take(tx, &record)?;
+            way.take(tx, &mut record)?;
             for (index, secret) in snapshots {
                 let place = secret_place(id, REFRESH, index);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;

@@ -12,7 +12,7 @@ use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
 
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
-use super::under_way::{expect_finishable, expect_none_certified};
+use super::under_way::{expect_finishable, expect_none_certified, give_up};
 use super::{GroupRecord, Holding, IncomingShares};
 use crate::keyring::check_name;
 use crate::records::{SecretKind, SecretRecord};
@@ -136,6 +136,7 @@ impl Vault {
                     last_refresh: None,
                     endorsement,
                     grants: Vec::new(),
+                    given_up: Vec::new(),
                 };
                 tx.put(place, &record)?;
                 if let Some(key) = of {
@@ -164,6 +165,8 @@ impl Vault {
                 if !abandon {
                     expect_none_certified(tx, &record)?;
                 }
+                // The same share may come back.
+                give_up(tx, &mut record, |begun| begun.index == index)?;
                 forget_member(tx, id, index)?;
                 record.shares.retain(|held| *held != index);
                 tx.put(place, &record)?;

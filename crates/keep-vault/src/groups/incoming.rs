@@ -113,7 +113,7 @@ impl Vault {
                     return Err(changed_meanwhile());
                 }
                 match proof {
-                    Some(_) => way.take(tx, &record)?,
+                    Some(_) => way.take(tx, &mut record)?,
                     None => expect_finishable(tx, &record, &group)?,
                 }
                 record.group = group;
@@ -125,6 +125,7 @@ impl Vault {
                         forget_member(tx, id, index)?;
                     }
                     record.last_refresh = None;
+                    record.given_up.clear();
                     record.confirmed_in = vault;
                 }
                 for (index, secret) in indices.iter().zip(secrets) {

@@ -151,7 +151,7 @@ impl Vault {
             if record.group != before {
                 return Err(changed_meanwhile());
             }
-            way.take(tx, &record)?;
+            way.take(tx, &mut record)?;
             for index in std::mem::take(&mut record.shares) {
                 forget_member(tx, id, index)?;
             }
@@ -161,6 +161,7 @@ impl Vault {
             }
             record.group = group;
             record.last_refresh = last_refresh;
+            record.given_up.clear();
             record.endorsement = endorsement;
             burns.iter().try_for_each(|nonce| super::burn(tx, id, nonce.as_bytes()))?;
             tx.put(place, &record)?;

@@ -1,9 +1,12 @@
 //! What is public about a threshold key in this vault, and the nonces that it has used up.
 
-use keep_frost::{Endorsement, FrostError, Group, Index, Provenance};
+use keep_frost::{Endorsement, FrostError, Group, Index, Provenance, SessionId};
 use keep_policy::CosignerGrant;
 use keep_types::{Collection, KeyId, Name, Record, RecordId, Timestamp, VaultId};
 use minicbor::{Decode, Encode};
+
+/// How many renewals that were given up are remembered: each takes 34 bytes of the record.
+const MAX_GIVEN_UP: usize = 64;
 
 /// A group as this vault knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -37,6 +40,10 @@ pub struct GroupRecord {
     /// What members in other vaults may have signed here although nobody is asked.
     #[cbor(n(8), default)]
     pub grants: Vec<CosignerGrant>,
+    /// The last renewals among vaults of this sharing that members here have begun and do not go on with, the latest last. They
+    /// are not begun again: the members would say something else than before.
+    #[cbor(n(9), default)]
+    pub given_up: Vec<SessionId>,
 }
 
 /// The messages of a ceremony that this vault has sent.
@@ -73,6 +80,16 @@ impl GroupRecord {
     /// Whether an existing key was split into it.
     pub const fn was_split(&self) -> bool {
         matches!(self.group.provenance(), Provenance::Split)
+    }
+
+    /// Notes renewals that members here do not go on with.
+    pub(super) fn give_up(&mut self, sessions: impl IntoIterator<Item = SessionId>) {
+        for session in sessions {
+            self.given_up.retain(|known| *known != session);
+            self.given_up.push(session);
+        }
+        let oldest = self.given_up.len().saturating_sub(MAX_GIVEN_UP);
+        self.given_up.drain(..oldest);
     }
 
     /// Whether the share of this member is here.

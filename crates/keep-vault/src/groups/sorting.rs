@@ -28,6 +28,8 @@ struct LeftOut {
 pub struct Sorted<P> {
     plan: Option<(P, Envelope)>,
     came: Vec<Envelope>,
+    /// What members here have said to others, and others to others: as it came, not looked at.
+    elsewhere: Vec<Envelope>,
     left_out: Vec<LeftOut>,
     wrong: Option<FrostError>,
 }
@@ -59,6 +61,16 @@ impl<P> Sorted<P> {
     /// What members here are to take.
     pub(super) fn came(&self) -> &[Envelope] {
         &self.came
+    }
+
+    /// Whether a member here has said something in this ceremony, by its own signature. Complaints do not count: nothing is
+    /// kept where they are made.
+    pub(super) fn has_said(&self, member: Index, device: &DevicePublic) -> bool {
+        let plan = self.plan.iter().map(|(_, envelope)| envelope);
+        plan.chain(&self.elsewhere).any(|said| {
+            let counts = said.from() == member && said.kind() != Kind::Complaint;
+            counts && said.authenticate(device).is_ok()
+        })
     }
 
     /// What was left out, and why.
@@ -135,7 +147,7 @@ impl<P> Plans<P> {
         }
         let mut wrong = self.left_out.iter().filter(|left| left.kind.is_some() && !is_foreign(&left.why));
         let wrong = if chosen.is_none() { wrong.next().map(|left| left.why.clone()) } else { None };
-        let mut came = Vec::new();
+        let (mut came, mut elsewhere) = (Vec::new(), Vec::new());
         for (at, envelope) in self.rest {
             let placed = match &chosen {
                 Some((plan, _)) => place(plan, &envelope),
@@ -145,12 +157,12 @@ impl<P> Plans<P> {
             };
             match placed {
                 Ok(Place::Here) => came.push(envelope),
-                Ok(Place::Elsewhere) => {}
+                Ok(Place::Elsewhere) => elsewhere.push(envelope),
                 Err(why) => self.left_out.push(LeftOut { at, kind: Some(envelope.kind()), why }),
             }
         }
         self.left_out.sort_by_key(|left| left.at);
-        Ok(Sorted { plan: chosen, came, left_out: self.left_out, wrong })
+        Ok(Sorted { plan: chosen, came, elsewhere, left_out: self.left_out, wrong })
     }
 }
 

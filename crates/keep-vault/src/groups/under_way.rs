@@ -19,8 +19,8 @@ use crate::records::SecretRecord;
 use crate::{Tx, VaultError};
 
 /// What a member here has of a renewal of the present sharing.
-struct Begun {
-    index: Index,
+pub(super) struct Begun {
+    pub index: Index,
     /// None where it cannot be read. Then it may be of any renewal, and certified.
     peeked: Option<Peeked>,
 }
@@ -86,6 +86,28 @@ pub(super) fn expect_finishable(
     hindered.map_or(Ok(()), |begun| Err(under_way(begun.session())))
 }
 
+/// Takes away what members here have begun, as far as `which` says so, and notes that they do not go on with it.
+pub(super) fn give_up(
+    tx: &mut Tx<'_, '_>,
+    record: &mut GroupRecord,
+    which: impl Fn(&Begun) -> bool,
+) -> Result<(), VaultError> {
+    let mut begun = begun_in(tx, record)?;
+    begun.retain(which);
+    if begun.is_empty() {
+        return Ok(());
+    }
+    let members: Vec<Index> = begun.iter().map(|begun| begun.index).collect();
+    for index in &members {
+        tx.delete_any::<SecretRecord>(&secret_place(record.id, REFRESH, *index))?;
+    }
+    record.give_up(begun.iter().filter_map(Begun::session));
+    tx.put(GroupRecord::place(record.id), &*record)?;
+    let reason = format!("{}: gave up a renewal for members {}", record.name, list(&members));
+    tx.audit(entry(Action::GroupChanged, record, reason));
+    Ok(())
+}
+
 /// What lies in a member's place, told by its hash. None if nothing does.
 pub(super) type Lying = Option<[u8; 32]>;
 
@@ -99,7 +121,8 @@ pub(super) fn lying(snapshot: Option<&SecretRecord>) -> Lying {
 pub(super) struct RightOfWay {
     /// The renewals that it is the end of, or a step of.
     pub of: Vec<SessionId>,
-    /// All others are given up; else those that were certified stand in the way.
+    /// All others are given up; else those that were certified stand in the way, and only those in whose place a step puts
+    /// something are given up.
     pub abandon: bool,
     /// What a step has found in the places of its members, and has gone on from.
     pub found: BTreeMap<Index, Lying>,
@@ -122,10 +145,9 @@ impl RightOfWay {
     ///
     /// # Errors
     /// As [`expect`](Self::expect); when another process has changed meanwhile what the step has gone on from.
-    pub(super) fn take(&self, tx: &mut Tx<'_, '_>, record: &GroupRecord) -> Result<(), VaultError> {
-        let begun = begun_in(tx, record)?;
+    pub(super) fn take(&self, tx: &mut Tx<'_, '_>, record: &mut GroupRecord) -> Result<(), VaultError> {
         if !self.abandon {
-            refuse(&begun, &self.of)?;
+            refuse(&begun_in(tx, record)?, &self.of)?;
         }
         for (index, found) in &self.found {
             let lies = tx.get_any::<SecretRecord>(&secret_place(record.id, REFRESH, *index))?;
@@ -133,26 +155,33 @@ impl RightOfWay {
                 return Err(changed_meanwhile());
             }
         }
-        let others: Vec<Index> =
-            begun.iter().filter(|begun| !begun.is_one_of(&self.of)).map(|begun| begun.index).collect();
-        if !self.abandon || others.is_empty() {
-            return Ok(());
-        }
-        for index in &others {
-            tx.delete_any::<SecretRecord>(&secret_place(record.id, REFRESH, *index))?;
-        }
-        let reason = format!("{}: gave up a renewal for members {}", record.name, list(&others));
-        tx.audit(entry(Action::GroupChanged, record, reason));
-        Ok(())
+        give_up(tx, record, |begun| {
+            !begun.is_one_of(&self.of) && (self.abandon || self.found.contains_key(&begun.index))
+        })
     }
+}
+
+/// As the files of a renewal begin.
+fn named(session: SessionId) -> String {
+    format!("the renewal {}", session.to_string().chars().take(8).collect::<String>())
+}
+
+/// A renewal in which a member here has spoken, and what it said is not known any more.
+pub(super) fn spoken_before(session: SessionId) -> VaultError {
+    let message = format!(
+        "this vault has taken part in {} before, and has nothing of it any more: it would say something else now, and the others \
+         would take it for a cheat",
+        named(session)
+    );
+    let hint = "go on with the renewal that took its place, or begin a new one: run `keep frost refresh` with an empty directory \
+                in every vault, and delete the files of this one everywhere. Ask the others first for the epoch that their `keep \
+                frost show` shows: if one is through, have your share made again with their help (`keep frost repair`)";
+    Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 
 /// A renewal that is not the one that is asked for, and that others may finish.
 fn under_way(session: Option<SessionId>) -> VaultError {
-    let named = session.map_or_else(
-        || "another renewal that cannot be read".to_owned(),
-        |session| format!("the renewal {}", session.to_string().chars().take(8).collect::<String>()),
-    );
+    let named = session.map_or_else(|| "another renewal that cannot be read".to_owned(), named);
     let message =
         format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
     let hint = "finish it: run `keep frost refresh` with its directory, whose files begin with that number. Give it up, with \

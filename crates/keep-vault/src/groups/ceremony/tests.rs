@@ -8,7 +8,7 @@ use keep_testing::clock::FakeClock;
 use keep_types::{GroupUse, Name, SecretText, Timestamp};
 
 use super::*;
-use crate::groups::IncomingShares;
+use crate::groups::{Accept, IncomingShares};
 use crate::{Environment, KdfCost};
 
 fn index(n: u64) -> Index {
@@ -61,7 +61,7 @@ impl World {
         let (vault, id) = &self.0[at];
         let record = vault.signing_group(*id).unwrap();
         let sorted = record.sort_renewal(mail).unwrap();
-        let mut run = vault.go_on(&record, &sorted.plan().unwrap().0, None, false).unwrap();
+        let mut run = vault.go_on(&record, &sorted.plan().unwrap().0, None, &sorted, false).unwrap();
         assert!(run.advance(sorted.came()).is_ok());
         (record, run)
     }
@@ -171,5 +171,93 @@ fn every_member_here_keeps_what_one_has_certified() {
     assert_eq!(vault.delete_share(*id, index(2), true).unwrap().shares, [index(1)]);
     refused(world.step(0, Some(&indices(&[1, 3])), &Mail::new()), &first);
     assert!(vault.refresh_step(*id, Some(&indices(&[1, 3])), &Mail::new(), true).is_ok());
-    assert!(world.step(0, None, &mail).is_ok(), "the new one is not certified, and gives way");
+    refused(world.step(0, None, &mail), &first);
+    let (three, its) = &world.0[1];
+    let third = three.refresh_step(*its, Some(&indices(&[1, 3])), &Mail::new(), true).unwrap();
+    assert!(world.step(0, None, &third.messages).is_ok(), "the new one is not certified, and gives way");
+}
+
+/// What a renewal that gave way was made of is not there any more: a second contribution to it would pass for a cheat.
+#[test]
+fn a_renewal_that_gave_way_is_not_begun_again() {
+    let world = World::of(&[&[1], &[2], &[3]]);
+    let all = indices(&[1, 2, 3]);
+    let first = world.step(1, Some(&all), &Mail::new()).unwrap().messages;
+    let said = world.step(0, None, &first).unwrap().messages;
+    let mut other = world.step(2, Some(&all), &Mail::new()).unwrap().messages;
+    world.step(0, None, &other).unwrap();
+    // Whether its own message lies there or not, and whatever is given up for it.
+    for mail in [first.clone(), [first.clone(), said].concat()] {
+        for abandon in [false, true] {
+            let (vault, id) = &world.0[0];
+            refused(vault.refresh_step(*id, None, &mail, abandon), "has taken part in the renewal");
+            refused(vault.refresh_step(*id, None, &mail, abandon), &name(&first));
+        }
+    }
+    // The one that took its place comes to its end.
+    world.certified(&[0, 1, 2], &mut other);
+    for at in 0..3 {
+        assert!(world.step(at, None, &other).unwrap().done);
+        assert_eq!(world.0[at].0.group(world.0[at].1).unwrap().given_up, []);
+    }
+}
+
+/// The same where another process has begun it and given it up meanwhile, so that its place is as empty as before.
+#[test]
+fn what_was_given_up_meanwhile_is_not_begun() {
+    let world = World::of(&[&[1], &[2]]);
+    let mail = world.step(1, Some(&indices(&[1, 2])), &Mail::new()).unwrap().messages;
+    let late = world.half(0, &mail);
+    world.step(0, None, &mail).unwrap();
+    let (vault, id) = &world.0[0];
+    vault.give_up_others(&vault.group(*id).unwrap(), true).unwrap();
+    refused(world.keep(0, late), "changed by another process");
+}
+
+/// The share may come back after what its member has begun is gone with it.
+#[test]
+fn a_share_that_came_back_does_not_begin_again() {
+    let world = World::of(&[&[1], &[2]]);
+    let mail = world.step(1, Some(&indices(&[1, 2])), &Mail::new()).unwrap().messages;
+    let (vault, id) = &world.0[0];
+    let record = vault.group(*id).unwrap();
+    let holding = vault.holding(&record, index(1)).unwrap();
+    world.step(0, None, &mail).unwrap();
+    vault.delete_share(*id, index(1), false).unwrap();
+    let incoming = IncomingShares { group: record.group, endorsement: None, holdings: vec![holding] };
+    vault.add_shares(*id, incoming, Accept::default()).unwrap();
+    refused(world.step(0, None, &mail), &name(&mail));
+}
+
+/// A vault that was put back, or has the share from another one: that its member has spoken is seen from what it said.
+#[test]
+fn what_a_member_here_has_said_elsewhere_is_not_said_anew() {
+    let world = World::of(&[&[1], &[2]]);
+    let mail = world.step(1, Some(&indices(&[1, 2])), &Mail::new()).unwrap().messages;
+    let said = world.step(0, None, &mail).unwrap().messages;
+    let (vault, id) = &world.0[0];
+    let place = secret_place(*id, REFRESH, index(1));
+    vault.submit(move |tx| tx.delete_any::<SecretRecord>(&place)).wait().unwrap();
+    refused(world.step(0, None, &[mail.clone(), said.clone()].concat()), &name(&mail));
+    // What it has not signed says nothing, nor does a complaint, with which nothing is kept.
+    let forged = said.into_iter().map(|mut bytes| {
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes
+    });
+    let session = Envelope::from_bytes(&mail[0]).unwrap().session();
+    let device = vault.device_key(*id, index(1)).unwrap();
+    let complaint = Envelope::sign(Kind::Complaint, session, index(1), &device, &7_u8).unwrap();
+    let nothing = forged.chain([complaint.to_bytes().unwrap()]).collect();
+    world.step(0, None, &[mail, nothing].concat()).unwrap();
+}
+
+#[test]
+fn the_last_renewals_that_were_given_up_are_remembered() {
+    let world = World::of(&[&[1, 2]]);
+    let mut record = world.0[0].0.group(world.0[0].1).unwrap();
+    let session = |n: u8| SessionId::from_bytes([n; 32]);
+    record.give_up((0..70).chain([20]).map(session));
+    assert_eq!(record.given_up.len(), 64);
+    assert_eq!(record.given_up.last(), Some(&session(20)));
+    assert!(!record.given_up.contains(&session(5)) && record.given_up.contains(&session(6)));
 }
