@@ -463,6 +463,14 @@ pub struct Device {
     /// Give this member, whose share is here, a new device key, and print the notice for the others
     #[arg(long, value_name = "INDEX")]
     pub rotate: Option<u16>,
+    /// Also in the middle of a renewal that this vault has begun, and that is given up here
+    ///
+    /// Only when no member has gone over to its end, and all give it up.
+    #[arg(long, requires = "rotate")]
+    pub abandon: bool,
+    /// Do not ask
+    #[arg(long, requires = "abandon")]
+    pub yes: bool,
     /// Take another member's new key from its notice; - for stdin
     #[arg(long, value_name = "FILE", conflicts_with = "rotate")]
     pub accept: Option<PathBuf>,

@@ -344,7 +344,10 @@ fn a_certified_renewal_is_given_up_only_where_the_owner_says_so() {
         refused(&said, &format!("the renewal {first} is under way"));
         assert!(said.stderr.contains("--abandon"), "{said:?}");
     }
+    let rotate = ["frost", "device", "--rotate", "1"];
+    refused(&run(&world, one, &rotate, ""), &format!("the renewal {first} is under way"));
     // Nobody is there to be asked.
+    refused(&run(&world, one, &[&rotate[..], &["--abandon"]].concat(), ""), "there is no terminal");
     refused(&run(&world, one, &[&another[..], &["--abandon"]].concat(), ""), "there is no terminal");
     refused(&run(&world, one, &another, ""), "there is no terminal");
     let given_up = run(&world, one, &[&another[..], &["--abandon", "--yes"]].concat(), "");

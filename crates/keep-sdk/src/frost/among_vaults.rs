@@ -91,9 +91,18 @@ impl Frost {
     /// Gives a member whose share is here a new device key.
     ///
     /// # Errors
-    /// When the share is not here.
+    /// When the share is not here; while a renewal that was begun here with the present key is not done.
     pub fn rotate_device(&self, group: Option<&str>, index: u16) -> Result<DeviceView, Fault> {
-        self.keep.call(RotateDevice { group: owned(group), index })
+        self.keep.call(RotateDevice { group: owned(group), index, abandon: false })
+    }
+
+    /// As [`rotate_device`](Self::rotate_device), giving up renewals that were begun here with the present key. If they were
+    /// certified here, others may go over to their end all the same, and their shares do not sign with those that are here then.
+    ///
+    /// # Errors
+    /// When the share is not here.
+    pub fn rotate_device_abandoning(&self, group: Option<&str>, index: u16) -> Result<DeviceView, Fault> {
+        self.keep.call(RotateDevice { group: owned(group), index, abandon: true })
     }
 
     /// Takes new device keys of other members: from signed notices, or on the owner's word.

@@ -272,6 +272,9 @@ impl Call for RepairOwn {
 pub(crate) struct RotateDevice {
     pub group: Option<String>,
     pub index: u16,
+    /// Also in the middle of a renewal, which is given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for RotateDevice {
@@ -282,7 +285,7 @@ impl Call for RotateDevice {
     fn run(self, host: &Host) -> Result<DeviceView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        let (device, notice) = host.vault().rotate_device(record.id, index(self.index)?)?;
+        let (device, notice) = host.vault().rotate_device(record.id, index(self.index)?, self.abandon)?;
         Ok(DeviceView {
             group: record.name.to_string(),
             index: self.index,

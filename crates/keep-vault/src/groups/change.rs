@@ -12,7 +12,7 @@ use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
 
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
-use super::under_way::{expect_finishable, expect_none_certified, give_up};
+use super::under_way::{expect_finishable, expect_none_certified, give_up, make_way};
 use super::{GroupRecord, Holding, IncomingShares};
 use crate::keyring::check_name;
 use crate::records::{SecretKind, SecretRecord};
@@ -199,15 +199,17 @@ impl Vault {
     }
 
     /// Gives a member whose share is here a new device key. If it had one, the message with which the others take the new
-    /// one is given back, signed with the old one.
+    /// one is given back, signed with the old one. With `abandon` also in the middle of renewals among vaults, which are given
+    /// up here: with another device key they could not be gone on with.
     ///
     /// # Errors
-    /// [`FrostError::NotHere`]; while a member here has certified a renewal with the device key that it has now, and that
+    /// [`FrostError::NotHere`]; while a member here has begun a renewal with the device key that this one has now, and that
     /// is not done; when the store cannot be written.
     pub fn rotate_device(
         &self,
         id: KeyId,
         index: Index,
+        abandon: bool,
     ) -> Result<(DevicePublic, Option<Envelope>), VaultError> {
         let record = self.group(id)?;
         let Holding { share, device: old } = self.holding(&record, index)?;
@@ -221,7 +223,7 @@ impl Vault {
             None => None,
         };
         let secret = Holding { share, device: Some(device) }.to_record()?;
-        let own = OwnDevice { index, secret, sharing: record.group.sharing() };
+        let own = OwnDevice { index, secret, sharing: record.group.sharing(), abandon };
         self.change_devices(id, BTreeMap::from([(index, public)]), Some(own))?;
         Ok((public, notice))
     }
@@ -270,7 +272,10 @@ impl Vault {
                 }
                 let named: Vec<Index> = devices.keys().copied().collect();
                 let roster = record.group.clone().with_devices(&devices)?;
-                expect_finishable(tx, &record, &roster)?;
+                match &own {
+                    Some(own) => make_way(tx, &mut record, &roster, own.abandon)?,
+                    None => expect_finishable(tx, &record, &roster)?,
+                }
                 record.group = roster;
                 if let Some(own) = own {
                     // With the device key the share is written again: it must still be the share.
@@ -291,10 +296,12 @@ impl Vault {
 }
 
 /// A new device key of a member in this vault, with the share that lies in the same record, and of which sharing that is.
+/// Renewals that stand in its way may be given up.
 struct OwnDevice {
     index: Index,
     secret: SecretBytes,
     sharing: SharingId,
+    abandon: bool,
 }
 
 /// What signs for a change of device keys is bound to this very sharing.

@@ -34,6 +34,10 @@ impl Begun {
         self.peeked.as_ref().is_none_or(Peeked::is_certified)
     }
 
+    fn fits(&self, roster: &Group) -> bool {
+        self.peeked.as_ref().is_some_and(|peeked| peeked.plan().fits(roster).is_ok())
+    }
+
     fn is_one_of(&self, sessions: &[SessionId]) -> bool {
         self.session().is_some_and(|session| sessions.contains(&session))
     }
@@ -79,11 +83,28 @@ pub(super) fn expect_finishable(
     roster: &Group,
 ) -> Result<(), VaultError> {
     let begun = begun_in(tx, record)?;
-    let hindered = begun.iter().find(|begun| {
-        let fits = |peeked: &Peeked| peeked.plan().fits(roster).is_ok();
-        begun.is_certified() && !begun.peeked.as_ref().is_some_and(fits)
-    });
+    let hindered = begun.iter().find(|begun| begun.is_certified() && !begun.fits(roster));
     hindered.map_or(Ok(()), |begun| Err(under_way(begun.session())))
+}
+
+/// Makes way for a roster in which a member here has another device key: refuses it while there is a renewal that a member here
+/// has begun, certified or not, and that could not be gone on with, or gives it up.
+pub(super) fn make_way(
+    tx: &mut Tx<'_, '_>,
+    record: &mut GroupRecord,
+    roster: &Group,
+    abandon: bool,
+) -> Result<(), VaultError> {
+    let now = record.group.clone();
+    let hindered = |begun: &Begun| !begun.fits(roster) && (begun.is_certified() || begun.fits(&now));
+    if abandon {
+        return give_up(tx, record, hindered);
+    }
+    expect_finishable(tx, record, roster)?;
+    match begun_in(tx, record)?.iter().find(|begun| hindered(begun)).and_then(Begun::session) {
+        Some(session) => Err(begun_with_device(session)),
+        None => Ok(()),
+    }
 }
 
 /// Takes away what members here have begun, as far as `which` says so, and notes that they do not go on with it.
@@ -176,6 +197,17 @@ pub(super) fn spoken_before(session: SessionId) -> VaultError {
     let hint = "go on with the renewal that took its place, or begin a new one: run `keep frost refresh` with an empty directory \
                 in every vault, and delete the files of this one everywhere. Ask the others first for the epoch that their `keep \
                 frost show` shows: if one is through, have your share made again with their help (`keep frost repair`)";
+    Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
+}
+
+/// A renewal that a member here could not go on with under another device key.
+fn begun_with_device(session: SessionId) -> VaultError {
+    let message = format!(
+        "{} is under way: this vault has begun it, and could not go on with another device key",
+        named(session)
+    );
+    let hint = "finish it first: run `keep frost refresh` with its directory, whose files begin with that number. Or give it up \
+                with --abandon: nobody can finish it without this vault, so all others have to begin anew, too";
     Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 

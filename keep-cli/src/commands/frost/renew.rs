@@ -20,6 +20,10 @@ use crate::style::Style;
 pub const ABANDON: &str = "Give up every other renewal of this group that is under way here? If another member has gone over to its end, \
                            its share does not sign with yours any more, and the key can be lost.";
 
+/// What is asked before those are forgotten that another device key makes useless.
+const ABANDON_BEGUN: &str = "Give up every renewal of this group that was begun here with the present device key? If another member has \
+                             gone over to its end, its share does not sign with yours any more, and the key can be lost.";
+
 /// Where a ceremony among vaults stands.
 #[derive(Serialize)]
 struct Standing<'a> {
@@ -258,7 +262,12 @@ pub fn device(session: &Session, arguments: &args::Device) -> Result<(), Ending>
     let frost = keep.frost();
     let group = arguments.group.group.as_deref();
     if let Some(index) = arguments.rotate {
-        let rotated = frost.rotate_device(group, index)?;
+        let rotated = if arguments.abandon {
+            agree(arguments.yes, ABANDON_BEGUN, "nothing was given up")?;
+            frost.rotate_device_abandoning(group, index)?
+        } else {
+            frost.rotate_device(group, index)?
+        };
         session
             .output
             .talk("Give this to the other members, who take it with `keep frost device --accept FILE`:");

@@ -130,8 +130,39 @@ fn a_step_is_not_kept_beside_other_device_keys() {
     let mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
     let late = world.half(1, &mail);
     let (vault, id) = &world.0[1];
-    vault.rotate_device(*id, index(2)).unwrap();
+    vault.rotate_device(*id, index(2), false).unwrap();
     refused(world.keep(1, late), "changed by another process");
+}
+
+/// A member that has begun a renewal, and has certified nothing, while the others have: without it nobody comes to the end.
+#[test]
+fn a_device_key_is_not_changed_in_the_middle_of_a_renewal() {
+    let world = World::of(&[&[1, 2], &[3], &[4]]);
+    let mut mail = world.step(0, Some(&indices(&[1, 3, 4])), &Mail::new()).unwrap().messages;
+    for at in [1, 2, 0] {
+        let kind = |bytes: &Vec<u8>| Envelope::from_bytes(bytes).unwrap().kind();
+        let came = mail.iter().filter(|bytes| kind(bytes) != Kind::Subshare).cloned().collect();
+        let said = world.step(at, None, &came).unwrap().messages;
+        mail.extend(said.into_iter().filter(|bytes| !mail.contains(bytes)).collect::<Vec<_>>());
+    }
+    world.certified(&[1, 2], &mut mail);
+    let certified = |at: usize| {
+        let (vault, id) = &world.0[at];
+        let begun = vault.group_secret(*id, REFRESH, index([1, 3][at])).unwrap();
+        begun.map(|begun| Ceremony::peek(begun.secret.expose()).unwrap().is_certified())
+    };
+    assert_eq!((certified(0), certified(1)), (Some(false), Some(true)));
+    let (vault, id) = &world.0[0];
+    let said = Fault::from(vault.rotate_device(*id, index(1), false).unwrap_err());
+    assert!(said.message().contains(&name(&mail)) && said.hint().contains("--abandon"), "{said}");
+    // Of a member that has no part in it, it is.
+    vault.rotate_device(*id, index(2), false).unwrap();
+    vault.rotate_device(*id, index(2), true).unwrap();
+    assert_eq!((certified(0), vault.group(*id).unwrap().given_up.len()), (Some(false), 0));
+    vault.rotate_device(*id, index(1), true).unwrap();
+    assert_eq!((certified(0), vault.group(*id).unwrap().given_up.len()), (None, 1));
+    // Nothing is in the way of the next one.
+    vault.rotate_device(*id, index(1), false).unwrap();
 }
 
 /// A share that is made again comes with a device key of its own.
@@ -163,9 +194,9 @@ fn every_member_here_keeps_what_one_has_certified() {
     }
     // The devices by which its members know each other stay, others do not matter.
     let stranger = || keep_frost::DeviceKey::generate(&mut OsRng).unwrap().public();
-    refused(vault.rotate_device(*id, index(1)), &first);
+    refused(vault.rotate_device(*id, index(1), false), &first);
     refused(vault.trust_devices(*id, BTreeMap::from([(index(3), stranger())])), &first);
-    vault.rotate_device(*id, index(2)).unwrap();
+    vault.rotate_device(*id, index(2), false).unwrap();
     vault.trust_devices(*id, BTreeMap::from([(index(4), stranger())])).unwrap();
     // The owner may delete it, or give it up for another one.
     assert_eq!(vault.delete_share(*id, index(2), true).unwrap().shares, [index(1)]);
