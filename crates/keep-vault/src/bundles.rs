@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use keep_audit::Chain;
 use keep_store::NameIndex;
 use keep_types::{Collection, Record, RecordId, Revision};
 use minicbor::{Decode, Encode};
@@ -102,6 +103,13 @@ impl std::fmt::Debug for Bundled {
     }
 }
 
+/// A state that the log tells from all others: with the commit of this revision it came to this end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anchor {
+    pub revision: Revision,
+    pub log: Chain,
+}
+
 /// In which bundle a record lies, and who has a name. What it says is to be checked there: another process may have taken a
 /// record out or its name away since. What it does not say is in no bundle up to the revision that it knows.
 #[derive(Default)]
@@ -118,6 +126,9 @@ pub(crate) struct BundleIndex {
     unreadable: Option<(Revision, VaultError)>,
     /// Of which history all this is.
     history: Option<History>,
+    /// By what this history is known again where others have written: the last such state, as long as nothing was changed here
+    /// since that others could be without. None where there is no such state.
+    anchor: Option<Anchor>,
 }
 
 /// The beginning of an id or of a name's index. Both are keyed hashes, so that nobody can make two begin with the same 8 bytes,
@@ -130,10 +141,16 @@ pub(crate) struct Staged {
     pub revision: Revision,
     /// What lies in its own bundle.
     pub added: Vec<(RecordId, Option<NameIndex>)>,
-    /// What lies in a bundle no more.
+    /// What lies in an earlier bundle no more.
     pub removed: Vec<RecordId>,
     /// Names that were given up.
     pub unnamed: Vec<NameIndex>,
+}
+
+impl Staged {
+    const fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.unnamed.is_empty()
+    }
 }
 
 impl BundleIndex {
@@ -142,12 +159,17 @@ impl BundleIndex {
         self.known_to
     }
 
-    /// The vault has this head, which another process may have left. Forgets what is of another history than that: there,
-    /// records may lie in bundles that were taken out of them here.
-    pub fn follow(&mut self, head: &Head) {
-        if self.history != head.history || self.known_to >= Some(head.revision) {
-            *self = Self { history: head.history, ..Self::default() };
+    /// The vault has this head, which another process has left, and where that was known before is for `has_come_from` to say.
+    /// Forgets what is of another history than that: there, records may lie in bundles that were taken out of them here, and in
+    /// some up to the revision that is known here.
+    pub fn follow(&mut self, head: &Head, anchor: Option<Anchor>, has_come_from: impl FnOnce(Chain) -> bool) {
+        let is_later = self.history == head.history && self.known_to < Some(head.revision);
+        match self.anchor.filter(|anchor| is_later && has_come_from(anchor.log)) {
+            // What was written here after that may be gone, and others may have used its revisions.
+            Some(common) => self.known_to = self.known_to.min(Some(common.revision)),
+            None => *self = Self { history: head.history, ..Self::default() },
         }
+        self.anchor = anchor;
     }
 
     /// Why nothing can be looked up at this revision.
@@ -161,7 +183,7 @@ impl BundleIndex {
         let is_stale = self.len() >= MOST_BUNDLED && now.get() >= self.read_at.get() + READ_ANEW;
         let known = self.known_to.filter(|_| !is_stale);
         if known.is_none() {
-            *self = Self { read_at: now, history: self.history, ..Self::default() };
+            *self = Self { read_at: now, history: self.history, anchor: self.anchor, ..Self::default() };
         }
         known.map(Revision::next)
     }
@@ -199,8 +221,8 @@ impl BundleIndex {
         match outcome {
             Ok(()) => self.known_to = Some(revision),
             Err(error) => {
-                let (unreadable, history) = (Some((revision, error.clone())), self.history);
-                *self = Self { unreadable, history, ..Self::default() };
+                let unreadable = Some((revision, error.clone()));
+                *self = Self { unreadable, history: self.history, anchor: self.anchor, ..Self::default() };
             }
         }
     }
@@ -210,10 +232,14 @@ impl BundleIndex {
         self.staged = Some(staged);
     }
 
-    /// How the commit ended.
-    pub fn settle(&mut self, is_committed: bool) {
+    /// How the commit ended, and what state it left if it wrote the end of the log.
+    pub fn settle(&mut self, is_committed: bool, anchor: Option<Anchor>) {
         self.opened = None;
-        let Some(staged) = self.staged.take().filter(|_| is_committed) else { return };
+        let staged = self.staged.take().filter(|_| is_committed);
+        if anchor.is_some() || staged.as_ref().is_some_and(|staged| !staged.is_empty()) {
+            self.anchor = anchor;
+        }
+        let Some(staged) = staged else { return };
         for id in staged.removed {
             self.places.remove(&short(id.as_bytes()));
         }

@@ -8,10 +8,12 @@ use keep_store::{Ledger, ReadTx, StoreError, WriteTx};
 use keep_types::{Fault, JobId, Revision};
 
 use crate::batch::{Batch, Changes};
+use crate::bundles::Anchor;
 use crate::cache::Cache;
 use crate::head::Head;
 use crate::header::Header;
 use crate::held::RecordedBy;
+use crate::log::LogView;
 use crate::segments::{compact, is_due};
 use crate::tx::Undo;
 use crate::vault::Shared;
@@ -85,9 +87,18 @@ impl VaultLedger {
         self.cache.clear();
         let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
         let head = shared.open_head(&header, &sealed, seen)?;
-        self.cache.bundles.follow(&head);
+        let log = LogView { tx, keys: &shared.keys()?, shared, head };
+        self.cache.bundles.follow(&log.head, log.anchor(), |known| log.has_come_from(known));
+        let head = log.head;
         self.head = Some((sealed, head.clone()));
         Ok(head)
+    }
+
+    /// The state that the running batch would leave, if it writes the end of the log.
+    fn anchor(&self, next: Option<&(Vec<u8>, Head)>) -> Option<Anchor> {
+        let ((_, before), (_, after)) = (self.head.as_ref()?, next?);
+        let is_longer = after.audit.next_seq > before.audit.next_seq;
+        is_longer.then_some(Anchor { revision: after.revision, log: after.audit })
     }
 
     fn run(&mut self, tx: &mut dyn WriteTx, jobs: Vec<Job>) -> Result<(), VaultError> {
@@ -169,7 +180,7 @@ impl Ledger for VaultLedger {
 
     fn settle(&mut self, outcome: Result<(), StoreError>) {
         let next = self.next.take();
-        self.cache.bundles.settle(outcome.is_ok());
+        self.cache.bundles.settle(outcome.is_ok(), self.anchor(next.as_ref()).filter(|_| outcome.is_ok()));
         match &outcome {
             Ok(()) => {
                 if std::mem::take(&mut self.compacted) {

@@ -2,11 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use keep_audit::{Batch, Broken, Chain, ChainHash, Counts, Entry, Filter, RawEntries, SignedCheckpoint};
+use keep_audit::{
+    Batch, Broken, Chain, ChainHash, Counts, Entry, Filter, RawEntries, RawEntry, SignedCheckpoint,
+};
 use keep_store::{ReadTx, Row, Scan};
 use keep_types::{Collection, Record, RecordId, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::bundles::Anchor;
 use crate::head::{Head, SEGMENTS};
 use crate::seal::open_row;
 use crate::segments::COUNTS;
@@ -16,6 +19,9 @@ use crate::{Vault, VaultError};
 
 /// Where the signed checkpoint lies that stands for removed entries.
 pub(crate) const PRUNED: RecordId = RecordId::from_bytes(*b"keep log pruned ");
+
+/// How many entries are read to see where a log has come from.
+const FAR: u64 = 1 << 14;
 
 /// What a check of the audit log found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +183,53 @@ impl LogView<'_> {
             if broken.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(broken.and_then(|()| chain.compare(&self.head.audit)))
+    }
+
+    /// Whether the log once ended so. Where that is far back, or cannot be read, it does not say so.
+    pub fn has_come_from(&self, known: Chain) -> bool {
+        let now = self.head.audit;
+        let is_there = (now.first_seq..=now.next_seq).contains(&known.next_seq);
+        if !is_there || now.next_seq - known.next_seq > FAR {
+            return false;
+        }
+        let mut chain = known;
+        let linked = self.walk_raw(known.next_seq, &mut |entry| {
+            if entry.seq < known.next_seq { Ok(()) } else { entry.link(&mut chain) }
+        });
+        matches!(linked, Ok(Ok(()))) && (chain.next_seq, chain.hash) == (now.next_seq, now.hash)
+    }
+
+    /// The state of the vault, if its last commit wrote the end of the log.
+    pub fn anchor(&self) -> Option<Anchor> {
+        let mut last = None;
+        let scan = Scan::collection(Collection::Audit).backwards();
+        let scanned = self.tx.scan(scan, &mut |row| {
+            last = Some((row.revision, Batch::seq_at(&row.id)));
+            ControlFlow::Break(())
+        });
+        let (revision, first) = last.filter(|_| scanned.is_ok())?;
+        // The first row behind the segments may be what was left of one that was older.
+        let is_written = revision == self.head.revision && first > self.head.log_mark().next;
+        is_written.then_some(Anchor { revision, log: self.head.audit })
+    }
+
+    /// Every entry of the rows from the one that holds entry `seq` on.
+    fn walk_raw(
+        &self,
+        seq: u64,
+        visit: &mut dyn FnMut(RawEntry<'_>) -> Result<(), Broken>,
+    ) -> Result<Result<(), Broken>, VaultError> {
+        let start = self.row_of(seq)?.unwrap_or(seq);
+        let mut outcome = Ok(());
+        self.tx.scan(Scan::collection(Collection::Audit).from(Batch::place(start)), &mut |row| {
+            let unreadable = Broken::Unreadable(Batch::seq_at(&row.id));
+            outcome = self.open(&row).and_then(|plain| {
+                let entries = RawEntries::new(&plain).map_err(|_| unreadable.clone())?;
+                entries.into_iter().try_for_each(|entry| visit(entry.map_err(|_| unreadable.clone())?))
+            });
+            if outcome.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(outcome)
     }
 
     /// The signed checkpoint that stands for removed entries, if any were; it must fit the log and be this vault's own.

@@ -375,6 +375,95 @@ fn an_older_state_that_another_process_goes_on_from_is_read_anew() {
     compare(&first, &model);
 }
 
+/// Puts a note; the log has an entry of it or not.
+fn put(vault: &Vault, id: u8, text: u8, logged: bool) {
+    let job = move |tx: &mut crate::Tx<'_, '_>| {
+        log(tx, &format!("put {id}"), logged);
+        tx.put(place(id), &note(Some(id), 0, text))
+    };
+    vault.submit(job).wait().unwrap();
+}
+
+fn log(tx: &mut crate::Tx<'_, '_>, what: &str, logged: bool) {
+    if logged {
+        tx.audit(Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli).reason(what));
+    }
+}
+
+/// Writes what is neither a note nor in the log.
+fn count(vault: &Vault) {
+    let job = |tx: &mut crate::Tx<'_, '_>| {
+        let at = tx.locate::<keep_policy::Usage>(b"here");
+        tx.put(at, &keep_policy::Usage::default())
+    };
+    vault.submit(job).wait().unwrap();
+}
+
+/// Notes as they are put.
+fn of<const N: usize>(ids: [u8; N]) -> Model {
+    Model::from(ids.map(|id| (place(id), note(Some(id), 0, id))))
+}
+
+fn take(vault: &Vault, id: u8, logged: bool) {
+    let job = move |tx: &mut crate::Tx<'_, '_>| {
+        log(tx, &format!("take {id}"), logged);
+        tx.delete::<Note>(&place(id)).map(drop)
+    };
+    vault.submit(job).wait().unwrap();
+}
+
+/// The same where nobody had to accept the older state, because another process has gone further by the time that this one
+/// looks; whether or not the log has an entry of what is gone and of what came in its place.
+#[test]
+fn an_older_state_that_another_process_has_overtaken_is_read_anew() {
+    for lost in [Some([true, true]), Some([true, false]), Some([false, true]), Some([false, false]), None] {
+        for came in [true, false] {
+            let (world, first) = create();
+            put(&first, 1, 1, true);
+            put(&first, 2, 2, true);
+            let older = Copy::of(&world.store);
+            if let Some(logged) = lost {
+                take(&first, 1, logged[0]);
+                put(&first, 6, 6, logged[1]);
+                compare(&first, &of([2, 6]));
+            } else {
+                count(&first);
+                count(&first);
+            }
+            older.put_back(&world.store);
+            let second = open(&world);
+            for id in [3, 4, 5] {
+                put(&second, id, id, came);
+            }
+            assert_eq!(second.revision(), first.revision().next());
+            compare(&first, &of([1, 2, 3, 4, 5]));
+        }
+    }
+}
+
+/// What others commit is read alone, and not with it all that was known.
+#[test]
+fn what_another_process_adds_is_read_alone() {
+    let (world, first) = create();
+    let second = open(&world);
+    put(&first, 1, 1, true);
+    let at = Bundle::place(first.revision());
+    put(&second, 2, 2, true);
+    put(&second, 3, 3, true);
+    // What is known already would not be read a second time.
+    world
+        .store
+        .write(&mut |tx| {
+            let mut row = tx.get(Collection::Bundles.number(), &at)?.unwrap();
+            row.sealed[30] ^= 1;
+            tx.put(&row)
+        })
+        .unwrap();
+    for id in [2, 3] {
+        assert!(first.submit(move |tx| tx.get::<Note>(&place(id))).wait().unwrap().0.is_some());
+    }
+}
+
 /// The same where what is left of a damaged vault was gone on with: an older bundle with a record that was taken out of it.
 #[test]
 fn damage_that_another_process_goes_on_from_is_read_anew() {
