@@ -380,4 +380,4 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

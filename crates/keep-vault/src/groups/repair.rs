@@ -13,8 +13,8 @@ use super::ceremony::complained;
 use super::change::{forget_member, put_holding};
 use super::keyring::{DEVICE, REPAIR, secret_place};
 use super::sorting::Sorted;
-use super::under_way::expect_finishable;
-use super::{GroupRecord, Holding};
+use super::under_way::{Found, expect_finishable, expect_lying, lying};
+use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
 
@@ -55,7 +55,7 @@ impl Vault {
                 .with_hint("the member that lost its share makes the plan, and is the first to run this")
                 .into(),
         })?;
-        let (id, lost) = (record.id, plan.lost());
+        let lost = plan.lost();
         let ours: Vec<Index> =
             record.shares.iter().filter(|index| plan.helpers().contains_key(index)).copied().collect();
         if ours.is_empty() {
@@ -64,10 +64,7 @@ impl Vault {
             )
             .into());
         }
-        let mut helpers = BTreeMap::new();
-        for index in &ours {
-            helpers.insert(*index, self.help(record, plan, *index)?);
-        }
+        let (mut helpers, found) = self.helpers(record, plan, &ours)?;
         let mut sent = Vec::new();
         for helper in helpers.values() {
             sent.extend(helper.start()?);
@@ -86,15 +83,37 @@ impl Vault {
             }
         }
         let device = missing.is_empty().then(|| (lost, plan.device()));
-        self.keep_helpers(id, &helpers, device)?;
+        self.keep_helpers(record, &helpers, found, device)?;
         sent.extend(sums);
         let mut step = step(&sent, &missing)?;
         step.stopped = helpers.values().find_map(Helper::trouble).map(Into::into);
         Ok(step)
     }
 
-    fn help(&self, record: &GroupRecord, plan: &RepairPlan, index: Index) -> Result<Helper, VaultError> {
-        if let Some(snapshot) = self.group_secret(record.id, REPAIR, index)? {
+    /// Our members' sides, as they lie in the vault, or new ones; and what lay in their places.
+    fn helpers(
+        &self,
+        record: &GroupRecord,
+        plan: &RepairPlan,
+        ours: &[Index],
+    ) -> Result<(BTreeMap<Index, Helper>, Found), VaultError> {
+        let (mut helpers, mut found) = (BTreeMap::new(), Found::new());
+        for index in ours {
+            let snapshot = self.group_secret(record.id, REPAIR, *index)?;
+            found.insert(*index, lying(snapshot.as_ref()));
+            helpers.insert(*index, self.help(record, plan, *index, snapshot)?);
+        }
+        Ok((helpers, found))
+    }
+
+    fn help(
+        &self,
+        record: &GroupRecord,
+        plan: &RepairPlan,
+        index: Index,
+        snapshot: Option<SecretRecord>,
+    ) -> Result<Helper, VaultError> {
+        if let Some(snapshot) = snapshot {
             let Holding { share, device } = self.holding(record, index)?;
             let device = device.ok_or(FrostError::NoDeviceKey(index))?;
             // The snapshot of another repair is of no use for this one.
@@ -113,22 +132,29 @@ impl Vault {
     /// Keeps what is needed to say the same again; and whoever was helped is known by its device from then on.
     fn keep_helpers(
         &self,
-        id: KeyId,
+        record: &GroupRecord,
         helpers: &BTreeMap<Index, Helper>,
+        found: Found,
         helped: Option<(Index, DevicePublic)>,
     ) -> Result<(), VaultError> {
         let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(helpers.len());
         for (index, helper) in helpers {
             snapshots.push((*index, helper.snapshot()?));
         }
+        let (id, before) = (record.id, record.clone());
         self.submit(move |tx| {
+            let place = GroupRecord::place(id);
+            let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
+            // What was made of older shares, or for other device keys, is of no use to anybody.
+            if record.group != before.group || record.shares != before.shares {
+                return Err(changed_meanwhile());
+            }
+            expect_lying(tx, id, REPAIR, &found)?;
             for (index, secret) in snapshots {
                 let place = secret_place(id, REPAIR, index);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
             }
             if let Some(helped) = helped {
-                let place = GroupRecord::place(id);
-                let mut record: GroupRecord = tx.get(&place)?.ok_or(VaultError::NoSuchKey)?;
                 let roster = record.group.clone().with_devices(&BTreeMap::from([helped]))?;
                 expect_finishable(tx, &record, &roster)?;
                 record.group = roster;
@@ -259,3 +285,6 @@ fn step(sent: &[Envelope], waiting: &BTreeSet<Index>) -> Result<CeremonyStep, Va
     let waiting_for = waiting.iter().map(|index| index.get()).collect();
     Ok(CeremonyStep { messages, waiting_for, done: waiting.is_empty(), ..CeremonyStep::default() })
 }
+
+#[cfg(test)]
+mod tests;

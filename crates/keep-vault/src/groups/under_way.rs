@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use keep_audit::Action;
 use keep_frost::ceremony::{Ceremony, Peeked};
 use keep_frost::{FrostError, Group, Index, SessionId};
-use keep_types::{ErrorCode, Fault};
+use keep_types::{ErrorCode, Fault, KeyId};
 use sha2::{Digest as _, Sha256};
 
 use super::change::{entry, list};
@@ -132,9 +132,31 @@ pub(super) fn give_up(
 /// What lies in a member's place, told by its hash. None if nothing does.
 pub(super) type Lying = Option<[u8; 32]>;
 
+/// What a step has found in the places of its members, and has gone on from.
+pub(super) type Found = BTreeMap<Index, Lying>;
+
 /// What lies there.
 pub(super) fn lying(snapshot: Option<&SecretRecord>) -> Lying {
     snapshot.map(|snapshot| Sha256::digest(snapshot.secret.expose()).into())
+}
+
+/// Whether in the places of these members there is still what a step has gone on from.
+///
+/// # Errors
+/// When another process has changed it meanwhile.
+pub(super) fn expect_lying(
+    tx: &mut Tx<'_, '_>,
+    id: KeyId,
+    what: &[u8],
+    found: &Found,
+) -> Result<(), VaultError> {
+    for (index, found) in found {
+        let lies = tx.get_any::<SecretRecord>(&secret_place(id, what, *index))?;
+        if lying(lies.as_ref()) != *found {
+            return Err(changed_meanwhile());
+        }
+    }
+    Ok(())
 }
 
 /// On what terms something takes the place of renewals that are under way.
@@ -145,8 +167,8 @@ pub(super) struct RightOfWay {
     /// All others are given up; else those that were certified stand in the way, and only those in whose place a step puts
     /// something are given up.
     pub abandon: bool,
-    /// What a step has found in the places of its members, and has gone on from.
-    pub found: BTreeMap<Index, Lying>,
+    /// Of a step: what it has gone on from.
+    pub found: Found,
 }
 
 impl RightOfWay {
@@ -170,12 +192,7 @@ impl RightOfWay {
         if !self.abandon {
             refuse(&begun_in(tx, record)?, &self.of)?;
         }
-        for (index, found) in &self.found {
-            let lies = tx.get_any::<SecretRecord>(&secret_place(record.id, REFRESH, *index))?;
-            if lying(lies.as_ref()) != *found {
-                return Err(changed_meanwhile());
-            }
-        }
+        expect_lying(tx, record.id, REFRESH, &self.found)?;
         give_up(tx, record, |begun| {
             !begun.is_one_of(&self.of) && (self.abandon || self.found.contains_key(&begun.index))
         })

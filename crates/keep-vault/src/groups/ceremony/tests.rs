@@ -11,21 +11,21 @@ use super::*;
 use crate::groups::{Accept, IncomingShares};
 use crate::{Environment, KdfCost};
 
-fn index(n: u64) -> Index {
+pub fn index(n: u64) -> Index {
     Index::new(n).unwrap()
 }
 
-fn indices(numbers: &[u64]) -> BTreeSet<Index> {
+pub fn indices(numbers: &[u64]) -> BTreeSet<Index> {
     numbers.iter().copied().map(index).collect()
 }
 
 /// Vaults with these members of one group, of which two sign.
-struct World(Vec<(Vault, KeyId)>);
+pub struct World(pub Vec<(Vault, KeyId)>);
 
-type Mail = Vec<Vec<u8>>;
+pub type Mail = Vec<Vec<u8>>;
 
 impl World {
-    fn of(members: &[&[u64]]) -> Self {
+    pub fn of(members: &[&[u64]]) -> Self {
         let number = members.iter().map(|here| here.len()).sum::<usize>();
         let dealt =
             dealer::generate(Suite::Secp256k1Tr, 2, u16::try_from(number).unwrap(), &mut OsRng).unwrap();
@@ -96,7 +96,7 @@ fn name(mail: &Mail) -> String {
     Envelope::from_bytes(&mail[0]).unwrap().session().to_string().chars().take(8).collect()
 }
 
-fn refused(result: Result<impl std::fmt::Debug, VaultError>, words: &str) {
+pub fn refused(result: Result<impl std::fmt::Debug, VaultError>, words: &str) {
     let said = Fault::from(result.unwrap_err()).message().to_owned();
     assert!(said.contains(words), "{words}: {said}");
 }
