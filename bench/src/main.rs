@@ -18,6 +18,10 @@ use clap::Parser;
 
 use crate::table::Table;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures Keep; run it as `cargo xtask bench`.
 #[derive(Parser)]
 #[command(name = "keep-bench")]
