@@ -21,20 +21,45 @@ fn id_of(author: &PublicKey, created_at: Timestamp, kind: Kind, tags: &Tags, con
     let _ = hex::encode_to_slice(author.as_bytes(), &mut hex);
     let author = std::str::from_utf8(&hex).unwrap_or_default();
     let fields = (0_u8, author, created_at.as_secs(), kind.as_u16(), tags, content);
-    let mut hash = Hashing(Sha256::new());
+    let mut hash = Hashing { hash: Sha256::new(), waiting: [0; 512], filled: 0 };
     // Neither the hash nor the JSON of strings and numbers can fail; if they did, this is the id of no event.
     match serde_json::to_writer(&mut hash, &fields) {
-        Ok(()) => EventId::from_byte_array(hash.0.finalize().into()),
+        Ok(()) => EventId::from_byte_array(hash.finish()),
         Err(_) => EventId::all_zeros(),
     }
 }
 
-/// What is written is hashed.
-struct Hashing(Sha256);
+/// What is written is hashed: in large pieces, as JSON comes in many small ones.
+struct Hashing {
+    hash: Sha256,
+    waiting: [u8; 512],
+    filled: usize,
+}
+
+impl Hashing {
+    fn finish(mut self) -> [u8; 32] {
+        self.hash_waiting();
+        self.hash.finalize().into()
+    }
+
+    fn hash_waiting(&mut self) {
+        self.hash.update(&self.waiting[..self.filled]);
+        self.filled = 0;
+    }
+}
 
 impl io::Write for Hashing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        if self.waiting.len() - self.filled < bytes.len() {
+            self.hash_waiting();
+        }
+        match self.waiting.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => self.hash.update(bytes),
+        }
         Ok(bytes.len())
     }
 
@@ -70,6 +95,20 @@ mod tests {
             };
             let known = EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
             prop_assert_eq!(event_id(&event), known);
+        }
+    }
+
+    /// Texts that end before, at and after the end of what is hashed at once.
+    #[test]
+    fn long_texts_are_hashed_whole() {
+        let author = PublicKey::from_byte_array([0x11; 32]);
+        for piece in ["a", "é\"", "\u{1}"] {
+            for pieces in (0..1200).chain([4000]) {
+                let event = nostr::EventBuilder::text_note(piece.repeat(pieces)).build(author);
+                let known =
+                    EventId::new(&event.pubkey, &event.created_at, &event.kind, &event.tags, &event.content);
+                assert_eq!(event_id(&event), known, "{pieces} times {piece:?}");
+            }
         }
     }
 

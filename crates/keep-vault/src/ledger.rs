@@ -15,6 +15,7 @@ use crate::header::Header;
 use crate::held::RecordedBy;
 use crate::log::LogView;
 use crate::segments::{compact, is_due};
+use crate::shield::Lifted;
 use crate::tx::Undo;
 use crate::vault::Shared;
 use crate::verify::{Depth, verify_view};
@@ -50,6 +51,8 @@ pub(crate) struct VaultLedger {
     compact_at: u64,
     /// Whether the running batch does so.
     compacted: bool,
+    /// Lifted until the running batch is durable: its jobs' secrets are used in this time.
+    lifted: Option<Arc<Lifted>>,
 }
 
 impl VaultLedger {
@@ -63,6 +66,7 @@ impl VaultLedger {
             revision: Revision::ZERO,
             compact_at: 0,
             compacted: false,
+            lifted: None,
         }
     }
 
@@ -103,6 +107,7 @@ impl VaultLedger {
 
     fn run(&mut self, tx: &mut dyn WriteTx, jobs: Vec<Job>) -> Result<(), VaultError> {
         let shared = Arc::clone(&self.shared);
+        self.lifted = Some(shared.shield.lift());
         let begun = self.current_head(tx, &shared).and_then(|head| Ok((head, shared.keys()?)));
         let (head, keys) = match begun {
             Ok(begun) => begun,
@@ -179,6 +184,7 @@ impl Ledger for VaultLedger {
     }
 
     fn settle(&mut self, outcome: Result<(), StoreError>) {
+        self.lifted = None;
         let next = self.next.take();
         self.cache.bundles.settle(outcome.is_ok(), self.anchor(next.as_ref()).filter(|_| outcome.is_ok()));
         match &outcome {

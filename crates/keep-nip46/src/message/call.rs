@@ -105,7 +105,8 @@ fn digest_of(name: &str, params: &[Loose]) -> [u8; 32] {
 pub fn write_call(id: &CallId, method: &str, params: &[&str]) -> SecretText {
     let mut json =
         JsonWriter::with_capacity(64 + method.len() + params.iter().map(|p| p.len()).sum::<usize>());
-    json.raw("{\"id\":").raw(&id.to_text()).raw(",\"method\":").text(method).raw(",\"params\":[");
+    id.write_to(json.raw("{\"id\":"));
+    json.raw(",\"method\":").text(method).raw(",\"params\":[");
     for (at, param) in params.iter().enumerate() {
         json.raw(if at == 0 { "" } else { "," }).text(param);
     }

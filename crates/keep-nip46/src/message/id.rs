@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Number;
 
 use super::loose::Loose;
+use crate::json::JsonWriter;
 
 /// The id of a request, as its client wrote it: any text, even an empty one, or a number. It is echoed, and never
 /// tells two requests apart: clients repeat it.
@@ -39,6 +40,14 @@ impl CallId {
             Form::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
             Form::Number(number) => number.to_string(),
         }
+    }
+
+    /// Appends the JSON form of the id.
+    pub(super) fn write_to(&self, json: &mut JsonWriter) {
+        match &self.0 {
+            Form::Text(text) => json.text(text),
+            Form::Number(number) => json.raw(&number.to_string()),
+        };
     }
 
     /// Whether the id is the empty text, which ties nothing together.

@@ -99,7 +99,8 @@ impl Reply {
             Outcome::Challenge(address) => (AUTH_URL, Some(address)),
         };
         let mut json = JsonWriter::with_capacity(64 + result.len() + result.len() / 4);
-        json.raw("{\"id\":").raw(&self.id.to_text()).raw(",\"result\":").text(result);
+        self.id.write_to(json.raw("{\"id\":"));
+        json.raw(",\"result\":").text(result);
         if let Some(error) = error {
             json.raw(",\"error\":").text(error);
         }
