@@ -540,10 +540,14 @@ fn transport_keys_and_shares_are_examined() {
     });
     let group = Parts::of(&bytes);
     let group = group.records[group.of_kind("groups")[0]]["id"].as_str().unwrap().to_owned();
-    for (ceremony, named) in
-        [("refresh", "the renewal under way of member 2"), ("repair", "the help with a repair of member 2")]
-    {
-        let id = [hex::decode(&group).unwrap().as_slice(), ceremony.as_bytes(), &[0, 2]].concat();
+    let help = "the help with a repair of member 2";
+    for (ceremony, whose, named) in [
+        ("refresh", &[0, 2][..], "the renewal under way of member 2"),
+        // All repairs in one place, as earlier versions kept them; and that of the share of member 1.
+        ("repair", &[0, 2], help),
+        ("repair", &[0, 2, 0, 1], help),
+    ] {
+        let id = [hex::decode(&group).unwrap().as_slice(), ceremony.as_bytes(), whose].concat();
         let hash = Sha256::digest([b"keep group secret ".as_slice(), &id].concat());
         let place: [u8; 16] = hash[..16].try_into().unwrap();
         for state in [vec![0x80], secrets[0].clone()] {

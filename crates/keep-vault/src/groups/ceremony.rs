@@ -79,7 +79,7 @@ impl Vault {
         for index in record.shares.iter().filter(|index| plan.members().contains_key(index)) {
             let (ceremony, found) = self.take_part(record, plan, *index, sorted)?;
             run.ceremonies.insert(*index, ceremony);
-            run.way.found.insert(*index, found);
+            run.way.found.insert(secret_place(record.id, REFRESH, *index), found);
         }
         Ok(run)
     }

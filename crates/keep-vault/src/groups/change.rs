@@ -11,7 +11,7 @@ use keep_frost::{
 use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
 
-use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
+use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, repair_place, secret_place};
 use super::under_way::{expect_finishable, expect_none_certified, give_up, make_way};
 use super::{GroupRecord, Holding, IncomingShares};
 use crate::keyring::check_name;
@@ -30,9 +30,15 @@ pub(super) fn put_holding(
 }
 
 /// Removes everything secret about a member of a group.
-pub(super) fn forget_member(tx: &mut Tx<'_, '_>, id: KeyId, index: Index) -> Result<(), VaultError> {
-    for what in [SHARE, DEVICE, REFRESH, REPAIR] {
-        let place = secret_place(id, what, index);
+pub(super) fn forget_member(
+    tx: &mut Tx<'_, '_>,
+    id: KeyId,
+    group: &Group,
+    index: Index,
+) -> Result<(), VaultError> {
+    let places = [SHARE, DEVICE, REFRESH, REPAIR].map(|what| secret_place(id, what, index));
+    let repairs = group.indices().map(|lost| repair_place(id, index, lost));
+    for place in places.into_iter().chain(repairs) {
         tx.delete_any::<SecretRecord>(&place)?;
     }
     Ok(())
@@ -167,7 +173,7 @@ impl Vault {
                 }
                 // The same share may come back.
                 give_up(tx, &mut record, |begun| begun.index == index)?;
-                forget_member(tx, id, index)?;
+                forget_member(tx, id, &record.group, index)?;
                 record.shares.retain(|held| *held != index);
                 tx.put(place, &record)?;
                 tx.audit(entry(Action::ShareDeleted, &record, format!("{}: member {index}", record.name)));

@@ -6,7 +6,7 @@ use keep_frost::{DeviceKey, Index, SecretShare};
 use keep_types::{DisplayText, RecordId};
 use zeroize::Zeroizing;
 
-use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, secret_place};
+use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, repair_place, secret_place};
 use super::{GroupRecord, Holding};
 use crate::VaultError;
 
@@ -55,7 +55,13 @@ impl GroupRecord {
         };
         let shares = self.shares.iter().map(move |index| place(What::Share, *index));
         let others = [What::Device, What::Refresh, What::Repair];
-        shares.chain(self.group.indices().flat_map(move |index| others.map(move |what| place(what, index))))
+        let others = self.group.indices().flat_map(move |index| others.map(move |what| place(what, index)));
+        let repairs = self.shares.iter().flat_map(move |helper| {
+            let at = move |lost| repair_place(self.id, *helper, lost);
+            let place = move |lost| SecretPlace { at: at(lost), index: *helper, what: What::Repair };
+            self.group.indices().map(place)
+        });
+        shares.chain(others).chain(repairs)
     }
 }
 

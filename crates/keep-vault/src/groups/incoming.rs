@@ -116,13 +116,13 @@ impl Vault {
                     Some(_) => way.take(tx, &mut record)?,
                     None => expect_finishable(tx, &record, &group)?,
                 }
-                record.group = group;
+                let known = std::mem::replace(&mut record.group, group);
                 if proof.is_some() || record.endorsement.is_none() {
                     record.endorsement = endorsement;
                 }
                 if proof.is_some() {
                     for index in std::mem::take(&mut record.shares) {
-                        forget_member(tx, id, index)?;
+                        forget_member(tx, id, &known, index)?;
                     }
                     record.last_refresh = None;
                     record.given_up.clear();

@@ -38,7 +38,17 @@ pub(super) const REPAIR: &[u8] = b"repair";
 /// Where a group's secret lies. It follows from the group's own id alone, so that it is the same in a vault that was made
 /// from a backup of this one.
 pub(super) fn secret_place(id: KeyId, what: &[u8], index: Index) -> RecordId {
-    let hash = Sha256::digest([b"keep group secret ".as_slice(), &natural(id, what, index)].concat());
+    place_of(&natural(id, what, index))
+}
+
+/// Where a member's side lies when it helps with the repair of the share of `lost`: one does not displace that of another.
+/// Earlier versions kept one for each helper, in the [`secret_place`] of [`REPAIR`].
+pub(super) fn repair_place(id: KeyId, helper: Index, lost: Index) -> RecordId {
+    place_of(&[natural(id, REPAIR, helper).as_slice(), &lost.get().to_be_bytes()].concat())
+}
+
+fn place_of(natural: &[u8]) -> RecordId {
+    let hash = Sha256::digest([b"keep group secret ".as_slice(), natural].concat());
     let mut place = [0; 16];
     place.copy_from_slice(&hash[..16]);
     RecordId::from_bytes(place)

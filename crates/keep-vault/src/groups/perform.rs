@@ -153,7 +153,7 @@ impl Vault {
             }
             way.take(tx, &mut record)?;
             for index in std::mem::take(&mut record.shares) {
-                forget_member(tx, id, index)?;
+                forget_member(tx, id, &record.group, index)?;
             }
             for (index, secret) in secrets {
                 put_holding(tx, id, index, secret)?;

@@ -11,7 +11,7 @@ use rand_core::OsRng;
 
 use super::ceremony::complained;
 use super::change::{forget_member, put_holding};
-use super::keyring::{DEVICE, REPAIR, secret_place};
+use super::keyring::{DEVICE, REPAIR, repair_place, secret_place};
 use super::sorting::Sorted;
 use super::under_way::{Found, expect_finishable, expect_lying, lying};
 use super::{GroupRecord, Holding, changed_meanwhile};
@@ -64,7 +64,7 @@ impl Vault {
             )
             .into());
         }
-        let (mut helpers, found) = self.helpers(record, plan, &ours)?;
+        let (mut helpers, found) = self.helpers(record, sorted, plan, &ours)?;
         let mut sent = Vec::new();
         for helper in helpers.values() {
             sent.extend(helper.start()?);
@@ -82,8 +82,8 @@ impl Vault {
                 Err(error) => return complained(helper.complaint(&error)?, error),
             }
         }
-        let device = missing.is_empty().then(|| (lost, plan.device()));
-        self.keep_helpers(record, &helpers, found, device)?;
+        let device = missing.is_empty().then(|| plan.device());
+        self.keep_helpers(record, &helpers, found, lost, device)?;
         sent.extend(sums);
         let mut step = step(&sent, &missing)?;
         step.stopped = helpers.values().find_map(Helper::trouble).map(Into::into);
@@ -94,14 +94,22 @@ impl Vault {
     fn helpers(
         &self,
         record: &GroupRecord,
+        sorted: &Sorted<RepairPlan>,
         plan: &RepairPlan,
         ours: &[Index],
     ) -> Result<(BTreeMap<Index, Helper>, Found), VaultError> {
         let (mut helpers, mut found) = (BTreeMap::new(), Found::new());
         for index in ours {
-            let snapshot = self.group_secret(record.id, REPAIR, *index)?;
-            found.insert(*index, lying(snapshot.as_ref()));
-            helpers.insert(*index, self.help(record, plan, *index, snapshot)?);
+            let place = repair_place(record.id, *index, plan.lost());
+            let snapshot = self.read_secret(&place, SecretKind::Share)?;
+            found.insert(place, lying(snapshot.as_ref()));
+            let earlier = self.group_secret(record.id, REPAIR, *index)?;
+            let mut snapshots = snapshot.into_iter().chain(earlier);
+            // That of another repair is of no use for this one.
+            let ours = snapshots.find(|snapshot| {
+                Helper::peek(snapshot.secret.expose()).is_ok_and(|session| session == plan.session())
+            });
+            helpers.insert(*index, self.help(record, sorted, plan, *index, ours)?);
         }
         Ok((helpers, found))
     }
@@ -109,24 +117,24 @@ impl Vault {
     fn help(
         &self,
         record: &GroupRecord,
+        sorted: &Sorted<RepairPlan>,
         plan: &RepairPlan,
         index: Index,
         snapshot: Option<SecretRecord>,
     ) -> Result<Helper, VaultError> {
-        if let Some(snapshot) = snapshot {
-            let Holding { share, device } = self.holding(record, index)?;
-            let device = device.ok_or(FrostError::NoDeviceKey(index))?;
-            // The snapshot of another repair is of no use for this one.
-            let restored = Helper::restore(snapshot.secret.expose(), record.group.clone(), share, device);
-            if let Ok(helper) = restored
-                && helper.session() == plan.session()
-            {
-                return Ok(helper);
-            }
-        }
         let Holding { share, device } = self.holding(record, index)?;
         let device = device.ok_or(FrostError::NoDeviceKey(index))?;
-        Ok(Helper::new(plan.clone(), record.group.clone(), share, device, &mut OsRng)?)
+        let group = record.group.clone();
+        if let Some(snapshot) = snapshot {
+            // What was said once is said again, or nothing is.
+            let restored = Helper::restore(snapshot.secret.expose(), group, share, device);
+            return restored.map_err(|why| Fault::from(why).with_hint(ask_anew(plan)).into());
+        }
+        // Fresh pieces beside those that the others have would pass for a cheat.
+        if sorted.has_said(index, &device.public()) {
+            return Err(helped_before(plan, index));
+        }
+        Ok(Helper::new(plan.clone(), group, share, device, &mut OsRng)?)
     }
 
     /// Keeps what is needed to say the same again; and whoever was helped is known by its device from then on.
@@ -135,7 +143,8 @@ impl Vault {
         record: &GroupRecord,
         helpers: &BTreeMap<Index, Helper>,
         found: Found,
-        helped: Option<(Index, DevicePublic)>,
+        lost: Index,
+        device: Option<DevicePublic>,
     ) -> Result<(), VaultError> {
         let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(helpers.len());
         for (index, helper) in helpers {
@@ -149,13 +158,13 @@ impl Vault {
             if record.group != before.group || record.shares != before.shares {
                 return Err(changed_meanwhile());
             }
-            expect_lying(tx, id, REPAIR, &found)?;
+            expect_lying(tx, &found)?;
             for (index, secret) in snapshots {
-                let place = secret_place(id, REPAIR, index);
+                let place = repair_place(id, index, lost);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
             }
-            if let Some(helped) = helped {
-                let roster = record.group.clone().with_devices(&BTreeMap::from([helped]))?;
+            if let Some(device) = device {
+                let roster = record.group.clone().with_devices(&BTreeMap::from([(lost, device)]))?;
                 expect_finishable(tx, &record, &roster)?;
                 record.group = roster;
                 tx.put(place, &record)?;
@@ -236,7 +245,7 @@ impl Vault {
                 expect_finishable(tx, &record, &roster)?;
                 record.group = roster;
             }
-            forget_member(tx, id, index)?;
+            forget_member(tx, id, &record.group, index)?;
             put_holding(tx, id, index, secret)?;
             record.shares.push(index);
             record.shares.sort_unstable();
@@ -249,6 +258,25 @@ impl Vault {
         .wait()?;
         Ok(())
     }
+}
+
+/// A repair in which a member here has spoken, and what it said is not known any more.
+fn helped_before(plan: &RepairPlan, index: Index) -> VaultError {
+    let session = plan.session().to_string();
+    let message = format!(
+        "member {index} has helped with the repair {} before, and this vault has nothing of it any more: it would say something \
+         else now, and the others would take it for a cheat",
+        session.chars().take(8).collect::<String>()
+    );
+    Fault::new(ErrorCode::InvalidInput, message).with_hint(ask_anew(plan)).into()
+}
+
+fn ask_anew(plan: &RepairPlan) -> String {
+    format!(
+        "let the member that lost its share ask anew, with an empty directory: `keep frost repair --share {} --mine`; delete the \
+         files of this repair everywhere",
+        plan.lost()
+    )
 }
 
 fn refuse_held(record: &GroupRecord, lost: Index) -> Result<(), VaultError> {

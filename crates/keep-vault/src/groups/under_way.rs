@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use keep_audit::Action;
 use keep_frost::ceremony::{Ceremony, Peeked};
 use keep_frost::{FrostError, Group, Index, SessionId};
-use keep_types::{ErrorCode, Fault, KeyId};
+use keep_types::{ErrorCode, Fault, RecordId};
 use sha2::{Digest as _, Sha256};
 
 use super::change::{entry, list};
@@ -132,26 +132,21 @@ pub(super) fn give_up(
 /// What lies in a member's place, told by its hash. None if nothing does.
 pub(super) type Lying = Option<[u8; 32]>;
 
-/// What a step has found in the places of its members, and has gone on from.
-pub(super) type Found = BTreeMap<Index, Lying>;
+/// What a step has found in places of its members, and has gone on from.
+pub(super) type Found = BTreeMap<RecordId, Lying>;
 
 /// What lies there.
 pub(super) fn lying(snapshot: Option<&SecretRecord>) -> Lying {
     snapshot.map(|snapshot| Sha256::digest(snapshot.secret.expose()).into())
 }
 
-/// Whether in the places of these members there is still what a step has gone on from.
+/// Whether in these places there is still what a step has gone on from.
 ///
 /// # Errors
 /// When another process has changed it meanwhile.
-pub(super) fn expect_lying(
-    tx: &mut Tx<'_, '_>,
-    id: KeyId,
-    what: &[u8],
-    found: &Found,
-) -> Result<(), VaultError> {
-    for (index, found) in found {
-        let lies = tx.get_any::<SecretRecord>(&secret_place(id, what, *index))?;
+pub(super) fn expect_lying(tx: &mut Tx<'_, '_>, found: &Found) -> Result<(), VaultError> {
+    for (place, found) in found {
+        let lies = tx.get_any::<SecretRecord>(place)?;
         if lying(lies.as_ref()) != *found {
             return Err(changed_meanwhile());
         }
@@ -192,10 +187,10 @@ impl RightOfWay {
         if !self.abandon {
             refuse(&begun_in(tx, record)?, &self.of)?;
         }
-        expect_lying(tx, record.id, REFRESH, &self.found)?;
-        give_up(tx, record, |begun| {
-            !begun.is_one_of(&self.of) && (self.abandon || self.found.contains_key(&begun.index))
-        })
+        expect_lying(tx, &self.found)?;
+        let id = record.id;
+        let is_replaced = |begun: &Begun| self.found.contains_key(&secret_place(id, REFRESH, begun.index));
+        give_up(tx, record, |begun| !begun.is_one_of(&self.of) && (self.abandon || is_replaced(begun)))
     }
 }
 
