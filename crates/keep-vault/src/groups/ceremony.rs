@@ -179,7 +179,8 @@ impl Vault {
         // With fresh randomness it is begun once: whoever has the first contribution takes a second one for a cheat.
         let session = plan.session();
         if record.given_up.contains(&session) || sorted.has_said(index, &device.public()) {
-            return Err(spoken_before(session));
+            let read = |index| self.group_secret(record.id, REFRESH, index);
+            return Err(spoken_before(record, (index, session), read)?);
         }
         Ok((Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?, found))
     }

@@ -199,17 +199,37 @@ fn named(session: SessionId) -> String {
     format!("the renewal {}", session.to_string().chars().take(8).collect::<String>())
 }
 
-/// A renewal in which a member here has spoken, and what it said is not known any more.
-pub(super) fn spoken_before(session: SessionId) -> VaultError {
+/// A renewal in which a member here has spoken, and what it said is not known any more. If another one here has certified it,
+/// that one can go on, and is not to give it up.
+///
+/// # Errors
+/// When what the others have cannot be read.
+pub(super) fn spoken_before(
+    record: &GroupRecord,
+    (index, session): (Index, SessionId),
+    read: impl FnMut(Index) -> Result<Option<SecretRecord>, VaultError>,
+) -> Result<VaultError, VaultError> {
     let message = format!(
-        "this vault has taken part in {} before, and has nothing of it any more: it would say something else now, and the others \
-         would take it for a cheat",
+        "member {index} of this vault has taken part in {} before, and has nothing of it any more: it would say something else \
+         now, and the others would take it for a cheat",
         named(session)
     );
-    let hint = "go on with the renewal that took its place, or begin a new one: run `keep frost refresh` with an empty directory \
-                in every vault, and delete the files of this one everywhere. Ask the others first for the epoch that their `keep \
-                frost show` shows: if one is through, have your share made again with their help (`keep frost repair`)";
-    Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
+    let begun = begun(record, read)?;
+    let goes_on = begun.iter().find(|begun| begun.session() == Some(session) && begun.is_certified());
+    let hint = match goes_on {
+        Some(other) => format!(
+            "member {} can finish it: take the share of member {index} away until then (`keep frost delete-share --share {index} \
+             --abandon`: it has nothing left to give up), run this step again with all files of the renewal, and have the share \
+             made again when it is done (`keep frost repair --share {index}`)",
+            other.index
+        ),
+        None => "go on with the renewal that took its place, or begin a new one: run `keep frost refresh` with an empty \
+                 directory in every vault, and delete the files of this one everywhere. Ask the others first for the epoch that \
+                 their `keep frost show` shows: if one is through, have your share made again with their help (`keep frost \
+                 repair`)"
+            .to_owned(),
+    };
+    Ok(Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into())
 }
 
 /// A renewal that a member here could not go on with under another device key.

@@ -260,6 +260,37 @@ fn a_share_that_came_back_does_not_begin_again() {
     refused(world.step(0, None, &mail), &name(&mail));
 }
 
+/// A share that came back does not keep another one here from the end of what that one has certified: it waits for it elsewhere.
+#[test]
+fn a_share_that_came_back_makes_way_for_one_that_has_certified() {
+    let world = World::of(&[&[1, 2], &[3]]);
+    let mut mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
+    world.certified(&[0, 1], &mut mail);
+    let (vault, id) = &world.0[0];
+    let record = vault.group(*id).unwrap();
+    let holdings = vec![vault.holding(&record, index(2)).unwrap()];
+    vault.delete_share(*id, index(2), true).unwrap();
+    let incoming = IncomingShares { group: record.group, endorsement: None, holdings };
+    vault.add_shares(*id, incoming, Accept::default()).unwrap();
+    let said = Fault::from(world.step(0, None, &mail).unwrap_err());
+    assert!(said.message().contains("member 2 of this vault has taken part in the renewal"), "{said}");
+    assert!(said.hint().contains("member 1 can finish it: take the share of member 2 away"), "{said}");
+    vault.delete_share(*id, index(2), true).unwrap();
+    for at in [0, 1] {
+        assert!(world.step(at, None, &mail).unwrap().done);
+    }
+    let [here, there] = [0, 1].map(|at| world.0[at].0.group(world.0[at].1).unwrap());
+    assert_eq!((here.group, here.shares), (there.group, vec![index(1)]));
+    // And is made again from the others.
+    let mut asked = vault.repair_own(*id, index(2), &indices(&[1, 3]), &Mail::new()).unwrap().messages;
+    for at in [0, 1, 0] {
+        let (vault, id) = &world.0[at];
+        asked.extend(vault.repair_step(*id, index(2), &asked).unwrap().messages);
+    }
+    assert!(vault.repair_own(*id, index(2), &BTreeSet::new(), &asked).unwrap().done);
+    assert_eq!(vault.group(*id).unwrap().shares, [1, 2].map(index));
+}
+
 /// A vault that was put back, or has the share from another one: that its member has spoken is seen from what it said.
 #[test]
 fn what_a_member_here_has_said_elsewhere_is_not_said_anew() {
