@@ -126,10 +126,27 @@ pub(crate) struct BundleIndex {
     unreadable: Option<(Revision, VaultError)>,
     /// Of which history all this is.
     history: Option<History>,
-    /// By what this history is known again where others have written: the last such state, as long as nothing was changed here
-    /// since that others could be without. None where there is no such state.
-    anchor: Option<Anchor>,
+    /// What of this holds whatever others have made of the vault since, if they went on from there at all.
+    base: Option<Base>,
 }
+
+/// A state of the vault that is known again by its anchor, and what was known of it: everything that bundles up to a revision
+/// held at that time, whoever may have taken it out later.
+struct Base {
+    anchor: Anchor,
+    known_to: Option<Revision>,
+    /// What was known since, the latest last, as it was before.
+    undo: Vec<Undo>,
+}
+
+/// A place or a name, and in which bundle it was before.
+enum Undo {
+    Place(Short, Option<Revision>),
+    Name(Short, Option<Revision>),
+}
+
+/// How much is taken back at most, beyond which everything is read anew.
+const MOST_UNDONE: usize = MOST_BUNDLED;
 
 /// The beginning of an id or of a name's index. Both are keyed hashes, so that nobody can make two begin with the same 8 bytes,
 /// and among as many as are bundled no two do so by chance.
@@ -147,29 +164,79 @@ pub(crate) struct Staged {
     pub unnamed: Vec<NameIndex>,
 }
 
-impl Staged {
-    const fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.unnamed.is_empty()
-    }
-}
-
 impl BundleIndex {
     /// Up to which revision every bundle is known.
     pub const fn known_to(&self) -> Option<Revision> {
         self.known_to
     }
 
-    /// The vault has this head, which another process has left, and where that was known before is for `has_come_from` to say.
-    /// Forgets what is of another history than that: there, records may lie in bundles that were taken out of them here, and in
-    /// some up to the revision that is known here.
-    pub fn follow(&mut self, head: &Head, anchor: Option<Anchor>, has_come_from: impl FnOnce(Chain) -> bool) {
-        let is_later = self.history == head.history && self.known_to < Some(head.revision);
-        match self.anchor.filter(|anchor| is_later && has_come_from(anchor.log)) {
-            // What was written here after that may be gone, and others may have used its revisions.
-            Some(common) => self.known_to = self.known_to.min(Some(common.revision)),
+    /// The vault has this head, which another process has left; `anchor` is that state's own, if it has one. Goes back to the last
+    /// anchor that was known here, if `has_come_from` says that the vault has gone on from there, and else forgets everything.
+    /// What came after that anchor may be gone: records may lie where they were taken out of here, and others in bundles of
+    /// revisions that were used here.
+    pub fn follow(
+        &mut self,
+        head: &Head,
+        anchor: Option<Anchor>,
+        has_come_from: impl FnOnce(&Anchor) -> bool,
+    ) {
+        let is_later =
+            self.history == head.history && self.known_to.is_some_and(|known| known < head.revision);
+        let common = self.base.take().filter(|base| {
+            // Without anything that was known then, there is nothing to go back to.
+            is_later && base.known_to.is_some() && has_come_from(&base.anchor)
+        });
+        match common {
+            Some(common) => self.go_back(common),
             None => *self = Self { history: head.history, ..Self::default() },
         }
-        self.anchor = anchor;
+        // A state without an anchor may not be known again, so that the last one stays.
+        if let Some(anchor) = anchor {
+            self.rest_on(anchor);
+        }
+    }
+
+    fn go_back(&mut self, mut base: Base) {
+        for undo in base.undo.drain(..).rev() {
+            let (map, short, before) = match undo {
+                Undo::Place(short, before) => (&mut self.places, short, before),
+                Undo::Name(short, before) => (&mut self.names, short, before),
+            };
+            match before {
+                Some(revision) => map.insert(short, revision),
+                None => map.remove(&short),
+            };
+        }
+        self.known_to = base.known_to;
+        self.base = Some(base);
+    }
+
+    /// What is known now holds from this anchor on.
+    fn rest_on(&mut self, anchor: Anchor) {
+        self.base = Some(Base { anchor, known_to: self.known_to, undo: Vec::new() });
+    }
+
+    fn can_undo(&mut self, undo: Undo) {
+        let Some(base) = self.base.as_mut().filter(|base| base.known_to.is_some()) else { return };
+        base.undo.push(undo);
+        if base.undo.len() > MOST_UNDONE {
+            self.base = None;
+        }
+    }
+
+    /// The anchor, if it is of this very state.
+    fn anchor_at(&self, now: Revision) -> Option<Anchor> {
+        self.base.as_ref().map(|base| base.anchor).filter(|anchor| anchor.revision == now)
+    }
+
+    /// Nothing is known.
+    fn forget(&mut self, now: Revision) {
+        let anchor = self.anchor_at(now);
+        *self = Self { history: self.history, ..Self::default() };
+        // What others took out since an earlier one will not be read.
+        if let Some(anchor) = anchor {
+            self.rest_on(anchor);
+        }
     }
 
     /// Why nothing can be looked up at this revision.
@@ -183,7 +250,8 @@ impl BundleIndex {
         let is_stale = self.len() >= MOST_BUNDLED && now.get() >= self.read_at.get() + READ_ANEW;
         let known = self.known_to.filter(|_| !is_stale);
         if known.is_none() {
-            *self = Self { read_at: now, history: self.history, anchor: self.anchor, ..Self::default() };
+            self.forget(now);
+            self.read_at = now;
         }
         known.map(Revision::next)
     }
@@ -219,10 +287,15 @@ impl BundleIndex {
     /// Every bundle up to this revision was read, or why not.
     pub fn knows(&mut self, revision: Revision, outcome: &Result<(), VaultError>) {
         match outcome {
-            Ok(()) => self.known_to = Some(revision),
+            Ok(()) => {
+                self.known_to = Some(revision);
+                if let Some(anchor) = self.anchor_at(revision) {
+                    self.rest_on(anchor);
+                }
+            }
             Err(error) => {
-                let unreadable = Some((revision, error.clone()));
-                *self = Self { unreadable, history: self.history, anchor: self.anchor, ..Self::default() };
+                self.forget(revision);
+                self.unreadable = Some((revision, error.clone()));
             }
         }
     }
@@ -235,16 +308,24 @@ impl BundleIndex {
     /// How the commit ended, and what state it left if it wrote the end of the log.
     pub fn settle(&mut self, is_committed: bool, anchor: Option<Anchor>) {
         self.opened = None;
-        let staged = self.staged.take().filter(|_| is_committed);
-        if anchor.is_some() || staged.as_ref().is_some_and(|staged| !staged.is_empty()) {
-            self.anchor = anchor;
+        if let Some(staged) = self.staged.take().filter(|_| is_committed) {
+            self.commit(staged);
         }
-        let Some(staged) = staged else { return };
+        if let Some(anchor) = anchor {
+            self.rest_on(anchor);
+        }
+    }
+
+    fn commit(&mut self, staged: Staged) {
         for id in staged.removed {
-            self.places.remove(&short(id.as_bytes()));
+            let short = short(id.as_bytes());
+            let before = self.places.remove(&short);
+            self.can_undo(Undo::Place(short, before));
         }
         for name in staged.unnamed {
-            self.names.remove(&short(&name));
+            let short = short(&name);
+            let before = self.names.remove(&short);
+            self.can_undo(Undo::Name(short, before));
         }
         for (id, name) in staged.added {
             self.add(staged.revision, id, name);
@@ -253,9 +334,13 @@ impl BundleIndex {
     }
 
     fn add(&mut self, revision: Revision, id: RecordId, name: Option<NameIndex>) {
-        self.places.insert(short(id.as_bytes()), revision);
+        let place = short(id.as_bytes());
+        let before = self.places.insert(place, revision);
+        self.can_undo(Undo::Place(place, before));
         if let Some(name) = name {
-            self.names.insert(short(&name), revision);
+            let name = short(&name);
+            let before = self.names.insert(name, revision);
+            self.can_undo(Undo::Name(name, before));
         }
     }
 }

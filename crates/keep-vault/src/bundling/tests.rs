@@ -441,26 +441,95 @@ fn an_older_state_that_another_process_has_overtaken_is_read_anew() {
     }
 }
 
-/// What others commit is read alone, and not with it all that was known.
+/// What this process has learned from another one before the files were put back, or read when the log said nothing of it.
+#[test]
+fn what_another_process_has_lost_is_read_anew() {
+    for lost in [[true, true], [true, false], [false, true], [false, false]] {
+        for came in [true, false] {
+            let (world, first) = create();
+            put(&first, 1, 1, true);
+            put(&first, 2, 2, true);
+            let older = Copy::of(&world.store);
+            let second = open(&world);
+            take(&second, 1, lost[0]);
+            put(&second, 6, 6, lost[1]);
+            put(&second, 2, 7, lost[1]);
+            let late = open(&world);
+            let now = Model::from([(2, 7), (6, 6)].map(|(id, text)| (place(id), note(Some(id), 0, text))));
+            compare(&first, &now);
+            compare(&late, &now);
+            older.put_back(&world.store);
+            let third = open(&world);
+            for id in [3, 4, 5, 6] {
+                put(&third, id, id, came);
+            }
+            compare(&first, &of([1, 2, 3, 4, 5, 6]));
+            compare(&late, &of([1, 2, 3, 4, 5, 6]));
+        }
+    }
+}
+
+/// A process that never looked a request up does not look where the log has come from either.
+#[test]
+fn nothing_is_followed_where_nothing_is_known() {
+    let (_world, vault) = create();
+    log_only(&vault, "one");
+    let state = || vault.view_log(|log| Ok((log.head.clone(), log.anchor()))).unwrap();
+    let mut index = crate::bundles::BundleIndex::default();
+    for _ in 0..2 {
+        let (head, anchor) = state();
+        assert!(anchor.is_some());
+        index.follow(&head, anchor, |_| panic!("there is nothing to go back to"));
+        log_only(&vault, "more");
+    }
+    let (head, anchor) = state();
+    index.follow(&head, anchor, |_| panic!("nor now"));
+    index.knows(head.revision, &Ok(()));
+    log_only(&vault, "again");
+    let (next, anchor) = state();
+    let mut asked = false;
+    index.follow(&next, anchor, |_| {
+        asked = true;
+        true
+    });
+    assert_eq!((asked, index.known_to()), (true, Some(head.revision)));
+}
+
+fn log_only(vault: &Vault, what: &'static str) {
+    let job = move |tx: &mut crate::Tx<'_, '_>| {
+        log(tx, what, true);
+        Ok(())
+    };
+    vault.submit(job).wait().unwrap();
+}
+
+/// What others commit is read alone, and not with it all that was known; whether or not the log has an entry of it, and of what
+/// this process does in between.
 #[test]
 fn what_another_process_adds_is_read_alone() {
-    let (world, first) = create();
-    let second = open(&world);
-    put(&first, 1, 1, true);
-    let at = Bundle::place(first.revision());
-    put(&second, 2, 2, true);
-    put(&second, 3, 3, true);
-    // What is known already would not be read a second time.
-    world
-        .store
-        .write(&mut |tx| {
-            let mut row = tx.get(Collection::Bundles.number(), &at)?.unwrap();
-            row.sealed[30] ^= 1;
-            tx.put(&row)
-        })
-        .unwrap();
-    for id in [2, 3] {
-        assert!(first.submit(move |tx| tx.get::<Note>(&place(id))).wait().unwrap().0.is_some());
+    for [before, after] in [[true, true], [true, false], [false, true], [false, false]] {
+        let (world, first) = create();
+        let second = open(&world);
+        put(&first, 1, 1, true);
+        let at = Bundle::place(first.revision());
+        put(&second, 2, 2, before);
+        put(&second, 3, 3, after);
+        // What is known already would not be read a second time.
+        world
+            .store
+            .write(&mut |tx| {
+                let mut row = tx.get(Collection::Bundles.number(), &at)?.unwrap();
+                row.sealed[30] ^= 1;
+                tx.put(&row)
+            })
+            .unwrap();
+        let finds = |id| first.submit(move |tx| tx.get::<Note>(&place(id))).wait().unwrap().0.is_some();
+        assert!(finds(2) && finds(3));
+        put(&first, 4, 4, after);
+        take(&first, 2, before);
+        put(&second, 5, 5, before);
+        take(&second, 3, after);
+        assert_eq!([2, 3, 4, 5].map(finds), [false, false, true, true]);
     }
 }
 
