@@ -103,7 +103,9 @@ impl std::fmt::Debug for Bundled {
     }
 }
 
-/// A state that the log tells from all others: with the commit of this revision it came to this end.
+/// A state that can be known again by the log: with the commit of this revision it came to this end. The chain of the log says
+/// nothing of revisions; which commit wrote an entry shows in its row only, until that goes into a segment. So two histories
+/// with the very same entries, of the same moments, are told apart by that for a while, and after it they are not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Anchor {
     pub revision: Revision,

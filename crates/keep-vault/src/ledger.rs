@@ -92,7 +92,7 @@ impl VaultLedger {
         let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
         let head = shared.open_head(&header, &sealed, seen)?;
         let log = LogView { tx, keys: &shared.keys()?, shared, head };
-        self.cache.bundles.follow(&log.head, log.anchor(), |known| log.has_come_from(known.log));
+        self.cache.bundles.follow(&log.head, log.anchor(), |known| log.has_come_from(known));
         let head = log.head;
         self.head = Some((sealed, head.clone()));
         Ok(head)

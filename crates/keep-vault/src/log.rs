@@ -6,7 +6,7 @@ use keep_audit::{
     Batch, Broken, Chain, ChainHash, Counts, Entry, Filter, RawEntries, RawEntry, SignedCheckpoint,
 };
 use keep_store::{ReadTx, Row, Scan};
-use keep_types::{Collection, Record, RecordId, Timestamp};
+use keep_types::{Collection, Record, RecordId, Revision, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::bundles::Anchor;
@@ -90,7 +90,7 @@ impl LogView<'_> {
         let start = match from {
             None => None,
             Some(seq) if backwards => Some(seq),
-            Some(seq) => Some(self.row_of(seq)?.unwrap_or(seq)),
+            Some(seq) => Some(self.row_of(seq)?.map_or(seq, |(first, _)| first)),
         };
         let mut scan = Scan::collection(Collection::Audit);
         scan.from = start.map(Batch::place);
@@ -115,13 +115,13 @@ impl LogView<'_> {
         Ok(outcome)
     }
 
-    /// The number of the first entry in the row that holds entry `seq`.
-    fn row_of(&self, seq: u64) -> Result<Option<u64>, VaultError> {
+    /// The number of the first entry in the row that holds entry `seq`, and which commit wrote it last.
+    fn row_of(&self, seq: u64) -> Result<Option<(u64, Revision)>, VaultError> {
         let mut found = None;
         self.tx.scan(
             Scan::collection(Collection::Audit).from(Batch::place(seq)).backwards(),
             &mut |row| {
-                found = Some(Batch::seq_at(&row.id));
+                found = Some((Batch::seq_at(&row.id), row.revision));
                 ControlFlow::Break(())
             },
         )?;
@@ -185,11 +185,12 @@ impl LogView<'_> {
         Ok(broken.and_then(|()| chain.compare(&self.head.audit)))
     }
 
-    /// Whether the log once ended so. Where that is far back, or cannot be read, it does not say so.
-    pub fn has_come_from(&self, known: Chain) -> bool {
-        let now = self.head.audit;
+    /// Whether the log once ended so, as far as can be told with a commit of the same revision. Where that is far back, or cannot
+    /// be read, it does not say so.
+    pub fn has_come_from(&self, anchor: &Anchor) -> bool {
+        let (now, known) = (self.head.audit, anchor.log);
         let is_there = (now.first_seq..=now.next_seq).contains(&known.next_seq);
-        if !is_there || now.next_seq - known.next_seq > FAR {
+        if !is_there || now.next_seq - known.next_seq > FAR || !self.may_be_of(anchor) {
             return false;
         }
         let mut chain = known;
@@ -197,6 +198,16 @@ impl LogView<'_> {
             if entry.seq < known.next_seq { Ok(()) } else { entry.link(&mut chain) }
         });
         matches!(linked, Ok(Ok(()))) && (chain.next_seq, chain.hash) == (now.next_seq, now.hash)
+    }
+
+    /// Whether the commit that ended the log so may have had the anchor's revision. A segment does not say, nor does what was
+    /// left of the row behind it.
+    fn may_be_of(&self, anchor: &Anchor) -> bool {
+        match self.row_of(anchor.log.next_seq.saturating_sub(1)) {
+            Ok(Some((first, revision))) => first <= self.head.log_mark().next || revision == anchor.revision,
+            Ok(None) => true,
+            Err(_) => false,
+        }
     }
 
     /// The state of the vault, if its last commit wrote the end of the log.
@@ -219,7 +230,7 @@ impl LogView<'_> {
         seq: u64,
         visit: &mut dyn FnMut(RawEntry<'_>) -> Result<(), Broken>,
     ) -> Result<Result<(), Broken>, VaultError> {
-        let start = self.row_of(seq)?.unwrap_or(seq);
+        let start = self.row_of(seq)?.map_or(seq, |(first, _)| first);
         let mut outcome = Ok(());
         self.tx.scan(Scan::collection(Collection::Audit).from(Batch::place(start)), &mut |row| {
             let unreadable = Broken::Unreadable(Batch::seq_at(&row.id));

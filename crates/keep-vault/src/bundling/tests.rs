@@ -469,6 +469,23 @@ fn what_another_process_has_lost_is_read_anew() {
     }
 }
 
+/// The log of both histories is the same to the last byte; the entry is of another commit.
+#[test]
+fn an_entry_of_another_commit_is_another_history() {
+    let (world, first) = create();
+    put(&first, 1, 1, true);
+    let older = Copy::of(&world.store);
+    put(&first, 6, 6, false);
+    log_only(&first, "put 3");
+    compare(&first, &of([1, 6]));
+    older.put_back(&world.store);
+    let second = open(&world);
+    for id in [3, 4, 5] {
+        put(&second, id, id, id == 3);
+    }
+    compare(&first, &of([1, 3, 4, 5]));
+}
+
 /// A process that never looked a request up does not look where the log has come from either.
 #[test]
 fn nothing_is_followed_where_nothing_is_known() {
