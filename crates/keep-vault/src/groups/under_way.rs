@@ -66,7 +66,7 @@ fn begun_in(tx: &mut Tx<'_, '_>, record: &GroupRecord) -> Result<Vec<Begun>, Vau
 
 fn refuse(begun: &[Begun], but: &[SessionId]) -> Result<(), VaultError> {
     match begun.iter().find(|begun| begun.is_certified() && !begun.is_one_of(but)) {
-        Some(certified) => Err(under_way(certified.session())),
+        Some(certified) => Err(under_way(certified.session(), THIS)),
         None => Ok(()),
     }
 }
@@ -76,15 +76,18 @@ pub(super) fn expect_none_certified(tx: &mut Tx<'_, '_>, record: &GroupRecord) -
     refuse(&begun_in(tx, record)?, &[])
 }
 
-/// Refuses a roster with which a renewal that a member here has certified could not be finished.
+/// Refuses a roster with which a renewal that a member here has certified could not be finished, where nothing is given up.
 pub(super) fn expect_finishable(
     tx: &mut Tx<'_, '_>,
     record: &GroupRecord,
     roster: &Group,
 ) -> Result<(), VaultError> {
-    let begun = begun_in(tx, record)?;
+    finishable(&begun_in(tx, record)?, roster, OTHER)
+}
+
+fn finishable(begun: &[Begun], roster: &Group, given_up: &str) -> Result<(), VaultError> {
     let hindered = begun.iter().find(|begun| begun.is_certified() && !begun.fits(roster));
-    hindered.map_or(Ok(()), |begun| Err(under_way(begun.session())))
+    hindered.map_or(Ok(()), |begun| Err(under_way(begun.session(), given_up)))
 }
 
 /// Makes way for a roster in which a member here has another device key: refuses it while there is a renewal that a member here
@@ -100,8 +103,9 @@ pub(super) fn make_way(
     if abandon {
         return give_up(tx, record, hindered);
     }
-    expect_finishable(tx, record, roster)?;
-    match begun_in(tx, record)?.iter().find(|begun| hindered(begun)).and_then(Begun::session) {
+    let begun = begun_in(tx, record)?;
+    finishable(&begun, roster, THIS)?;
+    match begun.iter().find(|begun| hindered(begun)).and_then(Begun::session) {
         Some(session) => Err(begun_with_device(session)),
         None => Ok(()),
     }
@@ -243,13 +247,21 @@ fn begun_with_device(session: SessionId) -> VaultError {
     Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 
-/// A renewal that is not the one that is asked for, and that others may finish.
-fn under_way(session: Option<SessionId>) -> VaultError {
+/// How a renewal is given up by the command that it stands in the way of.
+const THIS: &str = "--abandon";
+
+/// And where that command cannot do it.
+const OTHER: &str = "`keep frost refresh --abandon`";
+
+/// A renewal that is not the one that is asked for, and that others may finish; `given_up` says how that is done.
+fn under_way(session: Option<SessionId>, given_up: &str) -> VaultError {
     let named = session.map_or_else(|| "another renewal that cannot be read".to_owned(), named);
     let message =
         format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
-    let hint = "finish it: run `keep frost refresh` with its directory, whose files begin with that number. Give it up, with \
-                --abandon, only when every member that can be reached says that its `keep frost show` shows the old epoch, and \
-                that it gives it up too: else some end with shares that do not sign with the others'";
+    let hint = format!(
+        "finish it: run `keep frost refresh` with its directory, whose files begin with that number. Give it up, with {given_up}, \
+         only when every member that can be reached says that its `keep frost show` shows the old epoch, and that it gives it up \
+         too: else some end with shares that do not sign with the others'"
+    );
     Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }

@@ -20,9 +20,13 @@ use crate::style::Style;
 pub const ABANDON: &str = "Give up every other renewal of this group that is under way here? If another member has gone over to its end, \
                            its share does not sign with yours any more, and the key can be lost.";
 
-/// What is asked before those are forgotten that another device key makes useless.
-const ABANDON_BEGUN: &str = "Give up every renewal of this group that was begun here with the present device key? If another member has \
-                             gone over to its end, its share does not sign with yours any more, and the key can be lost.";
+/// What is asked before those are forgotten that another device key of a member makes useless.
+fn abandon_begun(member: u16) -> String {
+    format!(
+        "Give up every renewal of this group that was begun here with the present device key of member {member}? If another \
+         member has gone over to its end, its share does not sign with yours any more, and the key can be lost."
+    )
+}
 
 /// Where a ceremony among vaults stands.
 #[derive(Serialize)]
@@ -263,7 +267,7 @@ pub fn device(session: &Session, arguments: &args::Device) -> Result<(), Ending>
     let group = arguments.group.group.as_deref();
     if let Some(index) = arguments.rotate {
         let rotated = if arguments.abandon {
-            agree(arguments.yes, ABANDON_BEGUN, "nothing was given up")?;
+            agree(arguments.yes, &abandon_begun(index), "nothing was given up")?;
             frost.rotate_device_abandoning(group, index)?
         } else {
             frost.rotate_device(group, index)?

@@ -172,7 +172,9 @@ fn no_share_is_made_again_for_a_member_of_what_was_certified() {
     let mut mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
     world.certified(&[0, 1], &mut mail);
     let (vault, id) = &world.0[0];
-    refused(vault.perform_group(*id, GroupUse::Repair { index: 3 }), &name(&mail));
+    let said = Fault::from(vault.perform_group(*id, GroupUse::Repair { index: 3 }).unwrap_err());
+    assert!(said.message().contains(&name(&mail)), "{said}");
+    assert!(said.hint().contains("`keep frost refresh --abandon`"), "{said}");
     assert!(world.step(0, None, &mail).unwrap().done);
 }
 
@@ -194,8 +196,15 @@ fn every_member_here_keeps_what_one_has_certified() {
     }
     // The devices by which its members know each other stay, others do not matter.
     let stranger = || keep_frost::DeviceKey::generate(&mut OsRng).unwrap().public();
-    refused(vault.rotate_device(*id, index(1), false), &first);
-    refused(vault.trust_devices(*id, BTreeMap::from([(index(3), stranger())])), &first);
+    // What gives it up is said where it can be done.
+    let said = Fault::from(vault.rotate_device(*id, index(1), false).unwrap_err());
+    assert!(said.message().contains(&first) && said.hint().contains("with --abandon,"), "{said}");
+    let trusted = vault.trust_devices(*id, BTreeMap::from([(index(3), stranger())]));
+    let said = Fault::from(trusted.unwrap_err());
+    assert!(
+        said.message().contains(&first) && said.hint().contains("`keep frost refresh --abandon`"),
+        "{said}"
+    );
     vault.rotate_device(*id, index(2), false).unwrap();
     vault.trust_devices(*id, BTreeMap::from([(index(4), stranger())])).unwrap();
     // The owner may delete it, or give it up for another one.
