@@ -18,7 +18,7 @@ use clap::Parser;
 
 use crate::table::Table;
 
-/// As in the program.
+/// As in the program on Unix.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -58,6 +58,12 @@ impl Shield {
         self.lift().open(shielded)
     }
 
+    /// Whether no operation goes on.
+    #[cfg(test)]
+    pub fn is_down(&self) -> bool {
+        self.lifted.lock().unwrap().upgrade().is_none()
+    }
+
     /// Hashes the block for an operation, or shares what another one that still goes on has hashed: of many requests at
     /// once, each would hash the same.
     pub fn lift(&self) -> Arc<Lifted> {
@@ -101,7 +107,11 @@ impl Lifted {
 
 #[cfg(test)]
 mod tests {
+    use keep_store::MemoryStore;
+    use keep_types::{Name, SecretText, SystemClock};
+
     use super::*;
+    use crate::{Environment, KdfCost, Vault};
 
     #[test]
     fn shielded_secrets_are_not_in_clear_and_come_back() {
@@ -122,7 +132,23 @@ mod tests {
         let sealed = shield.seal(&[7; 32]).unwrap();
         assert_eq!(*second.open(&sealed).unwrap(), [7; 32]);
         drop(second);
-        assert!(shield.lifted.lock().unwrap().upgrade().is_none());
+        assert!(shield.is_down());
         assert_eq!(*shield.open(&sealed).unwrap(), [7; 32]);
+    }
+
+    /// For the jobs of a commit it is lifted, and down when they are told of it.
+    #[test]
+    fn a_commit_leaves_it_down() {
+        let environment = Environment::new(SystemClock).allow_weak_kdf();
+        let cost = KdfCost::Custom { memory_kib: 64, iterations: 1, lanes: 1 };
+        let passphrase = SecretText::from("correct horse battery staple".to_owned());
+        let store = Arc::new(MemoryStore::new());
+        let vault = Vault::create(store, &passphrase, [7; 32], cost, &environment).unwrap();
+        let shared = Arc::clone(&vault.shared);
+        let down = vault.submit(move |_| Ok(shared.shield.is_down())).wait().unwrap().0;
+        assert!(!down);
+        assert!(vault.shared.shield.is_down());
+        vault.generate_key(Name::new("main").unwrap()).unwrap();
+        assert!(vault.shared.shield.is_down());
     }
 }

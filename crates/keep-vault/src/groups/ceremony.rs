@@ -180,7 +180,8 @@ impl Vault {
         let session = plan.session();
         if record.given_up.contains(&session) || sorted.has_said(index, &device.public()) {
             let read = |index| self.group_secret(record.id, REFRESH, index);
-            return Err(spoken_before(record, (index, session), read)?);
+            let certified = sorted.has_certified(index, &device.public());
+            return Err(spoken_before(record, (index, session), certified, read)?);
         }
         Ok((Ceremony::refresh(plan.clone(), device, group, share, &mut OsRng)?, found))
     }

@@ -103,12 +103,14 @@ impl Vault {
             let place = repair_place(record.id, *index, plan.lost());
             let snapshot = self.read_secret(&place, SecretKind::Share)?;
             found.insert(place, lying(snapshot.as_ref()));
-            let earlier = self.group_secret(record.id, REPAIR, *index)?;
-            let mut snapshots = snapshot.into_iter().chain(earlier);
             // That of another repair is of no use for this one.
-            let ours = snapshots.find(|snapshot| {
+            let is_ours = |snapshot: &SecretRecord| {
                 Helper::peek(snapshot.secret.expose()).is_ok_and(|session| session == plan.session())
-            });
+            };
+            let ours = match snapshot.filter(is_ours) {
+                Some(ours) => Some(ours),
+                None => self.group_secret(record.id, REPAIR, *index)?.filter(is_ours),
+            };
             helpers.insert(*index, self.help(record, sorted, plan, *index, ours)?);
         }
         Ok((helpers, found))

@@ -66,11 +66,18 @@ impl<P> Sorted<P> {
     /// Whether a member here has said something in this ceremony, by its own signature. Complaints do not count: nothing is
     /// kept where they are made.
     pub(super) fn has_said(&self, member: Index, device: &DevicePublic) -> bool {
+        self.has_signed(member, device, |kind| kind != Kind::Complaint)
+    }
+
+    /// Whether a member here has certified this ceremony.
+    pub(super) fn has_certified(&self, member: Index, device: &DevicePublic) -> bool {
+        self.has_signed(member, device, |kind| kind == Kind::Certificate)
+    }
+
+    fn has_signed(&self, member: Index, device: &DevicePublic, counts: impl Fn(Kind) -> bool) -> bool {
         let plan = self.plan.iter().map(|(_, envelope)| envelope);
-        plan.chain(&self.elsewhere).any(|said| {
-            let counts = said.from() == member && said.kind() != Kind::Complaint;
-            counts && said.authenticate(device).is_ok()
-        })
+        let mut said = plan.chain(&self.elsewhere).filter(|said| said.from() == member);
+        said.any(|said| counts(said.kind()) && said.authenticate(device).is_ok())
     }
 
     /// What was left out, and why.

@@ -203,14 +203,15 @@ fn named(session: SessionId) -> String {
     format!("the renewal {}", session.to_string().chars().take(8).collect::<String>())
 }
 
-/// A renewal in which a member here has spoken, and what it said is not known any more. If another one here has certified it,
-/// that one can go on, and is not to give it up.
+/// A renewal in which a member here has spoken, and what it said is not known any more. If it has `certified` it, and another
+/// one here has as well, that one can come to its end, and is not to give it up.
 ///
 /// # Errors
 /// When what the others have cannot be read.
 pub(super) fn spoken_before(
     record: &GroupRecord,
     (index, session): (Index, SessionId),
+    certified: bool,
     read: impl FnMut(Index) -> Result<Option<SecretRecord>, VaultError>,
 ) -> Result<VaultError, VaultError> {
     let message = format!(
@@ -219,7 +220,9 @@ pub(super) fn spoken_before(
         named(session)
     );
     let begun = begun(record, read)?;
-    let goes_on = begun.iter().find(|begun| begun.session() == Some(session) && begun.is_certified());
+    let mut others = begun.iter().filter(|begun| begun.session() == Some(session) && begun.is_certified());
+    // An end takes the certificates of all its members.
+    let goes_on = if certified { others.next() } else { None };
     let hint = match goes_on {
         Some(other) => format!(
             "member {} can finish it: take the share of member {index} away until then (`keep frost delete-share --share {index} \

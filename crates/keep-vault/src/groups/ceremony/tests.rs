@@ -300,6 +300,28 @@ fn a_share_that_came_back_makes_way_for_one_that_has_certified() {
     assert_eq!(vault.group(*id).unwrap().shares, [1, 2].map(index));
 }
 
+/// Where the member has not certified it, nobody comes to its end, and no share is to make way for it.
+#[test]
+fn a_share_that_came_back_makes_no_way_for_what_cannot_end() {
+    let world = World::of(&[&[1, 2], &[3], &[4]]);
+    let mut mail = world.step(0, Some(&indices(&[1, 2, 3, 4])), &Mail::new()).unwrap().messages;
+    for at in [1, 2, 0, 1] {
+        mail.extend(world.step(at, None, &mail).unwrap().messages);
+    }
+    let (vault, id) = &world.0[0];
+    let record = vault.group(*id).unwrap();
+    let holdings = vec![vault.holding(&record, index(2)).unwrap()];
+    vault.delete_share(*id, index(2), false).unwrap();
+    for at in [2, 0] {
+        mail.extend(world.step(at, None, &mail).unwrap().messages);
+    }
+    let incoming = IncomingShares { group: record.group, endorsement: None, holdings };
+    vault.add_shares(*id, incoming, Accept::default()).unwrap();
+    let said = Fault::from(world.step(0, None, &mail).unwrap_err());
+    assert!(said.message().contains("member 2 of this vault has taken part in the renewal"), "{said}");
+    assert!(said.hint().contains("begin a new one"), "{said}");
+}
+
 /// A vault that was put back, or has the share from another one: that its member has spoken is seen from what it said.
 #[test]
 fn what_a_member_here_has_said_elsewhere_is_not_said_anew() {
