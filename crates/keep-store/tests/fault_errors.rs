@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use keep_store::conformance::row;
-use keep_store::{ReadTx, Scan, SqliteOptions, SqliteStore, Store, StoreError};
+use keep_store::{ReadTx, Scan, SqliteOptions, SqliteStore, Store, StoreError, WriteTx};
 use keep_testing::faultdisk::{Failure, FaultDisk, Lasting, Replay, Tear};
 use tempfile::TempDir;
 
@@ -199,4 +199,30 @@ fn no_commit_of_others_is_overlooked_however_the_disk_fails() {
         seen.insert(committed);
     }
     assert_eq!(seen, [false, true].into());
+}
+
+/// Whoever failed itself, and nobody else, has nothing to read again.
+#[test]
+fn own_commits_that_fail_are_no_changes_of_others() {
+    for failure in [Failure::Full, Failure::Io, Failure::Short] {
+        for skip in 0..30 {
+            let bench = Bench::new();
+            let add = |number: u8| {
+                let mut changed = false;
+                let work = &mut |tx: &mut dyn WriteTx| {
+                    changed = tx.changed_by_others()?;
+                    tx.put(&row(1, number, &vec![number; 20_000]))
+                };
+                let added = bench.store.write(work).is_ok();
+                (added, changed)
+            };
+            assert_eq!([add(1), add(2)], [(true, true), (true, false)]);
+            bench.disk.fail(skip, failure, Lasting::UntilHealed);
+            for number in 3..6 {
+                assert!(!add(number).1, "{failure:?} at {skip}");
+            }
+            bench.disk.heal();
+            assert_eq!(add(6), (true, false), "{failure:?} at {skip}");
+        }
+    }
 }

@@ -41,7 +41,10 @@ struct Waiting {
 pub(crate) struct VaultLedger {
     shared: Arc<Shared>,
     cache: Cache,
+    /// The head that was compared with the stored one last, and of which the cache is; as stored, and open.
     head: Option<(Vec<u8>, Head)>,
+    /// Whether the store said to the running batch that others have changed it.
+    is_foreign: bool,
     /// The head that the running batch would leave behind.
     next: Option<(Vec<u8>, Head)>,
     waiting: Vec<Waiting>,
@@ -61,6 +64,7 @@ impl VaultLedger {
             shared,
             cache: Cache::default(),
             head: None,
+            is_foreign: false,
             next: None,
             waiting: Vec::new(),
             revision: Revision::ZERO,
@@ -72,21 +76,24 @@ impl VaultLedger {
 
     /// The head as stored; opened only when somebody else has written since.
     fn current_head(&mut self, tx: &mut dyn WriteTx, shared: &Shared) -> Result<Head, VaultError> {
-        let foreign = tx.changed_by_others()?;
-        if foreign {
+        // Known again only once it was compared.
+        let known = self.head.take();
+        self.is_foreign = tx.changed_by_others()?;
+        if self.is_foreign {
             self.cache.clear();
         }
         let seen = shared.seen();
         let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
-        if let Some((known, head)) = &self.head
-            && *known == sealed
+        if let Some((known, head)) = known
+            && known == sealed
         {
-            if foreign {
+            if self.is_foreign {
                 // Every commit of Keep leaves a new head, so this one was not Keep's, or was none: SQLite also says so after
                 // a commit of another process that failed. A look at every row tells which.
                 check_rows(tx, shared, seen)?;
             }
-            return Ok(head.clone());
+            self.head = Some((known, head.clone()));
+            return Ok(head);
         }
         self.cache.clear();
         let header = tx.header()?.ok_or_else(|| VaultError::Header("it is missing".into()))?;
@@ -200,10 +207,14 @@ impl Ledger for VaultLedger {
                 }
             }
             Err(_) => {
-                // The cache may hold what was never committed.
+                // The cache may hold what was never committed. The head stays, and with it what is known of bundles: both are
+                // of before, and where the commit is durable after all the stored head is another one.
                 self.cache.clear();
-                self.head = None;
                 self.compacted = false;
+                if self.is_foreign {
+                    // The store says so again, and nothing tells that from what others change now.
+                    self.head = None;
+                }
             }
         }
         let keeping = self.waiting.iter().filter(|waiting| waiting.keeps).count();
