@@ -148,7 +148,7 @@ enum Undo {
 }
 
 /// How much is taken back at most, beyond which everything is read anew.
-const MOST_UNDONE: usize = MOST_BUNDLED;
+pub(crate) const MOST_UNDONE: usize = MOST_BUNDLED;
 
 /// The beginning of an id or of a name's index. Both are keyed hashes, so that nobody can make two begin with the same 8 bytes,
 /// and among as many as are bundled no two do so by chance.

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use keep_audit::{Action, Draft, Outcome};
 use keep_store::{ChangeLog, MemoryStore, Scan, Store, StoreError};
 use keep_testing::clock::FakeClock;
-use keep_types::{Collection, Origin, Record, RecordId, SecretText, Timestamp};
+use keep_types::{Collection, Record, RecordId, SecretText, Timestamp};
 use minicbor::{Decode, Encode};
 use proptest::prelude::*;
 
 use crate::bundles::{Bundle, LONGEST_BUNDLED, MOST_BUNDLED};
 use crate::{Environment, KdfCost, Vault, VaultError};
+use faulty::{Faults, open_faulty};
+use put_back::Copy;
 
 /// A record of the collection that is bundled.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -44,6 +45,8 @@ type Model = BTreeMap<RecordId, Note>;
 struct Commit {
     by: usize,
     acts: Vec<Act>,
+    /// Whether the log has an entry of it.
+    logged: bool,
     fate: Fate,
 }
 
@@ -54,6 +57,20 @@ enum Fate {
     GivenUp,
     /// The store cannot write.
     NotWritten,
+    /// It can, and says that it could not.
+    Unsure,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Commit(Commit),
+    /// A handle looks everything up.
+    Look(usize),
+    /// The files are put back as they were after an earlier step, and another process goes on in the place of one of the handles.
+    PutBack {
+        to: prop::sample::Index,
+        on: Commit,
+    },
 }
 
 /// A log that fails when it is told to.
@@ -79,6 +96,8 @@ impl ChangeLog for Failing {
 struct World {
     store: MemoryStore,
     fails: Arc<AtomicBool>,
+    /// How many commits were begun.
+    commits: AtomicUsize,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -90,12 +109,22 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn commit() -> impl Strategy<Value = Commit> {
-    let fate = prop_oneof![6 => Just(Fate::Committed), 1 => Just(Fate::GivenUp), 1 => Just(Fate::NotWritten)];
-    (0..2usize, proptest::collection::vec(act(), 1..6), fate).prop_map(|(by, acts, fate)| Commit {
-        by,
-        acts,
-        fate,
-    })
+    let fate = prop_oneof![
+        6 => Just(Fate::Committed),
+        1 => Just(Fate::GivenUp),
+        1 => Just(Fate::NotWritten),
+        1 => Just(Fate::Unsure)
+    ];
+    (0..2usize, proptest::collection::vec(act(), 1..6), any::<bool>(), fate)
+        .prop_map(|(by, acts, logged, fate)| Commit { by, acts, logged, fate })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => commit().prop_map(Step::Commit),
+        6 => (0..2usize).prop_map(Step::Look),
+        1 => (any::<prop::sample::Index>(), commit()).prop_map(|(to, on)| Step::PutBack { to, on }),
+    ]
 }
 
 fn place(id: u8) -> RecordId {
@@ -119,7 +148,7 @@ fn create() -> (World, Vault) {
     let passphrase = SecretText::from("words".to_owned());
     let own = Arc::new(store.another_handle());
     let vault = Vault::create(own, &passphrase, [1; 32], cost, &environment()).unwrap();
-    (World { store, fails }, vault)
+    (World { store, fails, commits: AtomicUsize::new(0) }, vault)
 }
 
 /// What an act does to the model; whether the name was free.
@@ -145,11 +174,16 @@ fn note(name: Option<u8>, len: usize, text: u8) -> Note {
     Note { text: format!("{text}{}", "x".repeat(len)), name: name.map(|name| format!("name {name}")) }
 }
 
-fn run(world: &World, vault: &Vault, model: &mut Model, commit: &Commit) {
+/// A vault that is open, and what goes wrong in its store.
+type Handle = (Vault, Arc<Faults>);
+
+fn run(world: &World, (vault, faults): &Handle, model: &mut Model, commit: &Commit) {
     let mut after = model.clone();
     let expected: Vec<bool> = commit.acts.iter().map(|act| follow(&mut after, act)).collect();
-    let Commit { acts, fate, .. } = commit.clone();
+    let Commit { acts, fate, logged, .. } = commit.clone();
     world.fails.store(fate == Fate::NotWritten, Ordering::SeqCst);
+    faults.is_unsure.store(fate == Fate::Unsure, Ordering::SeqCst);
+    let number = world.commits.fetch_add(1, Ordering::SeqCst);
     let outcome = vault
         .submit(move |tx| {
             let mut were_free = Vec::new();
@@ -164,18 +198,34 @@ fn run(world: &World, vault: &Vault, model: &mut Model, commit: &Commit) {
                 });
             }
             // So that there is something to write.
-            tx.audit(Draft::new(Action::SignEvent, Outcome::Allowed, &Origin::Cli));
+            put_back::count_in(tx)?;
+            // No two entries say the same: the log tells histories apart by them.
+            put_back::log(tx, &number.to_string(), logged);
             if fate == Fate::GivenUp { Err(VaultError::NoSuchKey) } else { Ok(were_free) }
         })
         .wait();
     world.fails.store(false, Ordering::SeqCst);
+    faults.is_unsure.store(false, Ordering::SeqCst);
     match fate {
-        Fate::Committed => {
-            assert_eq!(outcome.unwrap().0, expected);
-            *model = after;
-        }
+        Fate::Committed => assert_eq!(outcome.unwrap().0, expected),
         Fate::GivenUp => assert_eq!(outcome.unwrap_err(), VaultError::NoSuchKey),
-        Fate::NotWritten => assert!(matches!(outcome, Err(VaultError::Store(_)))),
+        Fate::NotWritten | Fate::Unsure => assert!(matches!(outcome, Err(VaultError::Store(_)))),
+    }
+    if matches!(fate, Fate::Committed | Fate::Unsure) {
+        *model = after;
+    }
+}
+
+/// Puts the files back under both handles. Another process takes the place of the one, and goes on until the other one, which was
+/// further, sees nothing of it.
+fn put_back(world: &World, handles: &mut [Handle; 2], copy: &Copy, model: &mut Model, on: &Commit) {
+    let furthest = handles.iter().map(|(vault, _)| vault.revision()).max().unwrap();
+    copy.put_back(&world.store);
+    handles[on.by] = open_faulty(world);
+    run(world, &handles[on.by], model, on);
+    let filler = Commit { acts: Vec::new(), fate: Fate::Committed, ..on.clone() };
+    while handles[on.by].0.revision() < furthest.next() {
+        run(world, &handles[on.by], model, &filler);
     }
 }
 
@@ -219,16 +269,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn bundles_are_as_good_as_rows(commits in proptest::collection::vec(commit(), 1..24)) {
-        let (world, first) = create();
-        let handles = [first, open(&world)];
+    fn bundles_are_as_good_as_rows(steps in proptest::collection::vec(step(), 1..40)) {
+        let (world, _) = create();
+        let mut handles = [open_faulty(&world), open_faulty(&world)];
         let mut model = Model::new();
-        for commit in &commits {
-            run(&world, &handles[commit.by], &mut model, commit);
-            // The other one has to find it, too.
-            compare(&handles[1 - commit.by], &model);
+        let mut states = vec![(Copy::of(&world.store), model.clone())];
+        for step in &steps {
+            match step {
+                Step::Look(by) => compare(&handles[*by].0, &model),
+                Step::Commit(commit) => run(&world, &handles[commit.by], &mut model, commit),
+                Step::PutBack { to, on } => {
+                    let (copy, then) = to.get(&states);
+                    model.clone_from(then);
+                    put_back(&world, &mut handles, copy, &mut model, on);
+                }
+            }
+            states.push((Copy::of(&world.store), model.clone()));
         }
-        for vault in handles.iter().chain([&open(&world)]) {
+        for (vault, _) in handles.iter().chain([&open_faulty(&world)]) {
             compare(vault, &model);
         }
     }

@@ -12,6 +12,7 @@ use keep_types::{Collection, Origin, RecordId, SecretText};
 
 use super::put_back::{of, put, take};
 use super::{Note, World, compare, create, environment, open, place};
+use crate::bundles::MOST_UNDONE;
 use crate::{Vault, VaultError};
 
 /// What goes wrong in a store, and what was read in it.
@@ -178,6 +179,28 @@ fn a_commit_that_is_durable_although_it_failed_is_found() {
         take(&other, 2, unsure);
         put(&other, 1, 1, unsure);
         compare(&vault, &of([1, 3, 4, 5, 6]));
+    }
+}
+
+/// What is remembered to be taken back is bounded; beyond that everything is read anew where another process has written.
+#[test]
+fn more_than_can_be_taken_back_is_read_anew() {
+    // Each of these puts changes a place and a name, and so does each of the takes.
+    for (pairs, read) in [(MOST_UNDONE / 4, 1), (MOST_UNDONE / 4 + 1, 4)] {
+        let (world, _) = create();
+        let (vault, faults) = open_faulty(&world);
+        for id in 1..4 {
+            put(&vault, id, id, true);
+        }
+        for _ in 0..pairs {
+            put(&vault, 4, 4, false);
+            take(&vault, 4, false);
+        }
+        put(&open(&world), 5, 5, false);
+        let before = faults.visited.load(Ordering::SeqCst);
+        assert!(finds(&vault, 5));
+        assert_eq!(faults.visited.load(Ordering::SeqCst) - before, read, "after {pairs} pairs");
+        compare(&vault, &of([1, 2, 3, 5]));
     }
 }
 

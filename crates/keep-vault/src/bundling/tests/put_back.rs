@@ -7,8 +7,8 @@ use keep_store::{MemoryStore, Row, Scan, Store};
 use keep_types::{Collection, Origin, Revision};
 
 use super::{Model, Note, compare, create, note, open, place};
-use crate::Vault;
 use crate::bundles::Bundle;
+use crate::{Vault, VaultError};
 
 /// The head and every row of a store.
 pub(super) struct Copy(Vec<u8>, Vec<Row>);
@@ -90,11 +90,12 @@ pub(super) fn log(tx: &mut crate::Tx<'_, '_>, what: &str, logged: bool) {
 
 /// Writes what is neither a note nor in the log.
 fn count(vault: &Vault) {
-    let job = |tx: &mut crate::Tx<'_, '_>| {
-        let at = tx.locate::<keep_policy::Usage>(b"here");
-        tx.put(at, &keep_policy::Usage::default())
-    };
-    vault.submit(job).wait().unwrap();
+    vault.submit(count_in).wait().unwrap();
+}
+
+pub(super) fn count_in(tx: &mut crate::Tx<'_, '_>) -> Result<(), VaultError> {
+    let at = tx.locate::<keep_policy::Usage>(b"here");
+    tx.put(at, &keep_policy::Usage::default())
 }
 
 /// Notes as they are put.
