@@ -225,10 +225,12 @@ fn a_renewal_that_was_not_certified_gives_way_to_another_one() {
     let this = Some(group.pubkey.as_str());
     let frosts: Vec<_> = vaults.iter().map(Keep::frost).collect();
     assert!(!frosts[0].refresh_step(this, true, vec![], vec![]).unwrap().done);
-    // Also where a device key of its plan has changed, so that it cannot be gone on with.
+    // Where a device key of its plan has changed, so that it cannot be gone on with, the owner says so.
     let notice = frosts[2].rotate_device(this, 3).unwrap().notice.unwrap();
+    let refused = frosts[0].take_devices(this, vec![notice.clone()], BTreeMap::new()).unwrap_err();
+    assert!(refused.message().contains("is under way") && refused.hint().contains("--abandon"), "{refused}");
     for frost in &frosts[..2] {
-        frost.take_devices(this, vec![notice.clone()], BTreeMap::new()).unwrap();
+        frost.take_devices_abandoning(this, vec![notice.clone()], BTreeMap::new()).unwrap();
     }
     let mut board = Board::default();
     assert_eq!(renewed(&frosts, this, &mut board, |_, _| true).len(), 3);

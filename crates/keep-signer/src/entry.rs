@@ -59,9 +59,9 @@ fn group_draft(entry: Draft, usage: &GroupUse) -> Draft {
             let by = granted(usage);
             entry.subject(spend.spend.txid()).reason(format!("{}{part}{by}", of_spend(spend.spend.facts())))
         }
-        GroupUse::ExportShare { index } | GroupUse::Repair { index } | GroupUse::RepairStep { index, .. } => {
-            entry.reason(format!("member {index}"))
-        }
+        GroupUse::ExportShare { index }
+        | GroupUse::Repair { index, .. }
+        | GroupUse::RepairStep { index, .. } => entry.reason(format!("member {index}")),
         GroupUse::Refresh { keep, .. } => entry.reason(format!("for {}", counted(keep.len(), "member"))),
         GroupUse::RefreshStep { .. } => entry.reason("a step among vaults"),
         GroupUse::Split { name, threshold, members } => {

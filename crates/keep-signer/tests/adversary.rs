@@ -345,8 +345,8 @@ async fn nobody_but_the_owner_reaches_a_group() {
             GroupUse::Recover,
             GroupUse::Refresh { keep: vec![1, 2], abandon: false },
             GroupUse::RefreshStep { keep: None, messages: vec![], abandon: true },
-            GroupUse::Repair { index: 1 },
-            GroupUse::RepairStep { index: 1, messages: vec![] },
+            GroupUse::Repair { index: 1, abandon: false },
+            GroupUse::RepairStep { index: 1, messages: vec![], abandon: false },
         ]
     };
     let burns = world.rows(9).len();

@@ -134,6 +134,8 @@ pub enum GroupUse {
     Repair {
         /// Whose.
         index: u16,
+        /// Renewals among vaults are given up that could not be gone on with beside its new device key.
+        abandon: bool,
     },
     /// Help another vault to make its share again.
     RepairStep {
@@ -141,6 +143,8 @@ pub enum GroupUse {
         index: u16,
         /// What came from the others; the plan is the first.
         messages: Vec<Vec<u8>>,
+        /// As in [`Repair`](Self::Repair).
+        abandon: bool,
     },
     /// Make a group out of a key.
     Split {
@@ -152,6 +156,10 @@ pub enum GroupUse {
         members: u16,
     },
 }
+
+/// What a person is told of renewals that are given up for another device key.
+const HINDERED_GIVEN_UP: &str =
+    "; every renewal under way here that its new device key does not fit is given up";
 
 /// What a person is told of renewals that are given up.
 const GIVEN_UP: &str = "; every other renewal that is under way here is given up";
@@ -200,9 +208,13 @@ impl GroupUse {
                 let others = if *abandon { GIVEN_UP } else { "" };
                 format!("a step of a renewal of the shares among vaults{others}")
             }
-            Self::Repair { index } => format!("the share of member {index} is made again"),
-            Self::RepairStep { index, .. } => {
-                format!("help another vault to make the share of member {index} again")
+            Self::Repair { index, abandon } => {
+                let renewals = if *abandon { HINDERED_GIVEN_UP } else { "" };
+                format!("the share of member {index} is made again{renewals}")
+            }
+            Self::RepairStep { index, abandon, .. } => {
+                let renewals = if *abandon { HINDERED_GIVEN_UP } else { "" };
+                format!("help another vault to make the share of member {index} again{renewals}")
             }
             Self::Split { name, threshold, members } => {
                 format!("the key becomes the group {name}, {threshold} of {members}")

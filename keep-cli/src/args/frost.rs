@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use keep_sdk::bitcoin::Network;
 use keep_sdk::frost::ProposalView;
 use keep_sdk::{ErrorCode, Fault};
@@ -194,10 +194,10 @@ pub struct Import {
     /// Take device keys of other members that are not known here on the word of whoever made the shares
     #[arg(long)]
     pub trust_roster: bool,
-    /// Give up a renewal that this vault has certified, and that these shares are not the end of
+    /// Give up a renewal that is under way here, and that these shares are not the end of, or their device keys do not fit
     ///
     /// Only when no member has gone over to its end, and all give it up.
-    #[arg(long, requires = "replace")]
+    #[arg(long)]
     pub abandon: bool,
     /// Do not ask
     #[arg(long)]
@@ -443,6 +443,11 @@ pub struct Repair {
     /// This is the vault that lost the share: it asks the others for help
     #[arg(long, requires = "exchange")]
     pub mine: bool,
+    /// Also in the middle of a renewal that this vault has begun with another device key of that member, and that is given up here
+    ///
+    /// Only when no member has gone over to its end, and all give it up.
+    #[arg(long)]
+    pub abandon: bool,
     #[command(flatten)]
     pub exchange: Exchange,
 }
@@ -457,6 +462,7 @@ pub struct Recover {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("change").args(["rotate", "accept", "trust"]).multiple(true)))]
 pub struct Device {
     #[command(flatten)]
     pub group: Group,
@@ -466,7 +472,7 @@ pub struct Device {
     /// Also in the middle of a renewal that this vault has begun, and that is given up here
     ///
     /// Only when no member has gone over to its end, and all give it up.
-    #[arg(long, requires = "rotate")]
+    #[arg(long, requires = "change")]
     pub abandon: bool,
     /// Do not ask
     #[arg(long, requires = "abandon")]

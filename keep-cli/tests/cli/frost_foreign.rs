@@ -358,3 +358,54 @@ fn a_certified_renewal_is_given_up_only_where_the_owner_says_so() {
     assert_eq!((state(&world, one), state(&world, two)), ((1, 1), (1, 1)));
     done(&world, two, &["frost", "delete-share", "--share", "2", "--yes"]);
 }
+
+/// Another device key, whosever it is, ends a renewal that was only begun where the owner says so.
+#[test]
+fn a_begun_renewal_ends_for_no_device_key_without_a_word() {
+    let world = World::new();
+    let vaults = scattered(&world, "2", 3);
+    let [one, two, three] = vaults.as_slice() else { panic!("three vaults") };
+    let refresh = Refresh { world: &world };
+    let [stick, other, help] = ["stick", "other", "help"].map(|name| world.path().join(name));
+    let in_the_way = |vault: &Path, words: &[&str], directory: &Path| {
+        let plan = file(directory, "plan-1");
+        let said = run(&world, vault, words, "");
+        refused(
+            &said,
+            &format!("the renewal {} is under way", &plan.file_name().unwrap().to_str().unwrap()[..8]),
+        );
+        assert!(said.stderr.contains("--abandon"), "{said:?}");
+    };
+    let given_up =
+        |vault: &Path, words: &[&str]| done(&world, vault, &[words, &["--abandon", "--yes"]].concat());
+    refresh.steps(&[one, two], &stick);
+    // One's own key, and that of another one.
+    let rotate = ["frost", "device", "--rotate", "1"];
+    in_the_way(one, &rotate, &stick);
+    refused(&run(&world, one, &[&rotate[..], &["--abandon"]].concat(), ""), "there is no terminal");
+    let notice = given_up(one, &rotate).stdout;
+    assert!(done(&world, one, &["audit", "list"]).stdout.contains("gave up a renewal"));
+    let path = world.path().join("notice");
+    std::fs::write(&path, notice).unwrap();
+    let accept = ["frost", "device", "--accept", path.to_str().unwrap()];
+    in_the_way(two, &accept, &stick);
+    refused(&run(&world, two, &[&accept[..], &["--abandon"]].concat(), ""), "there is no terminal");
+    given_up(two, &accept);
+    done(&world, three, &accept);
+    // That of one who gets its share again.
+    refresh.steps(&[one], &other);
+    done(&world, three, &["frost", "delete-share", "--share", "3", "--yes"]);
+    let repair = ["frost", "repair", "--share", "3", "--exchange", help.to_str().unwrap()];
+    let step = |vault: &Path, more: &[&str]| done(&world, vault, &[&repair[..], more].concat());
+    step(three, &["--mine", "--helpers", "1,2"]);
+    in_the_way(one, &[&repair[..], &["--yes"]].concat(), &other);
+    given_up(one, &repair);
+    for vault in [two, one] {
+        step(vault, &["--yes"]);
+    }
+    step(three, &["--mine"]);
+    // Nothing is in the way of the next renewal.
+    let next = world.path().join("next");
+    refresh.steps(&[one, two, three, one, two, three, one, two, three], &next);
+    assert_eq!([one, two, three].map(|vault| state(&world, vault)), [(1, 1); 3]);
+}

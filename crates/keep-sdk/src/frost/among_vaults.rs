@@ -56,22 +56,47 @@ impl Frost {
     /// Makes a lost share again from those that are here.
     ///
     /// # Errors
-    /// When there are too few, or the share is here.
+    /// When there are too few, or the share is here; while a renewal that was begun here with another device key of the member
+    /// is not done.
     pub fn repair(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
-        self.keep.call(Repair { group: owned(group), index })
+        self.keep.call(Repair { group: owned(group), index, abandon: false })
+    }
+
+    /// As [`repair`](Self::repair), giving up renewals that were begun here with another device key of the member. If they were
+    /// certified here, others may go over to their end all the same.
+    ///
+    /// # Errors
+    /// As [`repair`](Self::repair).
+    pub fn repair_abandoning(&self, group: Option<&str>, index: u16) -> Result<GroupView, Fault> {
+        self.keep.call(Repair { group: owned(group), index, abandon: true })
     }
 
     /// A step of a repair among vaults, on the side that helps.
     ///
     /// # Errors
-    /// When a message is wrong; whoever sent it is named.
+    /// When a message is wrong; whoever sent it is named. While a renewal that was begun here with another device key of the
+    /// member is not done.
     pub fn repair_step(
         &self,
         group: Option<&str>,
         index: u16,
         messages: Vec<String>,
     ) -> Result<StepView, Fault> {
-        self.keep.call(RepairStep { group: owned(group), index, messages })
+        self.keep.call(RepairStep { group: owned(group), index, messages, abandon: false })
+    }
+
+    /// As [`repair_step`](Self::repair_step), giving up renewals that were begun here with another device key of the member. If
+    /// they were certified here, others may go over to their end all the same.
+    ///
+    /// # Errors
+    /// As [`repair_step`](Self::repair_step).
+    pub fn repair_step_abandoning(
+        &self,
+        group: Option<&str>,
+        index: u16,
+        messages: Vec<String>,
+    ) -> Result<StepView, Fault> {
+        self.keep.call(RepairStep { group: owned(group), index, messages, abandon: true })
     }
 
     /// A step of a repair among vaults, on the side that has lost its share.
@@ -85,7 +110,22 @@ impl Frost {
         helpers: Vec<u16>,
         messages: Vec<String>,
     ) -> Result<StepView, Fault> {
-        self.keep.call(RepairOwn { group: owned(group), index, helpers, messages })
+        self.keep.call(RepairOwn { group: owned(group), index, helpers, messages, abandon: false })
+    }
+
+    /// As [`repair_own`](Self::repair_own), giving up renewals that were begun here with another device key of the member. If they
+    /// were certified here, others may go over to their end all the same.
+    ///
+    /// # Errors
+    /// As [`repair_own`](Self::repair_own).
+    pub fn repair_own_abandoning(
+        &self,
+        group: Option<&str>,
+        index: u16,
+        helpers: Vec<u16>,
+        messages: Vec<String>,
+    ) -> Result<StepView, Fault> {
+        self.keep.call(RepairOwn { group: owned(group), index, helpers, messages, abandon: true })
     }
 
     /// Gives a member whose share is here a new device key.
@@ -108,13 +148,27 @@ impl Frost {
     /// Takes new device keys of other members: from signed notices, or on the owner's word.
     ///
     /// # Errors
-    /// When a notice is not signed with the member's old key.
+    /// When a notice is not signed with the member's old key; while a renewal that was begun here with the old keys is not done.
     pub fn take_devices(
         &self,
         group: Option<&str>,
         notices: Vec<String>,
         trusted: BTreeMap<u16, String>,
     ) -> Result<GroupView, Fault> {
-        self.keep.call(TakeDevices { group: owned(group), notices, trusted })
+        self.keep.call(TakeDevices { group: owned(group), notices, trusted, abandon: false })
+    }
+
+    /// As [`take_devices`](Self::take_devices), giving up renewals that were begun here with the old keys. If they were certified
+    /// here, others may go over to their end all the same, and their shares do not sign with those that are here then.
+    ///
+    /// # Errors
+    /// As [`take_devices`](Self::take_devices).
+    pub fn take_devices_abandoning(
+        &self,
+        group: Option<&str>,
+        notices: Vec<String>,
+        trusted: BTreeMap<u16, String>,
+    ) -> Result<GroupView, Fault> {
+        self.keep.call(TakeDevices { group: owned(group), notices, trusted, abandon: true })
     }
 }

@@ -198,6 +198,9 @@ impl PlanView {
 pub(crate) struct Repair {
     pub group: Option<String>,
     pub index: u16,
+    /// Also in the middle of a renewal that the device key does not fit, which is given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for Repair {
@@ -208,7 +211,7 @@ impl Call for Repair {
     fn run(self, host: &Host) -> Result<GroupView, Fault> {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
-        let repair = GroupUse::Repair { index: self.index };
+        let repair = GroupUse::Repair { index: self.index, abandon: self.abandon };
         host.answer(record.id, Intent::Group(Box::new(repair)))?;
         Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
     }
@@ -220,6 +223,9 @@ pub(crate) struct RepairStep {
     pub group: Option<String>,
     pub index: u16,
     pub messages: Vec<String>,
+    /// Also in the middle of a renewal that the device key does not fit, which is given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for RepairStep {
@@ -231,7 +237,8 @@ impl Call for RepairStep {
         host.check_intact()?;
         let record = group(host, self.group.as_deref())?;
         let texts = Texts::read(&self.messages);
-        let step = GroupUse::RepairStep { index: self.index, messages: texts.bytes.clone() };
+        let Self { index, abandon, .. } = self;
+        let step = GroupUse::RepairStep { index, messages: texts.bytes.clone(), abandon };
         ceremony(host.answer(record.id, Intent::Group(Box::new(step)))?, &texts)
     }
 }
@@ -244,6 +251,9 @@ pub(crate) struct RepairOwn {
     pub index: u16,
     pub helpers: Vec<u16>,
     pub messages: Vec<String>,
+    /// Also in the middle of a renewal that the device key does not fit, which is given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for RepairOwn {
@@ -262,7 +272,7 @@ impl Call for RepairOwn {
             self.helpers.iter().map(|number| index(*number)).collect::<Result<_, _>>()?
         };
         let texts = Texts::read(&self.messages);
-        let step = host.vault().repair_own(record.id, lost, &helpers, &texts.bytes)?;
+        let step = host.vault().repair_own(record.id, lost, &helpers, &texts.bytes, self.abandon)?;
         view(step, &texts)
     }
 }
@@ -301,6 +311,9 @@ pub(crate) struct TakeDevices {
     pub group: Option<String>,
     pub notices: Vec<String>,
     pub trusted: BTreeMap<u16, String>,
+    /// Also in the middle of a renewal that these device keys do not fit, which is given up.
+    #[serde(default)]
+    pub abandon: bool,
 }
 
 impl Call for TakeDevices {
@@ -316,7 +329,8 @@ impl Call for TakeDevices {
             notices.push(Envelope::parse(notice).map_err(|error| of_notice(at, error.into()))?);
         }
         for (at, notice) in notices.iter().enumerate() {
-            host.vault().accept_device(record.id, notice).map_err(|error| of_notice(at, error.into()))?;
+            let accepted = host.vault().accept_device(record.id, notice, self.abandon);
+            accepted.map_err(|error| of_notice(at, error.into()))?;
         }
         let mut devices = BTreeMap::new();
         for (number, text) in &self.trusted {
@@ -326,7 +340,7 @@ impl Call for TakeDevices {
             devices.insert(index(*number)?, DevicePublic::from_bytes(bytes));
         }
         if !devices.is_empty() {
-            host.vault().trust_devices(record.id, devices)?;
+            host.vault().trust_devices(record.id, devices, self.abandon)?;
         }
         Ok(GroupView::new(&host.vault().group(record.id)?, host.vault().id()))
     }

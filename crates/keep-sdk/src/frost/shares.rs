@@ -127,7 +127,8 @@ pub struct ImportOptions {
     pub unproved: bool,
     /// Device keys that are not known here are taken on the word of whoever made the shares.
     pub trust_roster: bool,
-    /// A renewal that was certified here, and that they are not the end of, is given up for them.
+    /// Renewals that are under way here are given up for them: those that they are not the end of, and those that device keys that
+    /// come along do not fit.
     pub abandon: bool,
 }
 

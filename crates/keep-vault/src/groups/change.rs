@@ -12,7 +12,7 @@ use keep_types::{ErrorCode, Fault, KeyId, Name, Origin, SecretBytes};
 use rand_core::OsRng;
 
 use super::keyring::{DEVICE, REFRESH, REPAIR, SHARE, repair_place, secret_place};
-use super::under_way::{expect_finishable, expect_none_certified, give_up, make_way};
+use super::under_way::{expect_none_certified, give_up, make_way};
 use super::{GroupRecord, Holding, IncomingShares};
 use crate::keyring::check_name;
 use crate::records::{SecretKind, SecretRecord};
@@ -229,34 +229,38 @@ impl Vault {
             None => None,
         };
         let secret = Holding { share, device: Some(device) }.to_record()?;
-        let own = OwnDevice { index, secret, sharing: record.group.sharing(), abandon };
-        self.change_devices(id, BTreeMap::from([(index, public)]), Some(own))?;
+        let own = OwnDevice { index, secret, sharing: record.group.sharing() };
+        self.change_devices(id, BTreeMap::from([(index, public)]), Some(own), abandon)?;
         Ok((public, notice))
     }
 
-    /// Takes the new device key of another member, from the message that its old one signed.
+    /// Takes the new device key of another member, from the message that its old one signed; `abandon` as in
+    /// [`trust_devices`](Self::trust_devices).
     ///
     /// # Errors
-    /// [`FrostError::NotAuthentic`], [`FrostError::WrongSession`] for a message of another sharing of the key.
-    pub fn accept_device(&self, id: KeyId, notice: &Envelope) -> Result<Index, VaultError> {
+    /// [`FrostError::NotAuthentic`], [`FrostError::WrongSession`] for a message of another sharing of the key, and those of
+    /// [`trust_devices`](Self::trust_devices).
+    pub fn accept_device(&self, id: KeyId, notice: &Envelope, abandon: bool) -> Result<Index, VaultError> {
         let record = self.group(id)?;
         let old = record.group.device(notice.from())?;
         let public: DevicePublic = notice.read(Kind::Device, device_session(&record.group), &old)?;
-        self.trust_devices(id, BTreeMap::from([(notice.from(), public)]))?;
+        self.trust_devices(id, BTreeMap::from([(notice.from(), public)]), abandon)?;
         Ok(notice.from())
     }
 
-    /// Takes device keys of members on the owner's word.
+    /// Takes device keys of members on the owner's word. With `abandon` also in the middle of renewals among vaults, which are
+    /// given up here: with other device keys they could not be gone on with.
     ///
     /// # Errors
-    /// [`FrostError::UnknownMember`]; while a member here has certified a renewal with the device keys of before, and that
-    /// is not done; when the store cannot be written.
+    /// [`FrostError::UnknownMember`]; while a member here has begun a renewal with the device keys of before, and that is not
+    /// done; when the store cannot be written.
     pub fn trust_devices(
         &self,
         id: KeyId,
         devices: BTreeMap<Index, DevicePublic>,
+        abandon: bool,
     ) -> Result<GroupRecord, VaultError> {
-        self.change_devices(id, devices, None)
+        self.change_devices(id, devices, None, abandon)
     }
 
     fn change_devices(
@@ -264,6 +268,7 @@ impl Vault {
         id: KeyId,
         devices: BTreeMap<Index, DevicePublic>,
         own: Option<OwnDevice>,
+        abandon: bool,
     ) -> Result<GroupRecord, VaultError> {
         let (record, _) = self
             .submit(move |tx| {
@@ -278,10 +283,7 @@ impl Vault {
                 }
                 let named: Vec<Index> = devices.keys().copied().collect();
                 let roster = record.group.clone().with_devices(&devices)?;
-                match &own {
-                    Some(own) => make_way(tx, &mut record, &roster, own.abandon)?,
-                    None => expect_finishable(tx, &record, &roster)?,
-                }
+                make_way(tx, &mut record, &roster, abandon)?;
                 record.group = roster;
                 if let Some(own) = own {
                     // With the device key the share is written again: it must still be the share.
@@ -302,12 +304,10 @@ impl Vault {
 }
 
 /// A new device key of a member in this vault, with the share that lies in the same record, and of which sharing that is.
-/// Renewals that stand in its way may be given up.
 struct OwnDevice {
     index: Index,
     secret: SecretBytes,
     sharing: SharingId,
-    abandon: bool,
 }
 
 /// What signs for a change of device keys is bound to this very sharing.

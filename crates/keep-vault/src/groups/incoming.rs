@@ -11,7 +11,7 @@ use keep_frost::{DevicePublic, Endorsement, FrostError, Group, Index, Status};
 use keep_types::{ErrorCode, Fault, KeyId};
 
 use super::change::{checked, entry, forget_member, list, put_holding};
-use super::under_way::{RightOfWay, expect_finishable};
+use super::under_way::{RightOfWay, make_way};
 use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::{Vault, VaultError};
 
@@ -35,7 +35,8 @@ pub struct Accept {
     pub unproved: bool,
     /// Device keys that are not known here are taken on the word of whoever made the shares.
     pub roster: bool,
-    /// Shares of a later epoch may come in the place of a renewal that was certified here, and that they are not the end of.
+    /// Renewals that are under way here are given up: those that shares of a later epoch are not the end of, and those that
+    /// could not be gone on with because of a device key that comes with a share.
     pub abandon: bool,
 }
 
@@ -69,7 +70,7 @@ impl Vault {
     /// # Errors
     /// [`FrostError::WrongEpoch`], [`FrostError::WrongSharing`], [`FrostError::Unproved`], [`FrostError::NotEndorsed`],
     /// [`FrostError::StrangeDevices`], [`FrostError::Changed`], and those of [`add_group`](Self::add_group); while a member
-    /// here has certified another renewal that is not done.
+    /// here has certified another renewal that is not done, or has begun one that a device key that comes along does not fit.
     pub fn add_shares(
         &self,
         id: KeyId,
@@ -114,7 +115,7 @@ impl Vault {
                 }
                 match proof {
                     Some(_) => way.take(tx, &mut record)?,
-                    None => expect_finishable(tx, &record, &group)?,
+                    None => make_way(tx, &mut record, &group, accept.abandon)?,
                 }
                 let known = std::mem::replace(&mut record.group, group);
                 if proof.is_some() || record.endorsement.is_none() {

@@ -69,9 +69,9 @@ impl Vault {
                 let keep = keep.as_deref().map(members).transpose()?;
                 self.refresh_step(key, keep.as_ref(), &messages, abandon).map(Answer::Ceremony)
             }
-            GroupUse::Repair { index } => self.repair_here(key, member(index)?),
-            GroupUse::RepairStep { index, messages } => {
-                self.repair_step(key, member(index)?, &messages).map(Answer::Ceremony)
+            GroupUse::Repair { index, abandon } => self.repair_here(key, member(index)?, abandon),
+            GroupUse::RepairStep { index, messages, abandon } => {
+                self.repair_step(key, member(index)?, &messages, abandon).map(Answer::Ceremony)
             }
             GroupUse::Split { name, threshold, members } => self.split_key(key, name, threshold, members),
         }

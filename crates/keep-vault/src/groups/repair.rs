@@ -13,32 +13,34 @@ use super::ceremony::complained;
 use super::change::{forget_member, put_holding};
 use super::keyring::{DEVICE, REPAIR, repair_place, secret_place};
 use super::sorting::Sorted;
-use super::under_way::{Found, expect_finishable, expect_lying, lying};
+use super::under_way::{Found, expect_lying, lying, make_way};
 use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::records::{SecretKind, SecretRecord};
 use crate::{Vault, VaultError};
 
 impl Vault {
-    pub(super) fn repair_here(&self, id: KeyId, lost: Index) -> Result<Answer, VaultError> {
+    pub(super) fn repair_here(&self, id: KeyId, lost: Index, abandon: bool) -> Result<Answer, VaultError> {
         let record = self.signing_group(id)?;
         refuse_held(&record, lost)?;
         let shares = self.shares(&record, &record.shares)?;
         let share = repair_local(&record.group, &shares.iter().collect::<Vec<_>>(), lost, &mut OsRng)?;
         let device = DeviceKey::generate(&mut OsRng)?;
-        self.add_repaired(&record, Holding { share, device: Some(device) })?;
+        self.add_repaired(&record, Holding { share, device: Some(device) }, abandon)?;
         Ok(Answer::Done)
     }
 
-    /// A step of our members that help, by the plan that the member who lost its share has made.
+    /// A step of our members that help, by the plan that the member who lost its share has made. With `abandon` renewals are
+    /// given up that could not be gone on with once the device that is helped is that member's.
     pub(super) fn repair_step(
         &self,
         id: KeyId,
         lost: Index,
         messages: &[Vec<u8>],
+        abandon: bool,
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.signing_group(id)?;
         let sorted = record.sort_repair(lost, None, messages)?;
-        let mut step = self.help_with(&record, &sorted)?;
+        let mut step = self.help_with(&record, &sorted, abandon)?;
         step.skipped = sorted.skipped();
         step.stopped = step.stopped.or_else(|| sorted.forged(&step.waiting_for));
         Ok(step)
@@ -48,6 +50,7 @@ impl Vault {
         &self,
         record: &GroupRecord,
         sorted: &Sorted<RepairPlan>,
+        abandon: bool,
     ) -> Result<CeremonyStep, VaultError> {
         let (plan, _) = sorted.plan().ok_or_else(|| match sorted.wrong() {
             Some(wrong) => VaultError::from(wrong),
@@ -82,8 +85,8 @@ impl Vault {
                 Err(error) => return complained(helper.complaint(&error)?, error),
             }
         }
-        let device = missing.is_empty().then(|| plan.device());
-        self.keep_helpers(record, &helpers, found, lost, device)?;
+        let helped = Helped { lost, device: plan.device(), is_done: missing.is_empty(), abandon };
+        self.keep_helpers(record, &helpers, found, helped)?;
         sent.extend(sums);
         let mut step = step(&sent, &missing)?;
         step.stopped = helpers.values().find_map(Helper::trouble).map(Into::into);
@@ -145,8 +148,7 @@ impl Vault {
         record: &GroupRecord,
         helpers: &BTreeMap<Index, Helper>,
         found: Found,
-        lost: Index,
-        device: Option<DevicePublic>,
+        helped: Helped,
     ) -> Result<(), VaultError> {
         let mut snapshots: Vec<(Index, SecretBytes)> = Vec::with_capacity(helpers.len());
         for (index, helper) in helpers {
@@ -162,12 +164,14 @@ impl Vault {
             }
             expect_lying(tx, &found)?;
             for (index, secret) in snapshots {
-                let place = repair_place(id, index, lost);
+                let place = repair_place(id, index, helped.lost);
                 tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })?;
             }
-            if let Some(device) = device {
-                let roster = record.group.clone().with_devices(&BTreeMap::from([(lost, device)]))?;
-                expect_finishable(tx, &record, &roster)?;
+            // What stands in the way at the end does so at the beginning.
+            let roster =
+                record.group.clone().with_devices(&BTreeMap::from([(helped.lost, helped.device)]))?;
+            make_way(tx, &mut record, &roster, helped.abandon)?;
+            if helped.is_done {
                 record.group = roster;
                 tx.put(place, &record)?;
             }
@@ -178,16 +182,19 @@ impl Vault {
     }
 
     /// The side of the member that lost its share: makes the plan, or goes on with the one that it made, and takes the
-    /// helpers' sums. It uses no share, so it needs no permit; what comes out of it is checked against the group.
+    /// helpers' sums. It uses no share, so it needs no permit; what comes out of it is checked against the group. With `abandon`
+    /// renewals of other members here are given up that could not be gone on with beside its device key.
     ///
     /// # Errors
-    /// Those of [`RepairPlan::new`] and [`Repair::receive`]; [`FrostError::RepairFailed`]; when the share is here.
+    /// Those of [`RepairPlan::new`] and [`Repair::receive`]; [`FrostError::RepairFailed`]; when the share is here; while another
+    /// member here has begun a renewal with another device key of this one, and that is not done.
     pub fn repair_own(
         &self,
         id: KeyId,
         lost: Index,
         helpers: &BTreeSet<Index>,
         messages: &[Vec<u8>],
+        abandon: bool,
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.group(id)?;
         refuse_held(&record, lost)?;
@@ -206,7 +213,7 @@ impl Vault {
         if waiting.is_empty() {
             let share = repair.finish()?;
             let device = self.own_device(id, lost)?;
-            self.add_repaired(&record, Holding { share, device: Some(device) })?;
+            self.add_repaired(&record, Holding { share, device: Some(device) }, abandon)?;
         }
         let mut step = step(&[announcement], &waiting)?;
         step.skipped = sorted.skipped();
@@ -230,7 +237,7 @@ impl Vault {
         Ok(device)
     }
 
-    fn add_repaired(&self, record: &GroupRecord, holding: Holding) -> Result<(), VaultError> {
+    fn add_repaired(&self, record: &GroupRecord, holding: Holding, abandon: bool) -> Result<(), VaultError> {
         let (id, index, sharing) = (record.id, holding.share.index(), record.group.sharing());
         holding.share.check(&record.group)?;
         let device = holding.device.as_ref().map(DeviceKey::public);
@@ -244,7 +251,7 @@ impl Vault {
             }
             if let Some(device) = device {
                 let roster = record.group.clone().with_devices(&BTreeMap::from([(index, device)]))?;
-                expect_finishable(tx, &record, &roster)?;
+                make_way(tx, &mut record, &roster, abandon)?;
                 record.group = roster;
             }
             forget_member(tx, id, &record.group, index)?;
@@ -260,6 +267,16 @@ impl Vault {
         .wait()?;
         Ok(())
     }
+}
+
+/// Whom our members help, and on what terms.
+struct Helped {
+    lost: Index,
+    device: DevicePublic,
+    /// Whether it is known by that device from now on.
+    is_done: bool,
+    /// Renewals that the device does not fit are given up.
+    abandon: bool,
 }
 
 /// A repair in which a member here has spoken, and what it said is not known any more.

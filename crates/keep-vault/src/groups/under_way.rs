@@ -66,7 +66,7 @@ fn begun_in(tx: &mut Tx<'_, '_>, record: &GroupRecord) -> Result<Vec<Begun>, Vau
 
 fn refuse(begun: &[Begun], but: &[SessionId]) -> Result<(), VaultError> {
     match begun.iter().find(|begun| begun.is_certified() && !begun.is_one_of(but)) {
-        Some(certified) => Err(under_way(certified.session(), THIS)),
+        Some(certified) => Err(under_way(certified.session())),
         None => Ok(()),
     }
 }
@@ -76,22 +76,8 @@ pub(super) fn expect_none_certified(tx: &mut Tx<'_, '_>, record: &GroupRecord) -
     refuse(&begun_in(tx, record)?, &[])
 }
 
-/// Refuses a roster with which a renewal that a member here has certified could not be finished, where nothing is given up.
-pub(super) fn expect_finishable(
-    tx: &mut Tx<'_, '_>,
-    record: &GroupRecord,
-    roster: &Group,
-) -> Result<(), VaultError> {
-    finishable(&begun_in(tx, record)?, roster, OTHER)
-}
-
-fn finishable(begun: &[Begun], roster: &Group, given_up: &str) -> Result<(), VaultError> {
-    let hindered = begun.iter().find(|begun| begun.is_certified() && !begun.fits(roster));
-    hindered.map_or(Ok(()), |begun| Err(under_way(begun.session(), given_up)))
-}
-
-/// Makes way for a roster in which a member here has another device key: refuses it while there is a renewal that a member here
-/// has begun, certified or not, and that could not be gone on with, or gives it up.
+/// Makes way for a roster in which members, here or elsewhere, have other device keys: refuses it while there is a renewal that
+/// a member here has begun, certified or not, and that could not be gone on with, or gives it up.
 pub(super) fn make_way(
     tx: &mut Tx<'_, '_>,
     record: &mut GroupRecord,
@@ -103,11 +89,14 @@ pub(super) fn make_way(
     if abandon {
         return give_up(tx, record, hindered);
     }
-    let begun = begun_in(tx, record)?;
-    finishable(&begun, roster, THIS)?;
-    match begun.iter().find(|begun| hindered(begun)).and_then(Begun::session) {
-        Some(session) => Err(begun_with_device(session)),
+    let mut begun = begun_in(tx, record)?;
+    begun.retain(hindered);
+    // Whoever gives up what is certified has to know that.
+    let worst = begun.iter().find(|begun| begun.is_certified()).or_else(|| begun.first());
+    match worst.map(|begun| (begun.is_certified(), begun.session())) {
         None => Ok(()),
+        Some((false, Some(session))) => Err(begun_with_device(session)),
+        Some((_, session)) => Err(under_way(session)),
     }
 }
 
@@ -239,32 +228,25 @@ pub(super) fn spoken_before(
     Ok(Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into())
 }
 
-/// A renewal that a member here could not go on with under another device key.
+/// A renewal that a member here could not go on with where another device key is taken.
 fn begun_with_device(session: SessionId) -> VaultError {
     let message = format!(
         "{} is under way: this vault has begun it, and could not go on with another device key",
         named(session)
     );
     let hint = "finish it first: run `keep frost refresh` with its directory, whose files begin with that number. Or give it up \
-                with --abandon: nobody can finish it without this vault, so all others have to begin anew, too";
+                with --abandon, as you have to where the member has its old device key no more: nobody can finish it without \
+                this vault, so all others have to begin anew, too";
     Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }
 
-/// How a renewal is given up by the command that it stands in the way of.
-const THIS: &str = "--abandon";
-
-/// And where that command cannot do it.
-const OTHER: &str = "`keep frost refresh --abandon`";
-
-/// A renewal that is not the one that is asked for, and that others may finish; `given_up` says how that is done.
-fn under_way(session: Option<SessionId>, given_up: &str) -> VaultError {
+/// A renewal that is not the one that is asked for, and that others may finish.
+fn under_way(session: Option<SessionId>) -> VaultError {
     let named = session.map_or_else(|| "another renewal that cannot be read".to_owned(), named);
     let message =
         format!("{named} is under way: others may go over to its end, with what this vault has sent for it");
-    let hint = format!(
-        "finish it: run `keep frost refresh` with its directory, whose files begin with that number. Give it up, with {given_up}, \
-         only when every member that can be reached says that its `keep frost show` shows the old epoch, and that it gives it up \
-         too: else some end with shares that do not sign with the others'"
-    );
+    let hint = "finish it: run `keep frost refresh` with its directory, whose files begin with that number. Give it up, with \
+                --abandon, only when every member that can be reached says that its `keep frost show` shows the old epoch, and \
+                that it gives it up too: else some end with shares that do not sign with the others'";
     Fault::new(ErrorCode::InvalidInput, message).with_hint(hint).into()
 }

@@ -21,9 +21,9 @@ pub const ABANDON: &str = "Give up every other renewal of this group that is und
                            its share does not sign with yours any more, and the key can be lost.";
 
 /// What is asked before those are forgotten that another device key of a member makes useless.
-fn abandon_begun(member: u16) -> String {
+fn abandon_begun(whose: &str) -> String {
     format!(
-        "Give up every renewal of this group that was begun here with the present device key of member {member}? If another \
+        "Give up every renewal of this group that was begun here with the present device key of {whose}? If another \
          member has gone over to its end, its share does not sign with yours any more, and the key can be lost."
     )
 }
@@ -146,11 +146,23 @@ pub fn repair(session: &Session, arguments: &args::Repair) -> Result<(), Ending>
     let Some(directory) = &arguments.exchange.exchange else {
         let question = format!("Make the share of member {} of {} again?", arguments.share, group.name);
         agree(arguments.exchange.yes, &question, "nothing was repaired")?;
-        return session.output.show(&OneGroup(&frost.repair(this, arguments.share)?));
+        agree_to_abandon(arguments)?;
+        let group = if arguments.abandon {
+            frost.repair_abandoning(this, arguments.share)?
+        } else {
+            frost.repair(this, arguments.share)?
+        };
+        return session.output.show(&OneGroup(&group));
     };
     let folder = Folder::open(directory)?;
     if arguments.mine {
-        let step = frost.repair_own(this, arguments.share, arguments.helpers.clone(), folder.texts())?;
+        agree_to_abandon(arguments)?;
+        let (share, helpers, texts) = (arguments.share, arguments.helpers.clone(), folder.texts());
+        let step = if arguments.abandon {
+            frost.repair_own_abandoning(this, share, helpers, texts)?
+        } else {
+            frost.repair_own(this, share, helpers, texts)?
+        };
         let is_plan = |name: &str| name.contains("-repair_plan-");
         if step.messages.iter().any(|message| is_plan(&message.name) && !folder.has(&message.name)) {
             folder.warn(session, &step.skipped);
@@ -175,8 +187,22 @@ pub fn repair(session: &Session, arguments: &args::Repair) -> Result<(), Ending>
         arguments.share, group.name
     );
     agree(arguments.exchange.yes, &question, "nothing was repaired")?;
-    let step = frost.repair_step(this, arguments.share, folder.texts())?;
+    agree_to_abandon(arguments)?;
+    let step = if arguments.abandon {
+        frost.repair_step_abandoning(this, arguments.share, folder.texts())?
+    } else {
+        frost.repair_step(this, arguments.share, folder.texts())?
+    };
     finish(session, &frost, &group, &folder, &step, "the repair")
+}
+
+/// A share that is made again comes with another device key of its member.
+fn agree_to_abandon(arguments: &args::Repair) -> Result<(), Ending> {
+    if !arguments.abandon {
+        return Ok(());
+    }
+    let question = abandon_begun(&format!("member {}", arguments.share));
+    agree(arguments.exchange.yes, &question, "nothing was given up")
 }
 
 /// Reads the plan, and says what lies beside it that is no part of it.
@@ -267,7 +293,7 @@ pub fn device(session: &Session, arguments: &args::Device) -> Result<(), Ending>
     let group = arguments.group.group.as_deref();
     if let Some(index) = arguments.rotate {
         let rotated = if arguments.abandon {
-            agree(arguments.yes, &abandon_begun(index), "nothing was given up")?;
+            agree(arguments.yes, &abandon_begun(&format!("member {index}")), "nothing was given up")?;
             frost.rotate_device_abandoning(group, index)?
         } else {
             frost.rotate_device(group, index)?
@@ -280,6 +306,11 @@ pub fn device(session: &Session, arguments: &args::Device) -> Result<(), Ending>
     if notices.is_empty() && trusted.is_empty() {
         return session.output.show(&super::view::WholeGroup(&frost.find(group)?));
     }
-    let group = frost.take_devices(group, notices, trusted)?;
+    let group = if arguments.abandon {
+        agree(arguments.yes, &abandon_begun("a member whose key is taken now"), "nothing was given up")?;
+        frost.take_devices_abandoning(group, notices, trusted)?
+    } else {
+        frost.take_devices(group, notices, trusted)?
+    };
     session.output.show(&super::view::WholeGroup(&group))
 }

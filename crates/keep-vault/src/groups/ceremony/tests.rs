@@ -165,6 +165,55 @@ fn a_device_key_is_not_changed_in_the_middle_of_a_renewal() {
     vault.rotate_device(*id, index(1), false).unwrap();
 }
 
+/// The same for keys of other members: what was begun here could not be gone on with, and does not end without a word.
+#[test]
+fn no_device_key_is_taken_in_the_middle_of_a_renewal() {
+    let stranger = || keep_frost::DeviceKey::generate(&mut OsRng).unwrap().public();
+    let take = |(vault, id): &(Vault, KeyId), member: u64, abandon: bool| {
+        vault.trust_devices(*id, BTreeMap::from([(index(member), stranger())]), abandon)
+    };
+    let accept = |(vault, id): &(Vault, KeyId), (other, its): &(Vault, KeyId), abandon: bool| {
+        let (_, notice) = other.rotate_device(*its, index(2), false).unwrap();
+        vault.accept_device(*id, &notice.unwrap(), abandon)
+    };
+    let world = World::of(&[&[1], &[2], &[3], &[4]]);
+    let begin = || world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
+    let begun = || world.0[0].0.group_secret(world.0[0].1, REFRESH, index(1)).unwrap().is_some();
+    let mail = begin();
+    for refused in [take(&world.0[0], 2, false).map(drop), accept(&world.0[0], &world.0[1], false).map(drop)]
+    {
+        let said = Fault::from(refused.unwrap_err());
+        assert!(said.message().contains(&name(&mail)) && said.hint().contains("--abandon"), "{said}");
+    }
+    // Of a member that has no part in it, one is.
+    take(&world.0[0], 4, false).unwrap();
+    take(&world.0[0], 4, true).unwrap();
+    assert!(begun());
+    take(&world.0[0], 3, true).unwrap();
+    assert!(!begun());
+    refused(world.step(0, None, &mail), "names another device key");
+    // So is one where nothing is begun.
+    take(&world.0[0], 2, false).unwrap();
+}
+
+/// The same for one that comes with a share.
+#[test]
+fn no_share_brings_a_device_key_in_the_middle_of_a_renewal() {
+    let world = World::of(&[&[1], &[2], &[3]]);
+    let mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
+    let ((vault, id), (other, its)) = (&world.0[0], &world.0[2]);
+    let take = |abandon: bool| {
+        let record = other.group(*its).unwrap();
+        let Holding { share, .. } = other.holding(&record, index(3)).unwrap();
+        let device = Some(keep_frost::DeviceKey::generate(&mut OsRng).unwrap());
+        let holdings = vec![Holding { share, device }];
+        let incoming = IncomingShares { group: record.group, endorsement: None, holdings };
+        vault.add_shares(*id, incoming, Accept { roster: true, abandon, ..Accept::default() })
+    };
+    refused(take(false), &name(&mail));
+    assert_eq!(take(true).unwrap().0.given_up.len(), 1);
+}
+
 /// A share that is made again comes with a device key of its own.
 #[test]
 fn no_share_is_made_again_for_a_member_of_what_was_certified() {
@@ -172,9 +221,10 @@ fn no_share_is_made_again_for_a_member_of_what_was_certified() {
     let mut mail = world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
     world.certified(&[0, 1], &mut mail);
     let (vault, id) = &world.0[0];
-    let said = Fault::from(vault.perform_group(*id, GroupUse::Repair { index: 3 }).unwrap_err());
+    let said =
+        Fault::from(vault.perform_group(*id, GroupUse::Repair { index: 3, abandon: false }).unwrap_err());
     assert!(said.message().contains(&name(&mail)), "{said}");
-    assert!(said.hint().contains("`keep frost refresh --abandon`"), "{said}");
+    assert!(said.hint().contains("with --abandon,"), "{said}");
     assert!(world.step(0, None, &mail).unwrap().done);
 }
 
@@ -196,17 +246,14 @@ fn every_member_here_keeps_what_one_has_certified() {
     }
     // The devices by which its members know each other stay, others do not matter.
     let stranger = || keep_frost::DeviceKey::generate(&mut OsRng).unwrap().public();
-    // What gives it up is said where it can be done.
-    let said = Fault::from(vault.rotate_device(*id, index(1), false).unwrap_err());
-    assert!(said.message().contains(&first) && said.hint().contains("with --abandon,"), "{said}");
-    let trusted = vault.trust_devices(*id, BTreeMap::from([(index(3), stranger())]));
-    let said = Fault::from(trusted.unwrap_err());
-    assert!(
-        said.message().contains(&first) && said.hint().contains("`keep frost refresh --abandon`"),
-        "{said}"
-    );
+    let rotated = vault.rotate_device(*id, index(1), false).map(drop);
+    let trusted = vault.trust_devices(*id, BTreeMap::from([(index(3), stranger())]), false).map(drop);
+    for refused in [rotated, trusted] {
+        let said = Fault::from(refused.unwrap_err());
+        assert!(said.message().contains(&first) && said.hint().contains("with --abandon,"), "{said}");
+    }
     vault.rotate_device(*id, index(2), false).unwrap();
-    vault.trust_devices(*id, BTreeMap::from([(index(4), stranger())])).unwrap();
+    vault.trust_devices(*id, BTreeMap::from([(index(4), stranger())]), false).unwrap();
     // The owner may delete it, or give it up for another one.
     assert_eq!(vault.delete_share(*id, index(2), true).unwrap().shares, [index(1)]);
     refused(world.step(0, Some(&indices(&[1, 3])), &Mail::new()), &first);
@@ -291,12 +338,12 @@ fn a_share_that_came_back_makes_way_for_one_that_has_certified() {
     let [here, there] = [0, 1].map(|at| world.0[at].0.group(world.0[at].1).unwrap());
     assert_eq!((here.group, here.shares), (there.group, vec![index(1)]));
     // And is made again from the others.
-    let mut asked = vault.repair_own(*id, index(2), &indices(&[1, 3]), &Mail::new()).unwrap().messages;
+    let mut asked = vault.repair_own(*id, index(2), &indices(&[1, 3]), &Mail::new(), false).unwrap().messages;
     for at in [0, 1, 0] {
         let (vault, id) = &world.0[at];
-        asked.extend(vault.repair_step(*id, index(2), &asked).unwrap().messages);
+        asked.extend(vault.repair_step(*id, index(2), &asked, false).unwrap().messages);
     }
-    assert!(vault.repair_own(*id, index(2), &BTreeSet::new(), &asked).unwrap().done);
+    assert!(vault.repair_own(*id, index(2), &BTreeSet::new(), &asked, false).unwrap().done);
     assert_eq!(vault.group(*id).unwrap().shares, [1, 2].map(index));
 }
 
