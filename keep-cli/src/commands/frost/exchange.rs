@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use keep_sdk::frost::{Round, RoundSorted, StepMessage};
 use keep_sdk::{ErrorCode, Fault};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::files::{is_message, read_message, shown, shown_reason, write};
 use crate::ending::Ending;
@@ -27,8 +28,8 @@ pub const SUFFIX: &str = ".keepfrost";
 pub struct Exchange<'s> {
     session: &'s Session,
     directory: Option<PathBuf>,
-    /// Messages that were taken, by name or text.
-    seen: BTreeSet<String>,
+    /// The SHA-256 of the names or texts of messages that were sent or taken: texts may be long.
+    seen: BTreeSet<[u8; 32]>,
     /// What was no message of its round, as it was then: texts may be long, and there may be many.
     left_out: BTreeSet<u64>,
     hashes: RandomState,
@@ -77,8 +78,8 @@ impl<'s> Exchange<'s> {
     pub fn send(&mut self, round: &str, messages: &[StepMessage]) -> Result<(), Ending> {
         let output = &self.session.output;
         for message in messages {
-            self.seen.insert(message.name.clone());
-            self.seen.insert(message.text.clone());
+            self.see(&message.name);
+            self.see(&message.text);
             if let Some(directory) = &self.directory {
                 let file = directory.join(format!("{}{SUFFIX}", message.name));
                 write(&file, &format!("{}\n", message.text), true)?;
@@ -131,7 +132,7 @@ impl<'s> Exchange<'s> {
                 let why = "it is neither a message nor the name of a file";
                 (pasted, Err(Fault::new(ErrorCode::InvalidInput, why)))
             };
-            if text.as_ref().is_ok_and(|text| self.seen.contains(text)) {
+            if text.as_ref().is_ok_and(|text| self.has_seen(text)) {
                 continue;
             }
             let came = self.taken(vec![(place, text)], sort)?;
@@ -139,7 +140,7 @@ impl<'s> Exchange<'s> {
                 output.talk(&format!("Paste the {kind}, or the name of the file with it:"));
                 continue;
             }
-            self.seen.extend(came.iter().map(|came| came.text.clone()));
+            came.iter().for_each(|came| self.see(&came.text));
             return Ok(came);
         }
     }
@@ -159,13 +160,13 @@ impl<'s> Exchange<'s> {
             for (name, text) in files(directory, MAX as u64)? {
                 let (id, rest) = name.split_once('-').unwrap_or_default();
                 let about = session.is_none_or(|session| session.starts_with(id));
-                if about && rest.starts_with(&format!("{kind}-")) && !self.seen.contains(&name) {
+                if about && rest.starts_with(&format!("{kind}-")) && !self.has_seen(&name) {
                     found.push((name, text));
                 }
             }
             let came = if found.is_empty() { Vec::new() } else { self.taken(found, sort)? };
             if !came.is_empty() {
-                self.seen.extend(came.iter().map(|came| came.place.clone()));
+                came.iter().for_each(|came| self.see(&came.place));
                 return Ok(came);
             }
             if Instant::now() > end {
@@ -222,6 +223,14 @@ impl<'s> Exchange<'s> {
             }
         }
         Ok(came)
+    }
+
+    fn see(&mut self, name_or_text: &str) {
+        self.seen.insert(Sha256::digest(name_or_text).into());
+    }
+
+    fn has_seen(&self, name_or_text: &str) -> bool {
+        self.seen.contains::<[u8; 32]>(&Sha256::digest(name_or_text).into())
     }
 
     /// What an entry is known by for as long as it stays as it is.
