@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Which time counts.
@@ -81,6 +82,22 @@ fn by_clock(clock: ClockId) -> Duration {
 /// What all threads of this process have computed so far.
 pub fn process_time() -> Duration {
     by_clock(ClockId::ProcessCPUTime)
+}
+
+/// What threads of a process, by its number or `self`, have computed so far: all of them, or those of this name. From
+/// `/proc`, so on Linux alone.
+pub fn threads_time(process: &str, name: Option<&str>) -> Result<Duration> {
+    let mut whole = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = thread?.path();
+        if name.is_some() && name != Some(std::fs::read_to_string(thread.join("comm"))?.trim_end()) {
+            continue;
+        }
+        let figures = std::fs::read_to_string(thread.join("schedstat"))?;
+        let nanos = figures.split(' ').next().context("no time in schedstat")?;
+        whole += Duration::from_nanos(nanos.parse()?);
+    }
+    Ok(whole)
 }
 
 /// The one that so many in a hundred do not exceed.

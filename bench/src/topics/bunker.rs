@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::fixture::Connected;
 use super::relayed::{IN_FLIGHT, unbounded};
-use crate::measure::{median, process_time};
+use crate::measure::{median, process_time, threads_time};
 use crate::table::Row;
 
 /// Requests of a round inside the process.
@@ -89,6 +89,14 @@ impl Least {
     }
 }
 
+/// What a round took, for each request.
+#[derive(Default)]
+struct Spent {
+    whole: Vec<Duration>,
+    /// Without the thread that judges, seals and stores.
+    no_store: Vec<Duration>,
+}
+
 /// A bunker without sockets and disk: envelope, machine and pipeline.
 struct Inside {
     world: Connected,
@@ -102,28 +110,36 @@ async fn in_process() -> Result<Vec<Row>> {
     let inside =
         Arc::new(Inside { world, transport: key(2)?, machine: Mutex::new(Server::new(unbounded())) });
     let least = Arc::new(Least::new()?);
-    let (mut ours, mut bare) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    let (mut ours, mut bare) = ([Spent::default(), Spent::default()], [Vec::new(), Vec::new()]);
     for round in 0..ROUNDS {
         for (at, tasks) in [1, IN_FLIGHT].into_iter().enumerate() {
-            ours[at].push(inside.round(requests(&client, &inside.transport, 2 * round + at)?, tasks).await?);
+            let requests = requests(&client, &inside.transport, 2 * round + at)?;
+            let (whole, no_store) = inside.round(requests, tasks).await?;
+            ours[at].whole.push(whole);
+            ours[at].no_store.push(no_store);
             bare[at].push(least.round(tasks).await?);
         }
     }
-    let ([alone, together], [bare_alone, bare_together]) = (ours.map(median), bare.map(median));
     let reference = "two signatures, one verification, NIP-44 twice";
     let what = "sign_event over NIP-46, no socket, no disk: CPU";
-    Ok(vec![
-        Row::new(format!("{what}, {IN_FLIGHT} in flight"), together, reference, bare_together),
-        Row::new(format!("{what}, one at a time"), alone, reference, bare_alone),
-    ])
+    let mut rows = Vec::new();
+    let how = ["one at a time".to_owned(), format!("{IN_FLIGHT} in flight")];
+    for ((how, ours), bare) in how.iter().zip(ours).zip(bare).rev() {
+        let bare = median(bare);
+        rows.push(Row::new(format!("{what}, {how}"), median(ours.whole), reference, bare));
+        rows.push(Row::new("  without the store's thread", median(ours.no_store), reference, bare));
+    }
+    Ok(rows)
 }
 
 impl Inside {
-    /// The CPU time of all threads for each of these requests, `tasks` of them at the same time.
-    async fn round(self: &Arc<Self>, requests: Vec<Event>, tasks: usize) -> Result<Duration> {
+    /// The CPU time for each of these requests, `tasks` of them at the same time: of all threads, and of all but the
+    /// store's.
+    async fn round(self: &Arc<Self>, requests: Vec<Event>, tasks: usize) -> Result<(Duration, Duration)> {
         let count = u32::try_from(requests.len())?;
         let queue = Arc::new(Mutex::new(requests));
-        let begin = process_time();
+        let store = || threads_time("self", Some("keep-writer"));
+        let (begin, store_begin) = (process_time(), store()?);
         let mut running = JoinSet::new();
         for _ in 0..tasks {
             let (inside, queue) = (Arc::clone(self), Arc::clone(&queue));
@@ -138,7 +154,8 @@ impl Inside {
         while let Some(done) = running.join_next().await {
             done??;
         }
-        Ok(process_time().saturating_sub(begin) / count)
+        let (whole, store) = (process_time().saturating_sub(begin), store()?.saturating_sub(store_begin));
+        Ok((whole / count, whole.saturating_sub(store) / count))
     }
 
     async fn answer(&self, event: Event) -> Result<()> {

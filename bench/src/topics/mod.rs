@@ -1,5 +1,6 @@
 //! The topics, a file each. A new one is a line here and a function that gives rows.
 
+mod barest;
 mod bip340;
 mod bitcoin;
 mod bunker;

@@ -1,7 +1,8 @@
 //! Keep's bunker beside one that is built on nostr-connect 0.44.1: the same client, the same relay, the same machine,
 //! in turns.
 //!
-//! Keep's keeps a durable record of every signature meanwhile; the other one keeps none.
+//! Keep's keeps a durable record of every signature meanwhile; the other one keeps none. Beside both, at the near relay,
+//! the barest bunker there can be, without and with a record: what any bunker at all can reach on this machine.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,17 +12,25 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use keep_sdk::{Builtin, BunkerOptions, Headless, Limits, Offer, RelayUrl};
 
+use super::barest::{Barest, Records};
 use super::fixture::Place;
 use super::relayed::{IN_FLIGHT, unbounded};
 use crate::load::{Burst, Load};
-use crate::measure::{median, process_time};
+use crate::measure::{median, process_time, threads_time};
 use crate::table::{Quantity, Row};
 
 const THEIRS: &str = "a bunker on nostr-connect 0.44.1";
 
-/// How far away the far relay is. Public ones are further.
-const FAR: Duration = Duration::from_millis(5);
 const ROUNDS: usize = 7;
+
+/// A relay, and how much it is used.
+struct Relay {
+    name: &'static str,
+    away: Duration,
+    counts: Counts,
+    /// Which barest bunkers are tried there, and what they are called.
+    barest: &'static [(Records, &'static str)],
+}
 
 /// Requests of a volley with one in flight, and with many.
 #[derive(Clone, Copy)]
@@ -30,13 +39,28 @@ struct Counts {
     together: usize,
 }
 
+const NEAR: Relay = Relay {
+    name: "a relay that forwards",
+    away: Duration::ZERO,
+    counts: Counts { alone: 600, together: 4_000 },
+    barest: &[(Records::None, "barest bunker, no record"), (Records::Synced, "barest bunker, synced record")],
+};
+
+/// Public ones are further away.
+const FAR: Relay = Relay {
+    name: "one 5 ms away",
+    away: Duration::from_millis(5),
+    counts: Counts { alone: 10, together: 320 },
+    barest: &[],
+};
+
 pub fn rows() -> Result<Vec<Row>> {
-    let mut rows = compare("a relay that forwards", Duration::ZERO, Counts { alone: 600, together: 4_000 })?;
-    rows.extend(compare("one 5 ms away", FAR, Counts { alone: 10, together: 320 })?);
+    let mut rows = compare(&NEAR)?;
+    rows.extend(compare(&FAR)?);
     Ok(rows)
 }
 
-fn compare(relay: &str, away: Duration, counts: Counts) -> Result<Vec<Row>> {
+fn compare(&Relay { name, away, counts, barest }: &Relay) -> Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut load = Load::start(away)?;
     let peer = Peer::start(load.relay());
@@ -49,17 +73,26 @@ fn compare(relay: &str, away: Duration, counts: Counts) -> Result<Vec<Row>> {
     let options = BunkerOptions { limits: unbounded(), ..BunkerOptions::default() };
     let _serving = runtime.block_on(bunker.serve(&key, options))?;
     let (mut ours, mut theirs) = (Volleys::default(), Volleys::default());
+    let mut bare: Vec<_> = barest.iter().map(|_| Volleys::default()).collect();
     for _ in 0..ROUNDS {
         ours.fire(&mut load, &url, counts, || Ok(process_time()))?;
+        for ((records, _), volleys) in barest.iter().zip(&mut bare) {
+            let bunker = runtime.block_on(Barest::serve(load.relay(), *records, &place))?;
+            volleys.fire(&mut load, &bunker.url, counts, || Ok(process_time()))?;
+        }
         if let Ok(peer) = &peer {
             theirs.fire(&mut load, &peer.url, counts, || peer.process_time())?;
         }
     }
-    let what = format!("requests over {relay}");
-    Ok(match peer {
-        Ok(_) => ours.beside(&theirs, &what),
-        Err(error) => vec![Row::alone(what, ours.rate(1), format!("{error:#}"))],
-    })
+    let what = format!("requests over {name}");
+    if let Err(error) = peer {
+        return Ok(vec![Row::alone(what, ours.rate(1), format!("{error:#}"))]);
+    }
+    let mut rows = ours.beside(&theirs, &what);
+    for ((_, bunker), volleys) in barest.iter().zip(&bare) {
+        rows.extend(volleys.beside(&theirs, &format!("{bunker}: {what}")));
+    }
+    Ok(rows)
 }
 
 /// All volleys at one bunker: with one request in flight, and with many.
@@ -135,13 +168,7 @@ impl Peer {
 
     /// What all of its threads have computed so far.
     fn process_time(&self) -> Result<Duration> {
-        let mut whole = Duration::ZERO;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let figures = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            let nanos = figures.split(' ').next().context("no time in schedstat")?;
-            whole += Duration::from_nanos(nanos.parse()?);
-        }
-        Ok(whole)
+        threads_time(&self.child.id().to_string(), None)
     }
 }
 
