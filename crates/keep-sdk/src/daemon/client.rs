@@ -215,21 +215,28 @@ impl Connection {
     }
 
     fn ask<A: Serialize, R: DeserializeOwned>(&self, name: &str, parameters: &A) -> Result<R, Fault> {
-        let parameters = to_wiped_json(parameters)?;
-        let answer = {
-            let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-            frame::write(&mut *stream, &protocol::request(name, &parameters)).map_err(|e| gone(&e))?;
-            frame::read_answer(&mut *stream, frame::MAX_REPLY)
-        };
-        let answer = answer
-            .map_err(|error| gone(&error))?
-            .ok_or_else(|| gone(&io::ErrorKind::UnexpectedEof.into()))?;
-        let answer: Answered<'_> = serde_json::from_slice(&answer).map_err(|_| strange())?;
-        match (answer.ok, answer.error) {
-            (Some(reply), None) => serde_json::from_str(reply.get()).map_err(|_| strange()),
-            (_, Some(fault)) => Err(fault.into()),
-            (None, None) => Err(strange()),
-        }
+        let answer = self.ask_json(name, &to_wiped_json(parameters)?)?;
+        let reply = reply_of(&answer)?;
+        serde_json::from_str(reply.get()).map_err(|_| strange())
+    }
+
+    /// The frame of the answer to a request with these parameters in JSON. Apart from [`ask`](Self::ask), because that is
+    /// compiled once for each call.
+    fn ask_json(&self, name: &str, parameters: &[u8]) -> Result<Wiped, Fault> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        frame::write(&mut *stream, &protocol::request(name, parameters)).map_err(|e| gone(&e))?;
+        let answer = frame::read_answer(&mut *stream, frame::MAX_REPLY).map_err(|error| gone(&error))?;
+        answer.ok_or_else(|| gone(&io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+/// The reply in the frame of an answer, or the fault that it carries.
+fn reply_of(answer: &[u8]) -> Result<&RawValue, Fault> {
+    let answer: Answered<'_> = serde_json::from_slice(answer).map_err(|_| strange())?;
+    match (answer.ok, answer.error) {
+        (Some(reply), None) => Ok(reply),
+        (_, Some(fault)) => Err(fault.into()),
+        (None, None) => Err(strange()),
     }
 }
 
