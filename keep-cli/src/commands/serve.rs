@@ -167,7 +167,7 @@ fn say_page(output: &Output, pages: &Pages) -> Result<(), Ending> {
 }
 
 /// Lets other `keep` commands use the vault while it is served. Locking it ends the bunker.
-fn share(keep: &Keep, options: DaemonOptions, signals: &Signals) -> Result<Daemon, Fault> {
+pub fn share(keep: &Keep, options: DaemonOptions, signals: &Signals) -> Result<Daemon, Fault> {
     let daemon = Daemon::start(keep, options)?;
     let (ended, bell) = (daemon.ended(), signals.bell());
     std::thread::Builder::new()

@@ -109,6 +109,32 @@ fn what_a_killed_quick_start_left_is_cleared_away() {
     assert_eq!(scratch(), [foreign]);
 }
 
+/// What is made beside a quick start in a vault of one's own is answered by it, and `keep lock` ends it.
+#[cfg(unix)]
+#[test]
+fn a_quick_start_shares_its_vault() {
+    let world = World::with_key();
+    let mut child = world.command(&["--json", "quickstart"]).spawn().unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()
+    };
+    let (_signed, address) = (line(), line());
+    let url = address["bunker_url"].as_str().unwrap();
+    let token = world.done(&["--json", "nip46", "token", "create", "--policy", "social"]).json();
+    assert_eq!(token["relays"], address["relays"], "{url}");
+    let asked = world.run(&["nip46", "call", token["bunker_url"].as_str().unwrap(), "get_public_key"]);
+    assert_eq!(
+        (asked.code, asked.stdout.trim()),
+        (Some(0), address["pubkey"].as_str().unwrap()),
+        "{asked:?}"
+    );
+    world.done(&["lock"]);
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn dropped_ways_to_unlock_are_named_also_unasked() {
     let world = World::with_vault();

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keep_sdk::daemon::{Daemon, DaemonOptions, Opening};
 use keep_sdk::{
     Builtin, Bunker, BunkerOptions, BunkerUri, BunkerView, Clock, EmbeddedRelay, ErrorCode, Event,
     EventTemplate, Fault, Headless, InboxLimits, Keep, KeyView, Limits, Offer, PoolOptions, RelayOptions,
@@ -16,11 +17,12 @@ use tokio::time::timeout;
 
 use self::place::Place;
 use self::steps::Steps;
-use super::serve;
+use super::serve::{self, Asking};
 use crate::args::Quickstart;
 use crate::ending::Ending;
 use crate::key_view::short;
 use crate::session::{Session, name};
+use crate::terminal::Terminal;
 use crate::watch::{Signals, Watch};
 
 /// What the note says.
@@ -38,12 +40,29 @@ pub fn run(session: &Session, arguments: &Quickstart) -> Result<(), Ending> {
     };
     let steps = Steps::new(&session.output);
     let place = Place::choose(session, arguments.ephemeral)?;
-    let keep = place.open(session, &arguments.kdf, &steps)?;
+    let (keep, opening) = place.open(session, &arguments.kdf, &steps)?;
     let key = key(session, &keep, &steps)?;
+    // Nobody else has the passphrase of a vault that is thrown away: what it asks about could only wait.
+    let headless = arguments.check || (place.is_thrown_away() && Terminal::open().is_none());
+    let asking = serve::approver(&session.output, &keep, headless, true)?;
+    let daemon = match arguments.check || place.is_thrown_away() {
+        true => None,
+        false => Some(serve::share(&keep, sharing(session, opening, &asking)?, &signals)?),
+    };
     let mut tour = Tour { session, place: &place, keep: &keep, key: &key, steps, offers: Vec::new() };
-    let outcome = runtime.block_on(tour.go(arguments.check, signals));
+    let outcome = runtime.block_on(tour.go(arguments.check, asking, signals));
     let cleared = tour.clear();
+    let farewell = daemon.map(Daemon::stop);
+    drop(keep);
+    drop(farewell);
     outcome.and(cleared.map_err(Ending::from))
+}
+
+/// How other commands may use the vault meanwhile.
+fn sharing(session: &Session, opening: Option<Opening>, asking: &Asking) -> Result<DaemonOptions, Fault> {
+    let confirm = session.config()?.confirm.value;
+    let approver = Some(Arc::clone(&asking.approver));
+    Ok(DaemonOptions { serving: true, confirm, opening, approver, ..DaemonOptions::default() })
 }
 
 /// The key that `--key` names, else `main`, else the only one; in a vault without keys, a new one.
@@ -72,7 +91,7 @@ struct Tour<'a> {
 }
 
 impl Tour<'_> {
-    async fn go(&mut self, check: bool, mut signals: Signals) -> Result<(), Ending> {
+    async fn go(&mut self, check: bool, asking: Asking, mut signals: Signals) -> Result<(), Ending> {
         let output = &self.session.output;
         let clock = self.steps.clock();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -80,8 +99,7 @@ impl Tour<'_> {
         clock.done("relay", &format!("{}, on this machine only", relay.url()));
 
         let clock = self.steps.clock();
-        let serve::Asking { approver, desk, attendance: _attendance } =
-            serve::approver(output, self.keep, check, true)?;
+        let Asking { approver, desk, attendance: _attendance } = asking;
         let bunker = self.keep.bunker(approver);
         let until = SystemClock.now().plus(PROBE.0);
         let probe = Limits { expires: Some(until), uses: Some(PROBE.1), ..Limits::default() };

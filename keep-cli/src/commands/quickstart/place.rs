@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use keep_sdk::daemon::Opening;
 use keep_sdk::{ErrorCode, Fault, Home, Keep, SecretText};
 use zeroize::Zeroizing;
 
@@ -34,16 +35,21 @@ impl Place {
         matches!(self, Self::Scratch(_))
     }
 
-    /// Opens the vault, or makes it.
-    pub fn open(&self, session: &Session, kdf: &Kdf, steps: &Steps<'_>) -> Result<Keep, Ending> {
+    /// Opens the vault, or makes it. One that was there comes with the note that its opening is under way.
+    pub fn open(
+        &self,
+        session: &Session,
+        kdf: &Kdf,
+        steps: &Steps<'_>,
+    ) -> Result<(Keep, Option<Opening>), Ending> {
         let create = session.options(Some(kdf));
         let (home, passphrase) = match self {
             Self::Scratch(scratch) => (Home::new(&scratch.path)?, random_passphrase()?),
             Self::Home(home) if Keep::expect_none(home).is_err() => {
-                let keep = session.open_here()?;
+                let opened = session.open_to_serve()?;
                 // No time: somebody may have typed a passphrase meanwhile.
                 steps.done("vault", &format!("{}, there already", home.path().display()));
-                return Ok(keep);
+                return Ok(opened);
             }
             Self::Home(home) => {
                 if session.is_hidden() {
@@ -60,7 +66,7 @@ impl Place {
         crate::commands::init::warn_of_readers(session, keep.home());
         let how = if self.is_thrown_away() { "thrown away at the end" } else { "new" };
         clock.done("vault", &format!("{}, {how}", keep.home().path().display()));
-        Ok(keep)
+        Ok((keep, None))
     }
 
     /// What to know about the end.
