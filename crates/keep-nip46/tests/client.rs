@@ -316,6 +316,16 @@ fn only_who_knows_the_secret_is_paired() {
 }
 
 #[test]
+fn nobody_is_paired_where_there_is_no_secret() {
+    let text = format!("nostrconnect://{}?relay={}", public(2).to_hex(), relay());
+    let uri = NostrConnectUri::parse_secretless(&text).unwrap();
+    let mut pairing = Pairing::new(&uri, key(2));
+    for answer in ["ack", "", "hush"] {
+        pairing = not_yet(pairing.receive(&answer_to(&uri, 6, answer)));
+    }
+}
+
+#[test]
 fn debug_is_silent() {
     let house = House::new();
     let (permissions, metadata) = (Permissions::default(), ClientMetadata::default());

@@ -61,7 +61,7 @@ fn nostrconnect_cases() {
             assert_eq!(addresses(uri.relays()), strings(&case["relays"]));
         }
         if let Some(secret) = case["secret"].as_str() {
-            assert_eq!(uri.secret(), secret);
+            assert_eq!(uri.secret(), Some(secret));
         }
         if !case["perms"].is_null() {
             let found: Vec<String> = uri.permissions().iter().map(ToString::to_string).collect();
@@ -162,6 +162,27 @@ fn what_does_not_fit_is_named_without_the_secret() {
 }
 
 #[test]
+fn a_client_may_be_read_without_its_secret_if_that_is_said() {
+    let start = format!("nostrconnect://{}?relay=wss://r.example", public(1).to_hex());
+    assert_eq!(NostrConnectUri::parse(&start).unwrap_err(), UriError::NoSecret);
+    let uri = NostrConnectUri::parse_secretless(&start).unwrap();
+    assert_eq!((uri.secret(), uri.to_string().contains("secret")), (None, false));
+    let uri = NostrConnectUri::parse_secretless(&format!("{start}&secret=hush")).unwrap();
+    assert_eq!(uri.secret(), Some("hush"));
+}
+
+#[test]
+fn metadata_may_hold_what_would_begin_a_fragment() {
+    let start = format!("nostrconnect://{}", public(1).to_hex());
+    let uri = format!("{start}?metadata={{\"name\":\"C# tool\"}}&relay=wss://r.example&secret=hush");
+    let uri = NostrConnectUri::parse(&uri).unwrap();
+    assert_eq!(uri.metadata().name.as_ref().unwrap().as_str(), "C# tool");
+    assert_eq!(uri.secret(), Some("hush"));
+    let uri = NostrConnectUri::parse(&format!("{start}?relay=wss://r.example&secret=hush#x")).unwrap();
+    assert_eq!(uri.secret(), Some("hush"));
+}
+
+#[test]
 fn debug_hides_the_secret() {
     let key = public(1).to_hex();
     let bunker = BunkerUri::parse(&format!("bunker://{key}?relay=wss://r.example&secret=hush")).unwrap();
@@ -181,7 +202,10 @@ fn our_nostrconnect_uri_comes_back() {
     let uri = NostrConnectUri::new(public(1), vec![relay.clone()], &secret, wish.clone(), metadata.clone())
         .unwrap();
     let again = NostrConnectUri::parse(&uri.to_string()).unwrap();
-    assert_eq!((again.client(), again.relays(), again.secret()), (&public(1), &[relay][..], secret.expose()));
+    assert_eq!(
+        (again.client(), again.relays(), again.secret()),
+        (&public(1), &[relay][..], Some(secret.expose()))
+    );
     assert_eq!((again.permissions(), again.metadata()), (&wish, &metadata));
     let none = NostrConnectUri::new(public(1), vec![], &secret, wish, metadata);
     assert_eq!(none.unwrap_err(), UriError::NoRelay);
@@ -194,7 +218,7 @@ proptest! {
         for scheme in ["bunker://", "nostrconnect://", ""] {
             for text in [format!("{scheme}{text}"), format!("{scheme}{key}?{query}"), format!("{scheme}{key}{text}")] {
                 let _ = BunkerUri::parse(&text);
-                let _ = NostrConnectUri::parse(&text);
+                let _ = NostrConnectUri::parse_secretless(&text);
                 let _ = RelayUrl::parse(&text);
             }
         }

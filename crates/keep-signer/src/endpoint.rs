@@ -63,6 +63,9 @@ pub struct Endpoint {
     /// Whether it has other relays than at first, or had.
     #[cbor(n(17), default)]
     moved: bool,
+    /// Whether it was made for a client that asked (`nostrconnect://`), on relays of the client's choice.
+    #[cbor(n(18), default)]
+    pub asked_for: bool,
 }
 
 /// How many relays that were moved away from are still listened to.
@@ -86,11 +89,13 @@ pub struct Terms {
     pub expires: Option<Timestamp>,
     /// Whether it is a token, to be handed out.
     pub is_token: bool,
+    /// Whether it is for a client that asked, on relays of the client's choice.
+    pub asked_for: bool,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { name: None, follows: false, uses: 1, expires: None, is_token: false }
+        Self { name: None, follows: false, uses: 1, expires: None, is_token: false, asked_for: false }
     }
 }
 
@@ -149,6 +154,7 @@ impl Endpoint {
             is_token: parts.terms.is_token,
             left: Vec::new(),
             moved: false,
+            asked_for: parts.terms.asked_for,
         }
     }
 

@@ -485,6 +485,11 @@ impl EventTemplate {
         serde_json::from_str(json).map_err(|e| IntentError::Event(e.to_string()))
     }
 
+    /// The author that it names, in hexadecimal as a rule.
+    pub fn author(&self) -> Option<&str> {
+        self.pubkey.as_deref()
+    }
+
     /// The event that `author` would sign, with its id computed from these fields.
     ///
     /// # Errors

@@ -138,7 +138,7 @@ pub struct TokenCreate {
     /// When it, and what was granted for it, ends: seconds, 24h, 30d, or never
     #[arg(long, default_value = "never", value_name = "TIME")]
     pub expires: String,
-    /// A relay to listen on; without one, those of the key's latest address
+    /// A relay to listen on; without one, those of the latest address that you made for the key
     #[arg(long, value_name = "URL")]
     pub relay: Vec<String>,
     #[command(flatten)]
@@ -153,6 +153,10 @@ pub struct Connect {
     /// Read the address from a picture of its QR code instead, such as a screenshot or a photograph (PNG, JPEG)
     #[arg(long, value_name = "FILE", conflicts_with = "uri")]
     pub qr: Option<PathBuf>,
+    /// Take an address without a secret too, as applications made with rust-nostr before 0.45 show it; whoever answers
+    /// first on its relays is then taken for your bunker
+    #[arg(long)]
+    pub without_secret: bool,
     /// What it may do without asking
     #[arg(long, default_value = "social", value_name = "NAME")]
     pub policy: String,

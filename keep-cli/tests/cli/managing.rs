@@ -211,6 +211,19 @@ fn a_client_connects_by_a_picture_of_its_code() {
     assert_eq!(world.run(&["nip46", "connect"]).code, Some(2));
 }
 
+#[test]
+fn an_address_without_a_secret_is_taken_only_if_that_is_said() {
+    let (world, net) = (World::with_key(), Net::new());
+    let client = crate::world::PUBKEY;
+    let uri = format!("nostrconnect://{client}?metadata={{\"name\":\"old\"}}&relay={}", net.url());
+    let refused = world.run(&["nip46", "connect", &uri]);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("a secret is required") && refused.stderr.contains("--without-secret"));
+    let connected = world.done(&["--json", "nip46", "connect", &uri, "--without-secret"]).json();
+    assert_eq!((text_of(&connected["client"]), text_of(&connected["claims"])), (client, "old"));
+    assert_eq!(connected["serving"], false);
+}
+
 fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

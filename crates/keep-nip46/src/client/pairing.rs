@@ -12,7 +12,7 @@ use crate::{NostrConnectUri, TransportKey, envelope};
 /// A client that showed a `nostrconnect://` URI and does not know its signer yet.
 pub struct Pairing {
     transport: TransportKey,
-    secret: SecretText,
+    secret: Option<SecretText>,
 }
 
 /// What became of a [`Pairing`] that saw an event.
@@ -25,9 +25,9 @@ pub enum Paired {
 }
 
 impl Pairing {
-    /// Waits for the answer to `uri`, whose client key is that of `transport`.
+    /// Waits for the answer to `uri`, whose client key is that of `transport`. Nothing answers one without a secret.
     pub fn new(uri: &NostrConnectUri, transport: TransportKey) -> Self {
-        Self { transport, secret: SecretText::new(uri.secret().to_owned()) }
+        Self { transport, secret: uri.secret().map(|secret| SecretText::new(secret.to_owned())) }
     }
 
     /// Takes an event from a relay. Only an answer that holds the secret counts: anybody can answer `ack`.
@@ -44,7 +44,9 @@ impl Pairing {
             return false;
         };
         match Reply::parse(message.plaintext.expose()).map(|reply| reply.outcome) {
-            Ok(Outcome::Success(result)) => same_secret(result.expose(), self.secret.expose()),
+            Ok(Outcome::Success(result)) => {
+                self.secret.as_ref().is_some_and(|secret| same_secret(result.expose(), secret.expose()))
+            }
             Ok(Outcome::Failure(_) | Outcome::Challenge(_)) | Err(_) => false,
         }
     }

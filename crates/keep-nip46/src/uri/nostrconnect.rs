@@ -19,7 +19,7 @@ const SCHEME: &str = "nostrconnect://";
 pub struct NostrConnectUri {
     client: PublicKey,
     relays: Vec<RelayUrl>,
-    secret: SecretText,
+    secret: Option<SecretText>,
     permissions: Permissions,
     metadata: ClientMetadata,
 }
@@ -39,7 +39,7 @@ impl NostrConnectUri {
         match relays.len() {
             0 => Err(UriError::NoRelay),
             1..=MAX_RELAYS => {
-                let secret = SecretText::new(secret.expose().to_owned());
+                let secret = Some(SecretText::new(secret.expose().to_owned()));
                 Ok(Self { client, relays, secret, permissions, metadata })
             }
             _ => Err(UriError::TooManyRelays),
@@ -51,9 +51,19 @@ impl NostrConnectUri {
     /// # Errors
     /// [`UriError`] names what does not fit; relay and secret are required.
     pub fn parse(text: &str) -> Result<Self, UriError> {
+        let uri = Self::parse_secretless(text)?;
+        if uri.secret.is_some() { Ok(uri) } else { Err(UriError::NoSecret) }
+    }
+
+    /// As [`parse`](Self::parse), and the secret may be missing, as in the URIs of rust-nostr before 0.45: such a client takes
+    /// whoever answers `ack` first for its signer.
+    ///
+    /// # Errors
+    /// [`UriError`] names what does not fit; a relay is required.
+    pub fn parse_secretless(text: &str) -> Result<Self, UriError> {
         let parts = Parts::split(text, SCHEME)?;
         let relays = parts.relays()?;
-        let secret = SecretText::new(parts.first("secret").ok_or(UriError::NoSecret)?);
+        let secret = parts.first("secret").map(SecretText::new);
         let permissions = parts.first("perms").map(|list| Permissions::from_wish(&list)).unwrap_or_default();
         let (name, url, image) = (parts.first("name"), parts.first("url"), parts.first("image"));
         let plain = ClientMetadata::new(name.as_deref(), url.as_deref(), image.as_deref());
@@ -74,9 +84,10 @@ impl NostrConnectUri {
         &self.relays
     }
 
-    /// The secret that the signer sends back to show that it read this URI.
-    pub fn secret(&self) -> &str {
-        self.secret.expose()
+    /// The secret that the signer sends back to show that it read this URI. None only after
+    /// [`parse_secretless`](Self::parse_secretless).
+    pub fn secret(&self) -> Option<&str> {
+        self.secret.as_ref().map(SecretText::expose)
     }
 
     /// What the client wishes to be allowed.
@@ -95,7 +106,7 @@ impl fmt::Display for NostrConnectUri {
         write!(f, "{SCHEME}{}", self.client.to_hex())?;
         let mut query = QueryWriter::new(f);
         self.relays.iter().try_for_each(|relay| query.param("relay", relay.as_str()))?;
-        query.param("secret", self.secret())?;
+        self.secret().map_or(Ok(()), |secret| query.param("secret", secret))?;
         if !self.permissions.is_empty() {
             query.param("perms", &self.permissions.to_string())?;
         }

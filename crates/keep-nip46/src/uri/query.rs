@@ -32,7 +32,10 @@ impl<'a> Parts<'a> {
         let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
         let key = PublicKey::from_hex(authority.trim_end_matches('/')).ok();
         let key = key.filter(|key| key.xonly().is_ok()).ok_or(UriError::PublicKey(scheme))?;
-        Ok(Self { key, query: query.split('#').next().unwrap_or(query) })
+        let (before, _) = query.split_once('#').unwrap_or((query, ""));
+        // rust-nostr writes its metadata as plain JSON, and a name may hold the character.
+        let query = if before.contains("metadata=") { query } else { before };
+        Ok(Self { key, query })
     }
 
     fn pairs(&self) -> form_urlencoded::Parse<'a> {

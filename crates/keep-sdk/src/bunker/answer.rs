@@ -128,7 +128,7 @@ async fn use_key(
 ) -> Option<Reply> {
     let (client, id) = (asking.ticket.client, asking.ticket.call_id.clone());
     let name = DisplayText::truncated(method.name(), 40);
-    let intent = match intent(served.author, method) {
+    let intent = match intent(served, method) {
         Ok(intent) => intent,
         Err(fault) => {
             refused(service, client, name, &fault);
@@ -159,10 +159,16 @@ async fn use_key(
 }
 
 /// The typed intent of a method that uses the key.
-fn intent(author: keep_types::PublicKey, method: Method) -> Result<Intent, Fault> {
+fn intent(served: &Served, method: Method) -> Result<Intent, Fault> {
     match method {
         Method::GetPublicKey => Ok(Intent::GetPublicKey),
-        Method::SignEvent(template) => Ok(Intent::SignEvent(template.into_unsigned(author)?)),
+        Method::SignEvent(template) if template.author() == Some(&served.transport.public_key().to_hex()) => {
+            let message =
+                "the application takes this bunker's key for the user's, as before November 2024 (NIP-46)";
+            Err(Fault::new(ErrorCode::InvalidEvent, message)
+                .with_hint("it needs a newer version of its library"))
+        }
+        Method::SignEvent(template) => Ok(Intent::SignEvent(template.into_unsigned(served.author)?)),
         Method::Encrypt { scheme, peer, plaintext } => Ok(Intent::Encrypt { scheme, peer, plaintext }),
         Method::Decrypt { scheme, peer, ciphertext } => Ok(Intent::Decrypt { scheme, peer, ciphertext }),
         Method::Nip44V3(usage) => Ok(Intent::Nip44V3(usage)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keep_net::{PoolOptions, RelayPolicy, RelayPool, RelayUrl, Relays, Transport};
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::{CallId, Reply};
-use keep_nip46::{NostrConnectUri, TransportKey};
+use keep_nip46::{NostrConnectUri, TransportKey, UriError};
 use keep_policy::Limits;
 use keep_signer::{Claims, Connections, NewEndpoint, Terms};
 use keep_types::{DisplayText, ErrorCode, Event, Fault, Scheme, SecretText};
@@ -24,6 +24,9 @@ use crate::views::npub;
 pub struct ConnectTerms {
     /// The client's `nostrconnect://` address.
     pub uri: String,
+    /// Whether it may be without the secret that NIP-46 requires. The client then takes whoever answers first for its bunker.
+    #[serde(default)]
+    pub without_secret: bool,
     /// The key; without it, the only one.
     pub key: Option<String>,
     /// The policy by name.
@@ -34,6 +37,21 @@ pub struct ConnectTerms {
     pub seconds: Option<u64>,
     /// Bounds.
     pub limits: Limits,
+}
+
+impl ConnectTerms {
+    /// Reads the address.
+    ///
+    /// # Errors
+    /// [`UriError`] names what does not fit.
+    pub fn read_uri(&self) -> Result<NostrConnectUri, UriError> {
+        let text = self.uri.trim();
+        if self.without_secret {
+            NostrConnectUri::parse_secretless(text)
+        } else {
+            NostrConnectUri::parse(text)
+        }
+    }
 }
 
 /// A client that was connected.
@@ -56,7 +74,7 @@ pub struct ConnectedView {
     pub relays: Vec<String>,
     /// The relays that took the answer.
     pub told: Vec<String>,
-    /// Whether a bunker serves it now; otherwise `keep serve` has to be started.
+    /// Whether a bunker listens there now; otherwise `keep serve` has to be started.
     pub serving: bool,
 }
 
@@ -74,7 +92,7 @@ impl Call for PairWith {
     fn run(self, host: &Host) -> Result<ConnectedView, Fault> {
         let terms = self.terms;
         host.check_intact()?;
-        let uri = NostrConnectUri::parse(terms.uri.trim())?;
+        let uri = terms.read_uri()?;
         let key = record(host, terms.key.as_deref())?;
         let (policy, follows) = named_policy(host, &terms.policy)?;
         let connections = Connections::new(host.vault().clone());
@@ -89,8 +107,8 @@ impl Call for PairWith {
             limits,
             secret: secret.clone(),
         };
-        let endpoint =
-            connections.create_with(new, Terms { name: terms.name, follows, ..Terms::default() })?;
+        let endpoint = connections
+            .create_with(new, Terms { name: terms.name, follows, asked_for: true, ..Terms::default() })?;
         let outcome = (|| {
             let said = |text: &Option<DisplayText>| text.as_ref().map(ToString::to_string);
             let claims = Claims { name: said(&uri.metadata().name), url: said(&uri.metadata().url) };
@@ -110,7 +128,7 @@ impl Call for PairWith {
                 key: key.name.to_string(),
                 relays: endpoint.relays.clone(),
                 told,
-                serving: running.is_serving(),
+                serving: running.is_serving_at(uri.relays()),
             })
         })();
         if outcome.is_err() {
@@ -122,7 +140,7 @@ impl Call for PairWith {
     }
 }
 
-/// The answer that shows the client that its address was read: the secret of it.
+/// The answer that shows the client that its address was read: the secret of it, or `ack` if it has none.
 fn answer(host: &Host, uri: &NostrConnectUri, transport: &TransportKey) -> Result<Event, Fault> {
     let mut random = [0; 80];
     getrandom::getrandom(&mut random).map_err(keep_vault::VaultError::from)?;
@@ -132,7 +150,10 @@ fn answer(host: &Host, uri: &NostrConnectUri, transport: &TransportKey) -> Resul
     let mut id = [0; 16];
     id.copy_from_slice(&random[64..]);
     let id = CallId::from_random(&id);
-    let reply = Reply::success(id, SecretText::new(uri.secret().to_owned()));
+    let reply = match uri.secret() {
+        Some(secret) => Reply::success(id, SecretText::new(secret.to_owned())),
+        None => Reply::ack(id),
+    };
     let seal = Seal { to: *uri.client(), scheme: Scheme::Nip44, created_at: host.now(), nonce, aux_rand };
     envelope::seal(transport, reply.to_json().expose(), &seal).map_err(|error| bug(&error.to_string()))
 }

@@ -4,6 +4,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use keep_net::RelayUrl;
+
 use super::service::Service;
 
 /// How long a caller waits for the relays to take a changed subscription.
@@ -33,6 +35,11 @@ impl Running {
     /// Whether a bunker serves in this process.
     pub(crate) fn is_serving(&self) -> bool {
         !self.services().is_empty()
+    }
+
+    /// Whether one of them listens at one of these relays.
+    pub(crate) fn is_serving_at(&self, relays: &[RelayUrl]) -> bool {
+        self.services().iter().any(|service| service.listens_at(relays))
     }
 
     /// Endpoints or clients changed: every bunker looks at them anew.

@@ -5,7 +5,9 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keep_net::{Filter, Received, RelayPolicy, RelayPool, RelayStatus, Relays, Subscription, Transport};
+use keep_net::{
+    Filter, Received, RelayPolicy, RelayPool, RelayStatus, RelayUrl, Relays, Subscription, Transport,
+};
 use keep_nip46::envelope::{self, Seal};
 use keep_nip46::message::Reply;
 use keep_nip46::server::{Effect, Job, Limits, Publication, Server, Standing, Ticket};
@@ -229,6 +231,11 @@ impl Service {
     pub fn look_anew(&self, done: Option<SyncSender<()>>) {
         // Without the task the bunker is ending.
         let _ = self.looks.send(done);
+    }
+
+    /// Whether it listens at one of these relays, or does as soon as an endpoint names them.
+    pub fn listens_at(&self, relays: &[RelayUrl]) -> bool {
+        self.pool.is_some() || self.transport.status().iter().any(|status| relays.contains(&status.relay))
     }
 
     /// Takes up endpoints that are new, and leaves those that are gone.

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use keep_sdk::{ConnectTerms, ConnectedView, ErrorCode, Fault, NostrConnectUri};
+use keep_sdk::{ConnectTerms, ConnectedView, ErrorCode, Fault};
 use serde::Serialize;
 
 use super::{limits, seconds};
@@ -46,16 +46,17 @@ pub fn run(session: &Session, arguments: &Connect) -> Result<(), Ending> {
         (Some(picture), _) => qr_picture::read(picture, "nostrconnect://")?,
         (None, given) => address(given.as_deref().unwrap_or("-"))?,
     };
-    // What is wrong with it is said before the vault is opened.
-    NostrConnectUri::parse(&uri).map_err(Fault::from)?;
     let terms = ConnectTerms {
         uri,
+        without_secret: arguments.without_secret,
         key: session.key_name().map(str::to_owned),
         policy: arguments.policy.clone(),
         name: arguments.name.clone(),
         seconds: seconds(&arguments.duration, &["forever"])?,
         limits: limits(&arguments.bounds),
     };
+    // What is wrong with it is said before the vault is opened.
+    terms.read_uri().map_err(Fault::from)?;
     let view = session.open()?.nip46().connect(terms)?;
     if !view.serving {
         let relays: Vec<String> = view.relays.iter().map(|relay| format!("--relay {relay}")).collect();

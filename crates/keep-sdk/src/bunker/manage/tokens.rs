@@ -58,7 +58,8 @@ impl Call for CreateToken {
             false => terms.relays.iter().map(ToString::to_string).collect(),
             true => {
                 let endpoints = connections.endpoints()?;
-                let latest = endpoints.into_iter().rfind(|endpoint| endpoint.key == key.id);
+                let own = |endpoint: &Endpoint| endpoint.key == key.id && !endpoint.asked_for;
+                let latest = endpoints.into_iter().rfind(own);
                 latest.map(|endpoint| endpoint.relays).ok_or_else(|| {
                     Fault::new(ErrorCode::Usage, "a token needs a relay")
                         .with_hint("name one with --relay wss://…")
@@ -68,7 +69,8 @@ impl Call for CreateToken {
         let (policy, follows) = named_policy(host, &terms.policy)?;
         let expires = terms.seconds.map(|seconds| host.now().plus(std::time::Duration::from_secs(seconds)));
         let new = NewEndpoint { key: key.id, relays, policy, limits: terms.limits, secret: fresh_secret()? };
-        let with = Terms { name: terms.name, follows, uses: terms.uses, expires, is_token: true };
+        let name = terms.name;
+        let with = Terms { name, follows, uses: terms.uses, expires, is_token: true, asked_for: false };
         let endpoint = connections.create_with(new, with)?;
         // Whoever gets the address may use it at once.
         host.state::<Running>().settle();

@@ -2,15 +2,17 @@
 //! many come at the limit, and after a restart.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod pairing;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use keep_sdk::{
-    Attendance, Breadth, BunkerOptions, BunkerUri, ConnectTerms, EmbeddedRelay, ErrorCode, EventTemplate,
-    Fault, GrantDuration, GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, NostrConnectUri, Options,
-    Permissions, Permitted, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme,
-    SecretKey32, SecretText, Serving, TokenTerms, TokenView, Transport,
+    Attendance, Breadth, BunkerOptions, BunkerUri, EmbeddedRelay, ErrorCode, EventTemplate, Fault,
+    GrantDuration, GrantTerms, Home, KdfCost, Keep, Lasting, Limits, Name, Options, Permissions, Permitted,
+    PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, Scheme, SecretKey32, SecretText,
+    Serving, TokenTerms, TokenView, Transport,
 };
 
 const NOW: u64 = 1_700_000_000;
@@ -429,40 +431,6 @@ async fn plaintexts_that_the_policy_withholds_are_not_released() {
     let fault = round("a letter").await.unwrap_err();
     assert!(fault.message().contains("does not release"), "{fault}");
     assert!(!fault.message().contains("letter"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_for_a_signer_gets_one() {
-    let world = World::new().await;
-    let (_serving, _attendance) = world.serve().await;
-    let secret = keep_nip46::ConnectSecret::from_random(&[7; 24]);
-    let transport = keep_nip46::TransportKey::new(&RemoteSigner::fresh_key().unwrap()).unwrap();
-    let metadata = keep_nip46::ClientMetadata::new(Some("My Client"), Some("https://c.example"), None);
-    let relays = vec![world.relay.url().clone()];
-    let uri =
-        NostrConnectUri::new(*transport.public_key(), relays, &secret, Permissions::default(), metadata)
-            .unwrap();
-    let pool = RelayPool::new(PoolOptions::default()).unwrap();
-    pool.add(world.relay.url().clone(), RelayPolicy { allow_private: true });
-    let filter = keep_net::Filter::new().kinds([nostr::Kind::NostrConnect]).to([*transport.public_key()]);
-    let subscription = pool.subscribe(vec![filter], &keep_net::Relays::All);
-    subscription.subscribed().await.unwrap();
-    let terms = ConnectTerms {
-        uri: uri.to_string(),
-        key: None,
-        policy: "social".to_owned(),
-        name: None,
-        seconds: None,
-        limits: Limits::default(),
-    };
-    let nip46 = world.keep.nip46();
-    let view = tokio::task::spawn_blocking(move || nip46.connect(terms)).await.unwrap().unwrap();
-    assert!(view.serving);
-    assert_eq!(view.claims.unwrap().as_str(), "My Client");
-    let answer = subscription.recv().await.unwrap().event.into_claim().unwrap();
-    let pairing = keep_nip46::client::Pairing::new(&uri, transport);
-    assert!(matches!(pairing.receive(&answer), keep_nip46::client::Paired::Done(_)), "the secret comes back");
-    assert_eq!(world.keep.nip46().apps().unwrap().len(), 1);
 }
 
 /// One call of a client that is connected already, as it stands on the wire.
