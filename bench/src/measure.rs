@@ -90,10 +90,12 @@ pub fn threads_time(process: &str, name: Option<&str>) -> Result<Duration> {
     let mut whole = Duration::ZERO;
     for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = thread?.path();
-        if name.is_some() && name != Some(std::fs::read_to_string(thread.join("comm"))?.trim_end()) {
+        // One that has ended meanwhile computes no more.
+        let read = |what: &str| std::fs::read_to_string(thread.join(what)).ok();
+        let (Some(called), Some(figures)) = (read("comm"), read("schedstat")) else { continue };
+        if name.is_some_and(|name| name != called.trim_end()) {
             continue;
         }
-        let figures = std::fs::read_to_string(thread.join("schedstat"))?;
         let nanos = figures.split(' ').next().context("no time in schedstat")?;
         whole += Duration::from_nanos(nanos.parse()?);
     }

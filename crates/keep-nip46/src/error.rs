@@ -30,13 +30,13 @@ pub enum Nip46Error {
 
 impl From<UriError> for Fault {
     fn from(error: UriError) -> Self {
-        let hint = match error {
-            UriError::NoSecret => {
-                "applications made with rust-nostr before 0.45 show none: --without-secret takes them"
-            }
-            _ => "",
-        };
-        Self::new(ErrorCode::InvalidUri, error.to_string()).with_hint(hint)
+        let fault = Self::new(ErrorCode::InvalidUri, error.to_string());
+        match error {
+            UriError::NoSecret => fault.with_hint(
+                "applications made with rust-nostr before 0.45 show none: --without-secret takes them",
+            ),
+            _ => fault,
+        }
     }
 }
 

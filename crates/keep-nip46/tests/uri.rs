@@ -162,6 +162,13 @@ fn what_does_not_fit_is_named_without_the_secret() {
 }
 
 #[test]
+fn every_fault_of_an_address_says_what_to_do() {
+    for error in [UriError::NoRelay, UriError::NoSecret, UriError::TooManyRelays, UriError::TooLong(9_000)] {
+        assert!(!keep_types::Fault::from(error.clone()).hint().is_empty(), "{error}");
+    }
+}
+
+#[test]
 fn a_client_may_be_read_without_its_secret_if_that_is_said() {
     let start = format!("nostrconnect://{}?relay=wss://r.example", public(1).to_hex());
     assert_eq!(NostrConnectUri::parse(&start).unwrap_err(), UriError::NoSecret);
@@ -178,8 +185,10 @@ fn metadata_may_hold_what_would_begin_a_fragment() {
     let uri = NostrConnectUri::parse(&uri).unwrap();
     assert_eq!(uri.metadata().name.as_ref().unwrap().as_str(), "C# tool");
     assert_eq!(uri.secret(), Some("hush"));
-    let uri = NostrConnectUri::parse(&format!("{start}?relay=wss://r.example&secret=hush#x")).unwrap();
-    assert_eq!(uri.secret(), Some("hush"));
+    for metadata in ["name=x", "metadata=%7B%22name%22%3A%22x%22%7D", "metadata={\"name\":\"x#\"}"] {
+        let uri = format!("{start}?{metadata}&relay=wss://r.example&secret=hush#x");
+        assert_eq!(NostrConnectUri::parse(&uri).unwrap().secret(), Some("hush"), "{uri}");
+    }
 }
 
 #[test]

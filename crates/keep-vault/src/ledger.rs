@@ -86,6 +86,7 @@ impl VaultLedger {
         let sealed = tx.head()?.ok_or_else(|| VaultError::Head("it is missing".into()))?;
         if let Some((known, head)) = known
             && known == sealed
+            && head.revision.get() >= seen
         {
             if self.is_foreign {
                 // Every commit of Keep leaves a new head, so this one was not Keep's, or was none: SQLite also says so after

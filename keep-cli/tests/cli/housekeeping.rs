@@ -133,6 +133,9 @@ fn a_quick_start_shares_its_vault() {
     );
     world.done(&["lock"]);
     assert!(child.wait().unwrap().success());
+    // What listened at its relay ended with it.
+    let left = world.done(&["--json", "nip46", "token", "list"]).json();
+    assert_eq!(left["tokens"].as_array().map(Vec::len), Some(0), "{left}");
 }
 
 #[test]

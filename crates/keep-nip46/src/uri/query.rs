@@ -32,10 +32,7 @@ impl<'a> Parts<'a> {
         let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
         let key = PublicKey::from_hex(authority.trim_end_matches('/')).ok();
         let key = key.filter(|key| key.xonly().is_ok()).ok_or(UriError::PublicKey(scheme))?;
-        let (before, _) = query.split_once('#').unwrap_or((query, ""));
-        // rust-nostr writes its metadata as plain JSON, and a name may hold the character.
-        let query = if before.contains("metadata=") { query } else { before };
-        Ok(Self { key, query })
+        Ok(Self { key, query: without_fragment(query) })
     }
 
     fn pairs(&self) -> form_urlencoded::Parse<'a> {
@@ -62,6 +59,13 @@ impl<'a> Parts<'a> {
         }
         if relays.is_empty() { Err(UriError::NoRelay) } else { Ok(relays) }
     }
+}
+
+/// A query up to its fragment. rust-nostr writes its metadata as plain JSON, in which a `#` begins none.
+fn without_fragment(query: &str) -> &str {
+    let json_ends = if query.contains("metadata={") { query.rfind('}').unwrap_or(0) } else { 0 };
+    let begins = query[json_ends..].find('#').map_or(query.len(), |at| json_ends + at);
+    &query[..begins]
 }
 
 /// Writes a query, one parameter after the other.

@@ -162,7 +162,9 @@ async fn use_key(
 fn intent(served: &Served, method: Method) -> Result<Intent, Fault> {
     match method {
         Method::GetPublicKey => Ok(Intent::GetPublicKey),
-        Method::SignEvent(template) if template.author() == Some(&served.transport.public_key().to_hex()) => {
+        Method::SignEvent(template)
+            if template.author().is_some_and(|author| author == served.transport.public_key().to_hex()) =>
+        {
             let message =
                 "the application takes this bunker's key for the user's, as before November 2024 (NIP-46)";
             Err(Fault::new(ErrorCode::InvalidEvent, message)

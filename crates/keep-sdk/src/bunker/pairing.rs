@@ -128,7 +128,7 @@ impl Call for PairWith {
                 key: key.name.to_string(),
                 relays: endpoint.relays.clone(),
                 told,
-                serving: running.is_serving_at(uri.relays()),
+                serving: running.is_serving_at(key.id, uri.relays()),
             })
         })();
         if outcome.is_err() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use keep_net::RelayUrl;
+use keep_types::KeyId;
 
 use super::service::Service;
 
@@ -37,9 +38,9 @@ impl Running {
         !self.services().is_empty()
     }
 
-    /// Whether one of them listens at one of these relays.
-    pub(crate) fn is_serving_at(&self, relays: &[RelayUrl]) -> bool {
-        self.services().iter().any(|service| service.listens_at(relays))
+    /// Whether one of them serves this key at one of these relays.
+    pub(crate) fn is_serving_at(&self, key: KeyId, relays: &[RelayUrl]) -> bool {
+        self.services().iter().any(|service| service.serves_at(key, relays))
     }
 
     /// Endpoints or clients changed: every bunker looks at them anew.

@@ -233,9 +233,11 @@ impl Service {
         let _ = self.looks.send(done);
     }
 
-    /// Whether it listens at one of these relays, or does as soon as an endpoint names them.
-    pub fn listens_at(&self, relays: &[RelayUrl]) -> bool {
-        self.pool.is_some() || self.transport.status().iter().any(|status| relays.contains(&status.relay))
+    /// Whether it serves this key, and listens at one of these relays, or does as soon as an endpoint names them.
+    pub fn serves_at(&self, key: KeyId, relays: &[RelayUrl]) -> bool {
+        let listens = |status: &RelayStatus| relays.contains(&status.relay);
+        self.identities.contains_key(&key)
+            && (self.pool.is_some() || self.transport.status().iter().any(listens))
     }
 
     /// Takes up endpoints that are new, and leaves those that are gone.

@@ -328,11 +328,14 @@ impl Call for TakeDevices {
         for (at, notice) in self.notices.iter().enumerate() {
             notices.push(Envelope::parse(notice).map_err(|error| of_notice(at, error.into()))?);
         }
+        // All of them, or none.
+        let (mut devices, mut so_far) = (BTreeMap::new(), record.clone());
         for (at, notice) in notices.iter().enumerate() {
-            let accepted = host.vault().accept_device(record.id, notice, self.abandon);
-            accepted.map_err(|error| of_notice(at, error.into()))?;
+            let device = so_far.noticed_device(notice).map_err(|error| of_notice(at, error.into()))?;
+            let new = BTreeMap::from([(notice.from(), device)]);
+            so_far.group = so_far.group.with_devices(&new)?;
+            devices.extend(new);
         }
-        let mut devices = BTreeMap::new();
         for (number, text) in &self.trusted {
             let mut bytes = [0; 32];
             hex::decode_to_slice(text, &mut bytes)

@@ -4,7 +4,7 @@ use keep_nip46::client::{Paired, Pairing};
 use keep_nip46::message::{Outcome, Reply};
 use keep_nip46::{ClientMetadata, ConnectSecret, TransportKey, envelope};
 use keep_sdk::{
-    BunkerUri, ConnectTerms, ConnectedView, EmbeddedRelay, ErrorCode, Fault, Limits, NostrConnectUri,
+    BunkerUri, ConnectTerms, ConnectedView, EmbeddedRelay, ErrorCode, Fault, Limits, Name, NostrConnectUri,
     Permissions, PoolOptions, RelayOptions, RelayPolicy, RelayPool, RemoteSigner, TokenTerms, Transport,
 };
 use nostr::Event;
@@ -34,16 +34,19 @@ impl Asking {
     }
 }
 
-async fn connect(world: &World, uri: String, without_secret: bool) -> Result<ConnectedView, Fault> {
-    let terms = ConnectTerms {
+fn terms(uri: String) -> ConnectTerms {
+    ConnectTerms {
         uri,
-        without_secret,
+        without_secret: false,
         key: None,
         policy: "social".to_owned(),
         name: None,
         seconds: None,
         limits: Limits::default(),
-    };
+    }
+}
+
+async fn connect(world: &World, terms: ConnectTerms) -> Result<ConnectedView, Fault> {
     let nip46 = world.keep.nip46();
     tokio::task::spawn_blocking(move || nip46.connect(terms)).await.unwrap()
 }
@@ -58,13 +61,18 @@ async fn a_client_that_asks_for_a_signer_gets_one() {
     let relays = vec![world.relay.url().clone()];
     let client = *asking.transport.public_key();
     let uri = NostrConnectUri::new(client, relays, &secret, Permissions::default(), metadata).unwrap();
-    let view = connect(&world, uri.to_string(), false).await.unwrap();
+    let view = connect(&world, terms(uri.to_string())).await.unwrap();
     assert!(view.serving);
     assert_eq!(view.claims.unwrap().as_str(), "My Client");
     let answer = asking.answer().await;
     let pairing = Pairing::new(&uri, asking.transport);
     assert!(matches!(pairing.receive(&answer), Paired::Done(_)), "the secret comes back");
     assert_eq!(world.keep.nip46().apps().unwrap().len(), 1);
+
+    // A bunker that serves another key does not serve this one.
+    world.keep.keys().generate(Name::new("other").unwrap()).unwrap();
+    let of_other = ConnectTerms { key: Some("other".to_owned()), ..terms(uri.to_string()) };
+    assert!(!connect(&world, of_other).await.unwrap().serving);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,12 +86,12 @@ async fn a_client_without_a_secret_is_answered_ack_if_the_owner_wants_that() {
         asking.transport.public_key().to_hex(),
         world.relay.url()
     );
-    let fault = connect(&world, uri.clone(), false).await.unwrap_err();
+    let fault = connect(&world, terms(uri.clone())).await.unwrap_err();
     assert_eq!(fault.code(), ErrorCode::InvalidUri);
     assert!(fault.hint().contains("--without-secret"), "{fault}");
     assert!(world.keep.nip46().apps().unwrap().is_empty());
 
-    let view = connect(&world, uri, true).await.unwrap();
+    let view = connect(&world, ConnectTerms { without_secret: true, ..terms(uri) }).await.unwrap();
     assert_eq!(view.claims.unwrap().as_str(), "C# tool");
     let answer = asking.answer().await;
     let opened = envelope::open(&answer, &asking.transport).unwrap().verify().unwrap();
@@ -100,7 +108,7 @@ async fn a_token_does_not_go_where_an_application_wanted_to_be() {
     let asking = Asking::at(&theirs).await;
     let client = asking.transport.public_key().to_hex();
     let uri = format!("nostrconnect://{client}?relay={}&secret=their-own-secret", theirs.url());
-    assert_eq!(connect(&world, uri, false).await.unwrap().relays, [theirs.url().to_string()]);
+    assert_eq!(connect(&world, terms(uri)).await.unwrap().relays, [theirs.url().to_string()]);
     let terms = TokenTerms {
         key: None,
         policy: "social".to_owned(),

@@ -234,20 +234,6 @@ impl Vault {
         Ok((public, notice))
     }
 
-    /// Takes the new device key of another member, from the message that its old one signed; `abandon` as in
-    /// [`trust_devices`](Self::trust_devices).
-    ///
-    /// # Errors
-    /// [`FrostError::NotAuthentic`], [`FrostError::WrongSession`] for a message of another sharing of the key, and those of
-    /// [`trust_devices`](Self::trust_devices).
-    pub fn accept_device(&self, id: KeyId, notice: &Envelope, abandon: bool) -> Result<Index, VaultError> {
-        let record = self.group(id)?;
-        let old = record.group.device(notice.from())?;
-        let public: DevicePublic = notice.read(Kind::Device, device_session(&record.group), &old)?;
-        self.trust_devices(id, BTreeMap::from([(notice.from(), public)]), abandon)?;
-        Ok(notice.from())
-    }
-
     /// Takes device keys of members on the owner's word. With `abandon` also in the middle of renewals among vaults, which are
     /// given up here: with other device keys they could not be gone on with.
     ///
@@ -308,6 +294,18 @@ struct OwnDevice {
     index: Index,
     secret: SecretBytes,
     sharing: SharingId,
+}
+
+impl GroupRecord {
+    /// The new device key of another member, in the message that its old one signed.
+    ///
+    /// # Errors
+    /// [`FrostError::UnknownMember`]; [`FrostError::NotAuthentic`]; [`FrostError::WrongSession`] for a message of another sharing
+    /// of the key.
+    pub fn noticed_device(&self, notice: &Envelope) -> Result<DevicePublic, FrostError> {
+        let old = self.group.device(notice.from())?;
+        notice.read(Kind::Device, device_session(&self.group), &old)
+    }
 }
 
 /// What signs for a change of device keys is bound to this very sharing.

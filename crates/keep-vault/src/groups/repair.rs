@@ -16,7 +16,7 @@ use super::sorting::Sorted;
 use super::under_way::{Found, expect_lying, lying, make_way};
 use super::{GroupRecord, Holding, changed_meanwhile};
 use crate::records::{SecretKind, SecretRecord};
-use crate::{Vault, VaultError};
+use crate::{Tx, Vault, VaultError};
 
 impl Vault {
     pub(super) fn repair_here(&self, id: KeyId, lost: Index, abandon: bool) -> Result<Answer, VaultError> {
@@ -66,6 +66,11 @@ impl Vault {
                 "the plan asks for the help of other members than those here",
             )
             .into());
+        }
+        if !abandon {
+            // Before anything is said, also a complaint.
+            let (id, device) = (record.id, plan.device());
+            self.submit(move |tx| clear_way(tx, id, lost, device, false)).wait()?;
         }
         let (mut helpers, found) = self.helpers(record, sorted, plan, &ours)?;
         let mut sent = Vec::new();
@@ -198,7 +203,7 @@ impl Vault {
     ) -> Result<CeremonyStep, VaultError> {
         let record = self.group(id)?;
         refuse_held(&record, lost)?;
-        let device = self.own_device(id, lost)?;
+        let device = self.own_device(id, lost, abandon)?;
         let sorted = record.sort_repair(lost, Some(device.public()), messages)?;
         let plan = match sorted.plan() {
             Some((plan, _)) => plan.clone(),
@@ -212,7 +217,7 @@ impl Vault {
         let waiting = repair.waiting_for();
         if waiting.is_empty() {
             let share = repair.finish()?;
-            let device = self.own_device(id, lost)?;
+            let device = self.own_device(id, lost, abandon)?;
             self.add_repaired(&record, Holding { share, device: Some(device) }, abandon)?;
         }
         let mut step = step(&[announcement], &waiting)?;
@@ -221,15 +226,18 @@ impl Vault {
         Ok(step)
     }
 
-    /// The device key of a member without share: the one that it has, or a new one.
-    fn own_device(&self, id: KeyId, index: Index) -> Result<DeviceKey, VaultError> {
+    /// The device key of a member without share: the one that it has, or a new one, for which renewals here must make way
+    /// before anybody hears of it.
+    fn own_device(&self, id: KeyId, index: Index, abandon: bool) -> Result<DeviceKey, VaultError> {
         match self.device_key(id, index) {
             Err(VaultError::Frost(FrostError::NoDeviceKey(_))) => {}
             known => return known,
         }
         let device = DeviceKey::generate(&mut OsRng)?;
         let secret = SecretBytes::new(device.expose().to_vec());
+        let public = device.public();
         self.submit(move |tx| {
+            clear_way(tx, id, index, public, abandon)?;
             let place = secret_place(id, DEVICE, index);
             tx.put_any(place, &SecretRecord { kind: SecretKind::Share, secret, public: None })
         })
@@ -296,6 +304,19 @@ fn ask_anew(plan: &RepairPlan) -> String {
          files of this repair everywhere",
         plan.lost()
     )
+}
+
+/// Renewals here that a new device key of this member would end stand in its way, or are given up.
+fn clear_way(
+    tx: &mut Tx<'_, '_>,
+    id: KeyId,
+    index: Index,
+    device: DevicePublic,
+    abandon: bool,
+) -> Result<(), VaultError> {
+    let mut record: GroupRecord = tx.get(&GroupRecord::place(id))?.ok_or(VaultError::NoSuchKey)?;
+    let roster = record.group.clone().with_devices(&BTreeMap::from([(index, device)]))?;
+    make_way(tx, &mut record, &roster, abandon)
 }
 
 fn refuse_held(record: &GroupRecord, lost: Index) -> Result<(), VaultError> {

@@ -85,6 +85,9 @@ pub(super) fn make_way(
     abandon: bool,
 ) -> Result<(), VaultError> {
     let now = record.group.clone();
+    if *roster == now {
+        return Ok(());
+    }
     let hindered = |begun: &Begun| !begun.fits(roster) && (begun.is_certified() || begun.fits(&now));
     if abandon {
         return give_up(tx, record, hindered);

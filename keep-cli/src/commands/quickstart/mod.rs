@@ -11,7 +11,7 @@ use keep_sdk::daemon::{Daemon, DaemonOptions, Opening};
 use keep_sdk::{
     Builtin, Bunker, BunkerOptions, BunkerUri, BunkerView, Clock, EmbeddedRelay, ErrorCode, Event,
     EventTemplate, Fault, Headless, InboxLimits, Keep, KeyView, Limits, Offer, PoolOptions, RelayOptions,
-    RelayPolicy, RelayPool, RemoteSigner, Serving, SystemClock,
+    RelayPolicy, RelayPool, RelayUrl, RemoteSigner, Serving, SystemClock,
 };
 use tokio::time::timeout;
 
@@ -22,7 +22,6 @@ use crate::args::Quickstart;
 use crate::ending::Ending;
 use crate::key_view::short;
 use crate::session::{Session, name};
-use crate::terminal::Terminal;
 use crate::watch::{Signals, Watch};
 
 /// What the note says.
@@ -40,16 +39,19 @@ pub fn run(session: &Session, arguments: &Quickstart) -> Result<(), Ending> {
     };
     let steps = Steps::new(&session.output);
     let place = Place::choose(session, arguments.ephemeral)?;
-    let (keep, opening) = place.open(session, &arguments.kdf, &steps)?;
+    let (keep, opening) = place.open(session, &arguments.kdf, &steps, arguments.check)?;
     let key = key(session, &keep, &steps)?;
-    // Nobody else has the passphrase of a vault that is thrown away: what it asks about could only wait.
-    let headless = arguments.check || (place.is_thrown_away() && Terminal::open().is_none());
-    let asking = serve::approver(&session.output, &keep, headless, true)?;
+    let mut asking = serve::approver(&session.output, &keep, arguments.check, true)?;
+    if place.is_thrown_away() && asking.desk.is_none() {
+        // Nobody else has the passphrase of such a vault: what it asks about could only wait.
+        asking = serve::approver(&session.output, &keep, true, true)?;
+    }
     let daemon = match arguments.check || place.is_thrown_away() {
         true => None,
         false => Some(serve::share(&keep, sharing(session, opening, &asking)?, &signals)?),
     };
-    let mut tour = Tour { session, place: &place, keep: &keep, key: &key, steps, offers: Vec::new() };
+    let mut tour =
+        Tour { session, place: &place, keep: &keep, key: &key, steps, relay: None, offers: Vec::new() };
     let outcome = runtime.block_on(tour.go(arguments.check, asking, signals));
     let cleared = tour.clear();
     let farewell = daemon.map(Daemon::stop);
@@ -86,7 +88,9 @@ struct Tour<'a> {
     keep: &'a Keep,
     key: &'a KeyView,
     steps: Steps<'a>,
-    /// The addresses that were made here. Their relay ends with this command, and so do they.
+    /// The relay, which ends with this command, and so do all addresses there.
+    relay: Option<RelayUrl>,
+    /// The addresses that were made here.
     offers: Vec<String>,
 }
 
@@ -97,6 +101,7 @@ impl Tour<'_> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let relay = EmbeddedRelay::bind(address, RelayOptions::default()).await.map_err(Fault::from)?;
         clock.done("relay", &format!("{}, on this machine only", relay.url()));
+        self.relay = Some(relay.url().clone());
 
         let clock = self.steps.clock();
         let Asking { approver, desk, attendance: _attendance } = asking;
@@ -173,10 +178,13 @@ impl Tour<'_> {
         output.talk("\nNow an application of yours, on this machine. Paste this address, or scan it:");
         serve::show(offer, output)?;
         let style = output.talk_style();
-        if desk.is_some() {
-            output
-                .talk("You are asked about what the policy does not cover: Y approves, N rejects, Q quits.");
-        }
+        output.talk(match (desk.is_some(), self.place.is_thrown_away()) {
+            (true, _) => {
+                "You are asked about what the policy does not cover: Y approves, N rejects, Q quits."
+            }
+            (false, true) => "What the policy does not cover is refused.",
+            (false, false) => "What the policy does not cover waits for `keep approve`; see `keep pending`.",
+        });
         output.talk(&self.place.farewell());
         output.talk(&format!("{}\n", style.dim(self.place.next())));
         let mut watch = Watch::new(output, desk);
@@ -189,6 +197,13 @@ impl Tour<'_> {
             return Ok(());
         }
         let bunker = self.keep.bunker(Arc::new(Headless));
-        self.offers.iter().try_for_each(|offer| bunker.withdraw(offer))
+        let withdrawn = self.offers.iter().try_for_each(|offer| bunker.withdraw(offer));
+        let relay = [self.relay.as_ref().map(ToString::to_string).unwrap_or_default()];
+        let nip46 = self.keep.nip46();
+        let mut tokens = nip46.tokens()?;
+        // What other commands made meanwhile.
+        tokens.retain(|token| token.relays == relay);
+        let revoked = tokens.iter().try_for_each(|token| nip46.revoke_token(&token.id));
+        withdrawn.and(revoked)
     }
 }

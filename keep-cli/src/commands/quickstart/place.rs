@@ -35,18 +35,20 @@ impl Place {
         matches!(self, Self::Scratch(_))
     }
 
-    /// Opens the vault, or makes it. One that was there comes with the note that its opening is under way.
+    /// Opens the vault, or makes it. One that was there comes with the note that its opening is under way, unless this is but
+    /// a `check`, which shares it with nobody.
     pub fn open(
         &self,
         session: &Session,
         kdf: &Kdf,
         steps: &Steps<'_>,
+        check: bool,
     ) -> Result<(Keep, Option<Opening>), Ending> {
         let create = session.options(Some(kdf));
         let (home, passphrase) = match self {
             Self::Scratch(scratch) => (Home::new(&scratch.path)?, random_passphrase()?),
             Self::Home(home) if Keep::expect_none(home).is_err() => {
-                let opened = session.open_to_serve()?;
+                let opened = if check { (session.open_here()?, None) } else { session.open_to_serve()? };
                 // No time: somebody may have typed a passphrase meanwhile.
                 steps.done("vault", &format!("{}, there already", home.path().display()));
                 return Ok(opened);

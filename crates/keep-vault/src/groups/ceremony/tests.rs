@@ -174,7 +174,8 @@ fn no_device_key_is_taken_in_the_middle_of_a_renewal() {
     };
     let accept = |(vault, id): &(Vault, KeyId), (other, its): &(Vault, KeyId), abandon: bool| {
         let (_, notice) = other.rotate_device(*its, index(2), false).unwrap();
-        vault.accept_device(*id, &notice.unwrap(), abandon)
+        let device = vault.group(*id).unwrap().noticed_device(&notice.unwrap()).unwrap();
+        vault.trust_devices(*id, BTreeMap::from([(index(2), device)]), abandon)
     };
     let world = World::of(&[&[1], &[2], &[3], &[4]]);
     let begin = || world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap().messages;
@@ -345,6 +346,22 @@ fn a_share_that_came_back_makes_way_for_one_that_has_certified() {
     }
     assert!(vault.repair_own(*id, index(2), &BTreeSet::new(), &asked, false).unwrap().done);
     assert_eq!(vault.group(*id).unwrap().shares, [1, 2].map(index));
+}
+
+/// A share that is made again begins with a new device key: that is refused before anybody hears of it.
+#[test]
+fn a_share_is_not_made_again_in_the_middle_of_a_renewal() {
+    let world = World::of(&[&[1, 2], &[3]]);
+    world.step(0, Some(&indices(&[1, 2, 3])), &Mail::new()).unwrap();
+    let (vault, id) = &world.0[0];
+    vault.delete_share(*id, index(2), false).unwrap();
+    let begun = || vault.group_secret(*id, REFRESH, index(1)).unwrap().is_some();
+    let make = |abandon| vault.repair_own(*id, index(2), &indices(&[1, 3]), &Mail::new(), abandon);
+    let said = Fault::from(make(false).unwrap_err());
+    assert!(said.hint().contains("--abandon"), "{said}");
+    assert!(begun() && vault.device_key(*id, index(2)).is_err(), "nothing was done");
+    assert!(!make(true).unwrap().messages.is_empty());
+    assert!(!begun() && vault.device_key(*id, index(2)).is_ok());
 }
 
 /// Where the member has not certified it, nobody comes to its end, and no share is to make way for it.

@@ -23,7 +23,7 @@ fn half(world: &World, mail: &Mail) -> (BTreeMap<Index, Helper>, Found) {
 /// The member that is helped in these, by the device that it has.
 fn helped(world: &World) -> Helped {
     let (vault, id) = &world.0[2];
-    let device = vault.own_device(*id, index(3)).unwrap().public();
+    let device = vault.own_device(*id, index(3), false).unwrap().public();
     Helped { lost: index(3), device, is_done: false, abandon: false }
 }
 
